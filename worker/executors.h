@@ -1,0 +1,72 @@
+// Where tasks run. The worker's server hands over attempts whose inputs are all here and gets outcomes back; it never
+// blocks on user code. Three kinds: threads of this process (built-in kernels; embedded clusters; isolation = thread), and
+// executor processes (user code), each owned by the server's one loop.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <weft/value.h>
+
+#include "common/graph.h"
+#include "common/ids.h"
+#include "common/messages.h"
+#include "common/time.h"
+
+namespace weft::worker {
+
+/// One attempt, ready to run.
+struct Run {
+  AttemptId attempt;
+  Key key;
+  std::uint32_t try_number = 1;
+  std::shared_ptr<const Template> shape;
+  Bytes arguments;
+  std::vector<Value> inputs;          // in the order of Assign::inputs; parts already cut out
+};
+
+/// How it ended. `failure.kind == none`: `value` is the result.
+struct Outcome {
+  AttemptId attempt;
+  Key key;
+  Value value;
+  Failure failure;
+  Duration run_time{};
+  std::string output;                 // last bytes written to stdout and stderr, at most 64 KiB
+};
+
+/// News from running attempts.
+struct ExecutorEvents {
+  std::vector<Outcome> ended;
+  std::vector<AttemptId> started;                 // began to run
+  std::vector<AttemptId> waiting;                 // blocked in its own client: its slot is lent
+  std::vector<AttemptId> resumed;                 // no longer blocked
+  std::vector<FromTask> from_tasks;               // messages of tasks' own clients
+  std::vector<LogLine> logs;
+};
+
+class Executors {
+ public:
+  virtual ~Executors() = default;
+
+  /// Run this as soon as one of `slots` is free; attempts start in the order given.
+  virtual void start(Run run) = 0;
+  /// Stop it, running or not. A process executor is killed; a thread is left behind and its outcome ignored. Every started
+  /// attempt still yields exactly one Outcome (cancelled, if it did not end before).
+  virtual void cancel(AttemptId attempt) = 0;
+  /// Messages for a task's own client.
+  virtual void to_task(const ToTask& message) = 0;
+  /// A descriptor that is readable when `take` has something.
+  virtual std::vector<int> descriptors() const = 0;
+  /// All news since the last call. `now` drives timeouts.
+  virtual ExecutorEvents take(Time now) = 0;
+  /// When `take` should be called even if no descriptor is readable (timeouts).
+  virtual Time wake_at() const = 0;
+  /// Stop all; no process or thread of ours is left when this returns (threads that user code blocks are abandoned and said so).
+  virtual void shut_down() = 0;
+};
+
+}  // namespace weft::worker
