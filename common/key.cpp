@@ -31,14 +31,17 @@ std::optional<Key> Key::from_hex(std::string_view text) {
   return key;
 }
 
-Key Key::named(std::string_view name) { return KeyHasher().add("named").add(name).finish(); }
+Key Key::named(std::string_view name) {
+  Key key = KeyHasher().add("named").add(name).finish();
+  return {key.high | 1, key.low};
+}
 
 Key Key::random() {
   static thread_local std::random_device device;
   auto word = [] { return std::uint64_t(device()) << 32 | device(); };
   std::uint64_t high = word();
   std::uint64_t low = word();
-  return {high, low | 1};
+  return {high & ~std::uint64_t(1), low | 1};
 }
 
 // Two lanes of multiply-and-fold over 64-bit words; long fields are folded to 128 bits by XXH3 first. Not cryptographic: whoever
@@ -84,7 +87,7 @@ KeyHasher& KeyHasher::add(const Key& key) {
 Key KeyHasher::finish() const {
   std::uint64_t high = fold(a_ ^ count_, 0x8ebc6af09c88c6e3 ^ b_);
   std::uint64_t low = fold(b_ ^ (count_ << 32), 0x589965cc75374cc3 ^ a_);
-  return {high, low};
+  return {high & ~std::uint64_t(1), low};
 }
 
 }  // namespace weft

@@ -74,13 +74,15 @@ struct ClientHello {
 
 // Numbered commands: executed exactly once and in order; acknowledged by Executed.
 
-/// A chunk of a graph. Bad chunks are answered by Refused naming the key; nothing of them is kept.
+/// A chunk of a graph. Bad chunks are answered by Refused naming the key; nothing of them is kept. Until the last chunk the
+/// scheduler keeps every task of the graph, since a later chunk may depend on it.
 struct Submit {
   std::uint64_t sequence = 0;
   GraphChunk chunk;
+  bool last = true;
   template <class A>
   void fields(A& a) {
-    a(sequence, chunk);
+    a(sequence, chunk, last);
   }
 };
 /// The client holds futures of these existing keys too. An unknown key is answered by TaskFailed{data_lost}.
@@ -326,9 +328,10 @@ struct WorkerHello {
 /// Sent only for attempts that are still running when the worker's outbox is flushed: who is to blame if we die now.
 struct AttemptStarted {
   AttemptId attempt;
+  Key key;
   template <class A>
   void fields(A& a) {
-    a(attempt);
+    a(attempt, key);
   }
 };
 struct AttemptFinished {
@@ -354,9 +357,10 @@ struct AttemptFailed {
 /// Answer to Revoke{hard = false}: it had not started, and is forgotten here. (If it had, AttemptStarted says so.)
 struct AttemptReturned {
   AttemptId attempt;
+  Key key;
   template <class A>
   void fields(A& a) {
-    a(attempt);
+    a(attempt, key);
   }
 };
 /// Values that came here by fetch or by put.
@@ -461,10 +465,11 @@ struct AssignedInput {
   Key key;
   std::uint32_t part = whole_value;
   std::uint64_t bytes = 0;               // 0 when not known yet
-  std::vector<Location> locations;       // none: it is here, or will be made here by an earlier Assign
+  Bytes small;                           // the whole value when it is small and not at the worker
+  std::vector<Location> locations;       // none: it is here, or made here by an earlier Assign, or Holders will follow
   template <class A>
   void fields(A& a) {
-    a(key, part, bytes, locations);
+    a(key, part, bytes, small, locations);
   }
 };
 /// Run this. Answered by AttemptFinished, AttemptFailed or AttemptReturned.

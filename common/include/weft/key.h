@@ -19,6 +19,8 @@ struct Key {
 
   auto operator<=>(const Key&) const = default;
   explicit operator bool() const { return (high | low) != 0; }
+  /// True for keys that a user named: they say nothing about the content, so a copy found somewhere proves nothing.
+  bool is_named() const { return high & 1; }
 
   /// Write the key as 32 hexadecimal digits.
   std::string hex() const;

@@ -1,0 +1,37 @@
+// What an operator may set about scheduling. Each mechanism that can be switched off can be compared with itself.
+#pragma once
+
+#include <cstdint>
+
+#include "common/time.h"
+
+namespace weft::scheduler {
+
+struct Options {
+  std::uint64_t epoch = 1;                     // of this scheduler process; rises with every restart
+
+  Duration lease = 15s;                        // how long a silent worker is believed alive
+  Duration heartbeat_interval = 1s;            // up to 200 workers; n / 200 seconds above
+  Duration reconnect_grace = 2s;               // a worker whose link was cut by the system is back by then, or lost
+  Duration client_grace = 60s;                 // a vanished client's futures are kept this long
+
+  bool locality = true;                        // place tasks where their inputs are
+  bool hold_back = true;                       // deal out root tasks by credit instead of at once
+  bool recall = true;                          // take queued attempts back from busy workers for idle ones
+  bool run_ahead = true;                       // send a task together with the inputs it waits for
+  bool broadcast = true;                       // let copies of a value that many read make further copies
+  std::uint32_t broadcast_fan_out = 2;         // how many copies leave one holder at a time
+
+  double bandwidth = 1e9;                      // bytes per second between workers, until measured
+  Duration transfer_latency = 200us;           // of one fetch
+  Duration credit_time = 4ms;                  // root work sent ahead, per slot
+  std::uint32_t credit_max = 1024;             // root tasks sent ahead, per slot
+  std::uint32_t credit_unknown = 2;            // the same for tasks whose duration nobody knows yet, running ones included
+  Duration recall_worth = 20ms;                // an idle worker takes work that would wait longer than this
+
+  std::uint32_t sessions_max = 20'000;
+  std::uint64_t tasks_max = 100'000'000;
+  std::size_t story_max = 100'000;             // transitions remembered for `story`
+};
+
+}  // namespace weft::scheduler

@@ -1,0 +1,270 @@
+// The scheduler's brain: events in, actions out. It knows no socket, thread, clock or log; the server around it does.
+//
+// Every task is in one of six states (scheduler/task.h) and `move_to` is the only writer of that state. What is needed is
+// computed: a task is needed when somebody wants it or an open task depends on it. After every batch of events the state
+// settles (frees what nobody needs), then places work once, then says everything to each peer in one frame.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/key_index.h"
+#include "scheduler/events.h"
+#include "scheduler/options.h"
+#include "scheduler/task.h"
+#include "scheduler/worker.h"
+
+namespace weft::scheduler {
+
+/// One change of a task's state, for stories, screens and the event log.
+struct Transition {
+  Time when;
+  Key key;
+  std::uint32_t group = 0;
+  TaskState from = TaskState::released;
+  TaskState to = TaskState::released;
+  WorkerId worker;
+  AttemptId attempt;
+};
+
+class State {
+ public:
+  explicit State(Options options = {});
+
+  /// Handle a batch of events, then place work once. Actions are in the order in which they must be performed.
+  std::vector<Action> step(Time now, std::vector<Event> batch);
+  /// When `step` must be called with a Tick at the latest.
+  Time wake_at() const;
+
+  /// Recount every index and counter from scratch; stops the process at the first difference. For tests and simulation.
+  void check() const;
+  /// Nothing is left of any client: no task, no want, no session.
+  bool empty() const;
+
+  // What screens and tests may look at.
+  struct Counts {
+    std::size_t tasks = 0, workers = 0, sessions = 0;
+    std::uint64_t by_state[task_state_count] = {};
+  };
+  Counts counts() const;
+  const Options& options() const { return options_; }
+  const Task* find(const Key& key) const;
+  const Worker* find_worker(std::string_view name_or_endpoint) const;
+  const Worker* worker(WorkerId id) const;
+  /// Every finished run so far; rises by one for each accepted AttemptFinished.
+  std::uint64_t finished_runs() const { return finished_runs_; }
+  const std::deque<Transition>& story() const { return story_; }
+
+ private:
+  // Dispatch (state.cpp).
+  void on(const FromClient& event);
+  void on(const FromWorker& event);
+  void on(const LinkLost& event);
+  void on(const Tick&) {}
+  void forgive_own_sleep();
+  void check_leases();
+  std::vector<Action> collect();
+
+  // Clients (state_clients.cpp).
+  void client_message(HolderNumber session, const ClientMessage& message);
+  void hello(PeerId peer, const ClientHello& message, WorkerId through, std::uint64_t channel);
+  void resume(HolderNumber session);
+  bool is_next(HolderNumber session, std::uint64_t sequence);
+  void refuse(HolderNumber session, std::uint64_t sequence, Failure failure);
+  void handle(HolderNumber session, const Submit& message);
+  void handle(HolderNumber session, const Want& message);
+  void handle(HolderNumber session, const Release& message);
+  void handle(HolderNumber session, const Cancel& message);
+  void handle(HolderNumber session, const Retry& message);
+  void handle(HolderNumber session, const Scatter& message);
+  void handle(HolderNumber session, const Publish& message);
+  void handle(HolderNumber session, const FireAndForget& message);
+  void handle(HolderNumber session, const Locate& message);
+  void handle(HolderNumber session, const Ask& message);
+  void handle(HolderNumber session, const ClientHeartbeat& message);
+  void handle(HolderNumber session, const ClientGoodbye& message);
+  Result<void> admit(HolderNumber session, const GraphChunk& chunk, bool last);
+  Result<void> check_against_known(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes) const;
+  void cancel_task(TaskNumber number, const std::string& reason);
+  HolderNumber new_holder(Holder::Kind kind);
+  void end_holder(HolderNumber holder);
+  void add_want(HolderNumber holder, TaskNumber task);
+  bool remove_want(HolderNumber holder, TaskNumber task);
+  void tell(HolderNumber session, ClientBound message);
+  void tell_outcome(HolderNumber holder, TaskNumber task);
+  void tell_everyone(TaskNumber task);
+  void answer(HolderNumber session, std::uint64_t request, std::string body);
+  void answer_failure(HolderNumber session, std::uint64_t request, Failure failure);
+
+  // Questions (queries.cpp).
+  Result<std::string> query(const Ask& ask);
+  Result<std::string> control(const Ask& ask);
+  std::size_t rebalance();
+  Result<std::string> explain(const Task& task) const;
+
+  // Workers (state_workers.cpp).
+  void worker_hello(PeerId peer, const WorkerHello& message);
+  void take_inventory(Worker& worker, const WorkerHello& message);
+  void handle(Worker& worker, const WorkerHello& message);
+  void handle(Worker& worker, const AttemptStarted& message);
+  void handle(Worker& worker, const AttemptFinished& message);
+  void handle(Worker& worker, const AttemptFailed& message);
+  void handle(Worker& worker, const AttemptReturned& message);
+  void handle(Worker& worker, const ValuesHeld& message);
+  void handle(Worker& worker, const ValuesLost& message);
+  void handle(Worker& worker, const InputMissing& message);
+  void handle(Worker& worker, const WorkerHeartbeat& message);
+  void handle(Worker& worker, const WorkerLeaving& message);
+  void handle(Worker& worker, const FromTask& message);
+  void handle(Worker& worker, const LogLine& message);
+  TaskNumber find_attempt(const Worker& worker, const Key& key, AttemptId attempt) const;
+  void accept_value(Worker& worker, TaskNumber task, std::uint64_t bytes, const Bytes& small);
+  void adopt(Worker& worker, const Key& key, std::uint64_t bytes);
+  void lose_worker(WorkerId id, bool blame, const std::string& why);
+  void lose_replica(TaskNumber task, WorkerId worker);
+  void tell(Worker& worker, WorkerBound message);
+  void spread_replicas(TaskNumber task, std::uint32_t copies);
+  void advance_retirements();
+  bool retire(Worker& worker);
+  Worker& worker_ref(WorkerId id);
+
+  // Tasks (state_tasks.cpp).
+  TaskNumber create(const Key& key, std::uint32_t shape);
+  void move_to(TaskNumber number, TaskState state);
+  void leave_assigned(TaskNumber number, TaskState to);
+  void leave_stored(TaskNumber number);
+  void enter_waiting(TaskNumber number);
+  void enter_stored(TaskNumber number);
+  void count_ahead(TaskNumber number, WorkerId worker, bool arrived);
+  void require(TaskNumber number);
+  std::shared_ptr<const Failure> data_lost(TaskNumber number) const;
+  void fail(TaskNumber number, std::shared_ptr<const Failure> failure);
+  void fail_or_retry(TaskNumber number, const Failure& failure);
+  void run_again(TaskNumber number, Duration delay);
+  void revoke(TaskNumber number, bool hard);
+  void settle();
+  void drop_value(TaskNumber number);
+  void forget(TaskNumber number);
+  void add_replica(TaskNumber task, Worker& worker);
+  void remove_replica(TaskNumber task, WorkerId worker);
+  std::uint32_t intern_shape(const Template& shape);
+  Group& group_of(const Task& task) { return groups_[shape_group_[task.shape]]; }
+  const Template& shape_of(const Task& task) const { return shapes_[task.shape]; }
+
+  // Placement (placement.cpp).
+  struct Entry {
+    Rank rank;
+    TaskNumber task;
+    std::uint32_t serial;
+    friend bool operator<(const Entry& a, const Entry& b) {  // for a heap whose top runs first
+      return std::tie(a.rank, a.task, a.serial) > std::tie(b.rank, b.task, b.serial);
+    }
+  };
+  struct Queue {
+    std::uint32_t shape = 0;       // a template that shows the signature
+    std::vector<Entry> fed;        // tasks with inputs to move
+    std::vector<Entry> roots;      // tasks held back until a worker has credit
+  };
+  void enqueue(TaskNumber number);
+  void schedule();
+  bool place_fed(Queue& queue);
+  bool deal_roots(Queue& queue);
+  bool free_a_reservation(Queue& queue);
+  TaskNumber next_root(Queue& queue, Worker& worker);
+  void reserve_siblings(TaskNumber number, Worker& worker);
+  bool is_current(const Entry& entry) const;
+  bool is_root_like(const Task& task) const;
+  WorkerId choose(const Task& task, bool must_have_credit);
+  Duration cost(const Task& task, const Worker& worker) const;
+  bool may_run(const Task& task, const Worker& worker) const;
+  bool fits_now(const Task& task, const Worker& worker) const;
+  bool has_credit(const Task& task, const Worker& worker) const;
+  Duration estimate(const Task& task) const;
+  void assign(TaskNumber number, Worker& worker);
+  void take_on(TaskNumber number, Worker& worker, AttemptId attempt);
+  void expect_put(TaskNumber number, Worker& worker);
+  void recall_for_idle();
+  AssignedInput describe(TaskNumber input, std::uint32_t part, Worker& reader);
+  Location locate(const Task& task, const Worker& holder);
+  std::vector<Location> locations_for(TaskNumber number, Worker& reader);
+  std::vector<Location> all_locations(TaskNumber number, const Worker& reader);
+  void serve_waiting_readers(TaskNumber number);
+  void forget_flights(WorkerId worker);
+
+  void check_workers() const;
+  void note_transition(const Task& task, TaskState from, TaskState to);
+
+  Options options_;
+  Time now_;
+  Time last_step_;
+  std::uint64_t attempts_ = 0;
+  std::uint64_t nonces_ = 0;
+  std::uint64_t finished_runs_ = 0;
+  std::uint32_t serials_ = 0;
+
+  // Tasks.
+  std::vector<Task> tasks_;
+  std::vector<TaskNumber> free_tasks_;
+  KeyIndex index_;
+  std::vector<TaskNumber> review_;              // perhaps no longer needed
+  std::vector<TaskNumber> retract_;             // sent ahead for an input that will not be made there
+  std::map<TaskNumber, std::uint32_t> replicas_wanted_;
+  std::map<TaskNumber, WorkerId> moving_;       // rebalance: dropped at the source once the copy is there
+  std::set<std::tuple<Time, TaskNumber, std::uint32_t>> delayed_;
+
+  // Templates and groups.
+  std::vector<Template> shapes_;
+  std::vector<std::uint32_t> shape_group_;
+  std::vector<std::uint32_t> shape_queue_;
+  std::map<Key, std::vector<std::uint32_t>> shapes_by_hash_;
+  std::vector<Group> groups_;
+  std::map<std::string, std::uint32_t> group_by_label_;
+  std::vector<Queue> queues_;
+  std::map<Key, std::uint32_t> queue_by_signature_;
+
+  // Holders of futures.
+  std::vector<Holder> holders_;
+  std::vector<HolderNumber> free_holders_;
+  std::map<SessionId, HolderNumber> sessions_;
+  std::map<PeerId, HolderNumber> session_of_peer_;
+  std::map<std::pair<WorkerId, std::uint64_t>, HolderNumber> session_of_channel_;
+  std::map<std::string, HolderNumber> names_;
+  HolderNumber fire_and_forget_ = 0;
+  std::int64_t generations_ = 0;
+
+  // Workers.
+  std::vector<std::optional<Worker>> workers_;  // by id; never reused
+  std::vector<WorkerId> alive_;
+  std::map<PeerId, WorkerId> worker_of_peer_;
+  std::set<WorkerId> hungry_;                   // may have room for root tasks
+  std::size_t cursor_ = 0;                      // spreads choices among equals
+  std::uint64_t slots_total_ = 0;
+
+  // Values that many fetch at once.
+  struct Spread {
+    std::vector<std::pair<WorkerId, WorkerId>> flights;  // from, to
+    std::deque<WorkerId> readers;                        // wait for a place to fetch from
+  };
+  std::map<TaskNumber, Spread> spreads_;
+
+  std::deque<Transition> story_;
+  struct LoggedLine {
+    Time when;
+    std::string worker;
+    std::uint32_t level;
+    Key key;
+    std::string text;
+  };
+  std::deque<LoggedLine> log_;
+  void log_line(std::uint32_t level, std::string text, std::string worker = {}, Key key = {});
+
+  std::vector<PeerId> to_close_;
+  std::vector<std::pair<PeerId, ClientBound>> stray_;        // answers to peers without a session
+  std::vector<std::pair<PeerId, WorkerBound>> stray_workers_;
+};
+
+}  // namespace weft::scheduler

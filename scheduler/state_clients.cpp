@@ -1,0 +1,421 @@
+// Clients: sessions, their numbered commands, and whoever else keeps tasks wanted.
+#include <algorithm>
+
+#include "scheduler/state.h"
+
+namespace weft::scheduler {
+
+// ------------------------------------------------------------------------------------------------ holders and wants
+
+HolderNumber State::new_holder(Holder::Kind kind) {
+  HolderNumber number;
+  if (!free_holders_.empty()) {
+    number = free_holders_.back();
+    free_holders_.pop_back();
+  } else {
+    number = static_cast<HolderNumber>(holders_.size());
+    holders_.emplace_back();
+  }
+  holders_[number] = Holder{.kind = kind};
+  return number;
+}
+
+/// Release everything it holds and forget it.
+void State::end_holder(HolderNumber number) {
+  if (HolderNumber graph = holders_[number].graph) end_holder(graph);
+  while (!holders_[number].wanted.empty()) remove_want(number, holders_[number].wanted.back());
+  Holder& holder = holders_[number];
+  if (holder.kind == Holder::Kind::session) {
+    sessions_.erase(holder.session);
+    if (holder.peer) session_of_peer_.erase(holder.peer);
+    if (holder.through) session_of_channel_.erase({holder.through, holder.channel});
+  }
+  holder = Holder{};
+  free_holders_.push_back(number);
+}
+
+void State::add_want(HolderNumber holder, TaskNumber number) {
+  Task& task = tasks_[number];
+  for (const WantEdge& want : task.wants)
+    if (want.holder == holder) return;
+  std::vector<TaskNumber>& wanted = holders_[holder].wanted;
+  task.wants.push_back({holder, static_cast<std::uint32_t>(wanted.size())});
+  wanted.push_back(number);
+}
+
+bool State::remove_want(HolderNumber holder, TaskNumber number) {
+  Task& task = tasks_[number];
+  auto place = std::find_if(task.wants.begin(), task.wants.end(), [&](const WantEdge& w) { return w.holder == holder; });
+  if (place == task.wants.end()) return false;
+  std::uint32_t slot = place->slot;
+  *place = task.wants.back();
+  task.wants.pop_back();
+  std::vector<TaskNumber>& wanted = holders_[holder].wanted;
+  wanted[slot] = wanted.back();
+  wanted.pop_back();
+  if (slot < wanted.size())
+    for (WantEdge& moved : tasks_[wanted[slot]].wants)
+      if (moved.holder == holder) moved.slot = slot;
+  if (!task.needed()) review_.push_back(number);
+  return true;
+}
+
+void State::tell(HolderNumber session, ClientBound message) {
+  Holder& holder = holders_[session];
+  if (holder.peer || holder.through) holder.outbox.push_back(std::move(message));
+}
+
+/// Say how a wanted task stands, if it stands anywhere final.
+void State::tell_outcome(HolderNumber number, TaskNumber which) {
+  const Task& task = tasks_[which];
+  const Holder& holder = holders_[number];
+  if (holder.kind != Holder::Kind::session || !(holder.peer || holder.through)) return;
+  if (task.state == TaskState::failed) tell(number, TaskFailed{task.key, {*task.failure}});
+  if (task.state != TaskState::stored) return;
+  TaskStored message{.key = task.key, .bytes = task.bytes, .small = task.small};
+  if (message.small.empty())
+    for (const Replica& replica : task.replicas)
+      if (message.locations.size() < 3) message.locations.push_back(locate(task, worker_ref(replica.worker)));
+  tell(number, std::move(message));
+}
+
+void State::tell_everyone(TaskNumber number) {
+  bool forgotten = false;
+  for (const WantEdge& want : tasks_[number].wants) {
+    tell_outcome(want.holder, number);
+    forgotten |= want.holder == fire_and_forget_;
+  }
+  if (forgotten) remove_want(fire_and_forget_, number);
+}
+
+void State::answer(HolderNumber session, std::uint64_t request, std::string body) {
+  tell(session, Answer{request, {}, std::move(body)});
+}
+void State::answer_failure(HolderNumber session, std::uint64_t request, Failure failure) {
+  tell(session, Answer{request, {std::move(failure)}, {}});
+}
+
+// ------------------------------------------------------------------------------------------------ sessions
+
+void State::hello(PeerId peer, const ClientHello& message, WorkerId through, std::uint64_t channel) {
+  auto refuse_link = [&](std::string why) {
+    if (through) return;
+    stray_.emplace_back(peer, Refused{0, {failure(ErrorKind::protocol_error, std::move(why))}});
+    to_close_.push_back(peer);
+  };
+  if (message.protocol_min > 1 || message.protocol_max < 1)
+    return refuse_link("this scheduler speaks protocol 1, the client speaks " + std::to_string(message.protocol_min) + " to " +
+                       std::to_string(message.protocol_max) + "; install the same release");
+  if (sessions_.size() >= options_.sessions_max && !sessions_.contains(message.session))
+    return refuse_link("this scheduler serves at most " + std::to_string(options_.sessions_max) + " clients");
+
+  auto [place, is_new] = sessions_.try_emplace(message.session, 0);
+  if (is_new) {
+    place->second = new_holder(Holder::Kind::session);
+    holders_[place->second].session = message.session;
+  }
+  HolderNumber number = place->second;
+  Holder& session = holders_[number];
+  session.name = message.name;
+  session.outbox.clear();
+  if (session.peer && session.peer != peer) {
+    session_of_peer_.erase(session.peer);
+    to_close_.push_back(session.peer);
+  }
+  if (through) {
+    session.through = through;
+    session.channel = channel;
+    session_of_channel_[{through, channel}] = number;
+  } else {
+    session.peer = peer;
+    session_of_peer_[peer] = number;
+  }
+  resume(number);
+}
+
+/// Bring a session's client up to date: what was executed, and how everything that it wants stands.
+void State::resume(HolderNumber number) {
+  tell(number, ClientWelcome{1, options_.epoch, holders_[number].executed, options_.heartbeat_interval, options_.lease});
+  for (TaskNumber task : holders_[number].wanted) {
+    tell_outcome(number, task);
+    // Bytes that it was to put somewhere may be lost on the way: ask again, somewhere else perhaps.
+    if (tasks_[task].is_data && tasks_[task].state == TaskState::assigned) run_again(task, Duration{});
+  }
+}
+
+void State::client_message(HolderNumber session, const ClientMessage& message) {
+  std::visit(
+      [&](const auto& m) {
+        using M = std::decay_t<decltype(m)>;
+        if constexpr (std::is_same_v<M, ClientHello>) return;
+        else if constexpr (requires { m.sequence; }) {
+          if (is_next(session, m.sequence)) handle(session, m);
+        } else {
+          handle(session, m);
+        }
+      },
+      message);
+}
+
+/// Numbered commands are executed once: a repeated one is only acknowledged again.
+bool State::is_next(HolderNumber number, std::uint64_t sequence) {
+  Holder& session = holders_[number];
+  session.acknowledge = true;
+  if (sequence != session.executed + 1) return false;
+  session.executed = sequence;
+  return true;
+}
+
+void State::refuse(HolderNumber session, std::uint64_t sequence, Failure failure) {
+  tell(session, Refused{sequence, {std::move(failure)}});
+}
+
+// ------------------------------------------------------------------------------------------------ graphs
+
+void State::handle(HolderNumber session, const Submit& message) {
+  Result<void> admitted = admit(session, message.chunk, message.last);
+  if (!admitted) refuse(session, message.sequence, admitted.error());
+  if ((!admitted || message.last) && holders_[session].graph) {
+    end_holder(holders_[session].graph);
+    holders_[session].graph = 0;
+  }
+}
+
+/// Refuse a chunk that contradicts what is known, before anything of it is kept.
+Result<void> State::check_against_known(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes) const {
+  for (const Key& key : chunk.externals)
+    if (index_.find(key) == KeyIndex::none)
+      return failure(ErrorKind::protocol_error, "refused graph chunk: input " + key.hex() + " is not known here");
+  if (index_.size() + chunk.size() > options_.tasks_max)
+    return failure(ErrorKind::protocol_error, "refused graph chunk: more than " + std::to_string(options_.tasks_max) + " tasks");
+  for (std::size_t row = 0; row < chunk.size(); ++row) {
+    Key key = chunk.key(row);
+    TaskNumber number = index_.find(key);
+    if (number == KeyIndex::none || !key.is_named()) continue;
+    const Task& task = tasks_[number];
+    auto arguments = chunk.arguments_of(row);
+    auto [begin, end] = chunk.inputs_of(row);
+    const Template& known = shapes_[task.shape];
+    const Template& sent = shapes_[shapes[chunk.template_of[row]]];
+    bool same = known.function == sent.function && known.shared_arguments == sent.shared_arguments &&
+                std::equal(arguments.begin(), arguments.end(), task.arguments.begin(), task.arguments.end()) &&
+                end - begin == task.inputs.size();
+    for (std::uint32_t i = begin; same && i < end; ++i)
+      same = tasks_[task.inputs[i - begin].task].key == chunk.input_key(chunk.inputs[i]);
+    if (!same)
+      return failure(ErrorKind::invalid_argument, "the key of task '" + sent.label + "' (" + key.hex() +
+                                                      ") already names another call; choose another key, or release the old futures first");
+  }
+  return {};
+}
+
+Result<void> State::admit(HolderNumber session, const GraphChunk& chunk, bool last) {
+  if (Result<void> good = check_chunk(chunk); !good) return good.error();
+  std::vector<std::uint32_t> shapes;
+  for (const Template& shape : chunk.templates) shapes.push_back(intern_shape(shape));
+  if (Result<void> good = check_against_known(chunk, shapes); !good) return good.error();
+
+  Holder& owner = holders_[session];
+  // Submissions of one burst progress together; later ones come after earlier ones.
+  if (owner.generation == 0 || now_ - owner.generation_began > 100ms) {
+    owner.generation = ++generations_;
+    owner.generation_began = now_;
+  }
+  std::int64_t generation = owner.generation;
+  HolderNumber graph = owner.graph;
+  if (!last && !graph) {
+    graph = new_holder(Holder::Kind::graph);
+    holders_[session].graph = graph;
+  }
+
+  std::vector<TaskNumber> rows(chunk.size());
+  std::vector<TaskNumber> fresh;
+  for (std::size_t row = 0; row < chunk.size(); ++row) {
+    Key key = chunk.key(row);
+    TaskNumber number = index_.find(key);
+    if (number == KeyIndex::none) {
+      number = create(key, shapes[chunk.template_of[row]]);
+      Task& task = tasks_[number];
+      const TaskOptions& options = shape_of(task).options;
+      task.rank = {(-static_cast<std::int64_t>(options.priority) << 32) + generation,
+                   chunk.order.empty() ? static_cast<std::int64_t>(row) : chunk.order[row]};
+      auto arguments = chunk.arguments_of(row);
+      task.arguments.assign(arguments.begin(), arguments.end());
+      auto [begin, end] = chunk.inputs_of(row);
+      task.inputs.reserve(end - begin);
+      for (std::uint32_t i = begin; i < end; ++i) {
+        std::uint32_t input = chunk.inputs[i];
+        TaskNumber source = input < chunk.externals.size() ? index_.find(chunk.externals[input]) : rows[input - chunk.externals.size()];
+        Task& made = tasks_[source];
+        task.inputs.push_back({source, chunk.input_parts.empty() ? whole_value : chunk.input_parts[i],
+                               static_cast<std::uint32_t>(made.dependents.size())});
+        made.dependents.push_back({number, i - begin});
+      }
+      fresh.push_back(number);
+    } else if (tasks_[number].state == TaskState::failed && tasks_[number].failure->kind == ErrorKind::cancelled) {
+      move_to(number, TaskState::released);  // what was cancelled before may be asked for again
+    }
+    rows[row] = number;
+  }
+  for (std::uint32_t row : chunk.wanted) {
+    TaskNumber number = rows[row];
+    add_want(session, number);
+    if (tasks_[number].state == TaskState::released) require(number);
+    else tell_outcome(session, number);
+  }
+  for (TaskNumber number : fresh) {
+    if (graph) {
+      add_want(graph, number);
+      if (tasks_[number].state == TaskState::released) require(number);
+    } else if (!tasks_[number].needed()) {
+      review_.push_back(number);
+    }
+  }
+  return {};
+}
+
+// ------------------------------------------------------------------------------------------------ other commands
+
+void State::handle(HolderNumber session, const Want& message) {
+  for (const Key& key : message.keys) {
+    TaskNumber number = index_.find(key);
+    if (number == KeyIndex::none) {
+      Failure gone{.kind = ErrorKind::data_lost, .message = "the scheduler knows no task of this key; submit it first", .key = key};
+      tell(session, TaskFailed{key, {std::move(gone)}});
+      continue;
+    }
+    add_want(session, number);
+    if (tasks_[number].state == TaskState::released) require(number);
+    else tell_outcome(session, number);
+  }
+}
+
+void State::handle(HolderNumber session, const Release& message) {
+  for (const Key& key : message.keys)
+    if (TaskNumber number = index_.find(key); number != KeyIndex::none) remove_want(session, number);
+}
+
+void State::handle(HolderNumber session, const Cancel& message) {
+  std::string reason = message.reason.empty() ? "cancelled by client " + holders_[session].name : message.reason;
+  for (const Key& key : message.keys) {
+    TaskNumber number = index_.find(key);
+    if (number == KeyIndex::none) continue;
+    Task& task = tasks_[number];
+    bool shared = std::any_of(task.wants.begin(), task.wants.end(), [&](const WantEdge& w) { return w.holder != session; });
+    if (!shared || message.force) cancel_task(number, reason);
+    bool told = task.state == TaskState::failed;
+    if (remove_want(session, number) && !told)
+      tell(session, TaskFailed{key, {Failure{.kind = ErrorKind::cancelled, .message = reason, .key = key}}});
+  }
+}
+
+/// End an open task as cancelled; everything that depends on it ends with the same cause.
+void State::cancel_task(TaskNumber number, const std::string& reason) {
+  if (!is_open(tasks_[number].state)) return;
+  if (tasks_[number].state == TaskState::assigned) revoke(number, true);
+  fail(number, std::make_shared<const Failure>(Failure{
+                   .kind = ErrorKind::cancelled, .message = reason, .label = shape_of(tasks_[number]).label, .key = tasks_[number].key}));
+}
+
+void State::handle(HolderNumber, const Retry& message) {
+  for (const Key& key : message.keys) {
+    TaskNumber first = index_.find(key);
+    if (first == KeyIndex::none || tasks_[first].state != TaskState::failed) continue;
+    std::vector<TaskNumber> work{first};
+    while (!work.empty()) {
+      TaskNumber number = work.back();
+      work.pop_back();
+      Task& task = tasks_[number];
+      if (task.state != TaskState::failed) continue;
+      task.errors = task.losses = 0;
+      task.failure.reset();
+      move_to(number, TaskState::released);
+      for (const WantEdge& want : tasks_[number].wants) tell(want.holder, TaskPending{tasks_[number].key});
+      for (const InputEdge& edge : tasks_[number].inputs) work.push_back(edge.task);
+    }
+    if (tasks_[first].needed()) require(first);
+  }
+}
+
+void State::handle(HolderNumber session, const Scatter& message) {
+  Template shape{.label = "scatter"};
+  shape.options.workers = message.workers;
+  shape.options.max_attempts = 1'000;
+  std::uint32_t number_of_shape = intern_shape(shape);
+  for (const Held& value : message.values) {
+    TaskNumber number = index_.find(value.key);
+    if (number == KeyIndex::none) {
+      number = create(value.key, number_of_shape);
+      tasks_[number].is_data = true;
+      tasks_[number].bytes = value.bytes;
+    }
+    if (tasks_[number].state == TaskState::failed) {
+      move_to(number, TaskState::released);
+      tasks_[number].was_stored = false;
+    }
+    add_want(session, number);
+    if (message.replicas != 1) replicas_wanted_[number] = message.replicas;
+    if (tasks_[number].state == TaskState::released) require(number);
+    else tell_outcome(session, number);
+  }
+}
+
+void State::handle(HolderNumber session, const Publish& message) {
+  auto known = names_.find(message.name);
+  if (message.keys.empty()) {
+    if (known == names_.end())
+      return refuse(session, message.sequence, failure(ErrorKind::invalid_argument, "no dataset is named '" + message.name + "'"));
+    end_holder(known->second);
+    names_.erase(known);
+    return;
+  }
+  if (known != names_.end() && !message.replace)
+    return refuse(session, message.sequence,
+                  failure(ErrorKind::invalid_argument, "a dataset named '" + message.name + "' exists; unpublish it first, or pass replace"));
+  for (const Key& key : message.keys)
+    if (index_.find(key) == KeyIndex::none)
+      return refuse(session, message.sequence, failure(ErrorKind::invalid_argument, "cannot publish: task " + key.hex() + " is not known"));
+  HolderNumber holder = new_holder(Holder::Kind::name);
+  holders_[holder].name = message.name;
+  holders_[holder].note = message.note;
+  for (const Key& key : message.keys) {
+    add_want(holder, index_.find(key));
+    require(index_.find(key));
+  }
+  if (known != names_.end()) end_holder(known->second);
+  names_[message.name] = holder;
+}
+
+void State::handle(HolderNumber, const FireAndForget& message) {
+  for (const Key& key : message.keys) {
+    TaskNumber number = index_.find(key);
+    if (number == KeyIndex::none) continue;
+    TaskState state = tasks_[number].state;
+    if (state == TaskState::stored || state == TaskState::failed) continue;
+    add_want(fire_and_forget_, number);
+    require(number);
+  }
+}
+
+void State::handle(HolderNumber session, const Locate& message) {
+  for (const Key& key : message.keys)
+    if (TaskNumber number = index_.find(key); number != KeyIndex::none) tell_outcome(session, number);
+}
+
+void State::handle(HolderNumber session, const Ask& message) {
+  Result<std::string> body = query(message);
+  if (body) answer(session, message.request, std::move(*body));
+  else answer_failure(session, message.request, body.error());
+}
+
+void State::handle(HolderNumber session, const ClientHeartbeat&) {
+  tell(session, SchedulerTick{static_cast<std::uint64_t>(now_.nanoseconds)});
+}
+
+void State::handle(HolderNumber session, const ClientGoodbye&) {
+  // A task's own client ends without a word back; a real one hears it, so that it knows all was read.
+  if (PeerId peer = holders_[session].peer) stray_.emplace_back(peer, Goodbye{});
+  end_holder(session);
+}
+
+}  // namespace weft::scheduler

@@ -1,0 +1,355 @@
+// Tasks: their states, what is needed, failing, retrying and forgetting.
+#include <algorithm>
+
+#include "scheduler/state.h"
+
+namespace weft::scheduler {
+
+const char* name_of(TaskState state) {
+  static constexpr const char* names[] = {"released", "waiting", "ready", "assigned", "stored", "failed"};
+  return names[static_cast<int>(state)];
+}
+
+TaskNumber State::create(const Key& key, std::uint32_t shape) {
+  TaskNumber number;
+  if (!free_tasks_.empty()) {
+    number = free_tasks_.back();
+    free_tasks_.pop_back();
+  } else {
+    number = static_cast<TaskNumber>(tasks_.size());
+    tasks_.emplace_back();
+  }
+  Task& task = tasks_[number];
+  task.key = key;
+  task.shape = shape;
+  ++group_of(task).counts[static_cast<int>(TaskState::released)];
+  task.born = {attempts_};
+  index_.insert(key, number);
+  return number;
+}
+
+// ------------------------------------------------------------------------------------------------ states
+
+void State::move_to(TaskNumber number, TaskState state) {
+  TaskState from = tasks_[number].state;
+  WEFT_CHECK(from != state);
+  note_transition(tasks_[number], from, state);
+  if (from == TaskState::assigned) leave_assigned(number, state);
+  if (from == TaskState::stored) leave_stored(number);
+  Task& task = tasks_[number];
+  if (from == TaskState::ready) {
+    task.queue_serial = ++serials_;  // its queue entries are stale now
+    if (task.kept_for) worker_ref(task.kept_for).reserved.erase({task.rank, number});
+    task.kept_for = {};
+  }
+  task.state = state;
+  Group& group = group_of(task);
+  --group.counts[static_cast<int>(from)];
+  ++group.counts[static_cast<int>(state)];
+  if (is_open(from) != is_open(state)) {
+    for (const InputEdge& edge : task.inputs) {
+      Task& input = tasks_[edge.task];
+      if (is_open(state)) {
+        ++input.open_dependents;
+      } else if (--input.open_dependents == 0) {
+        review_.push_back(edge.task);
+      }
+    }
+  }
+  if (state == TaskState::waiting) enter_waiting(number);
+  if (state == TaskState::ready) enqueue(number);
+  if (state == TaskState::stored) enter_stored(number);
+  if (state == TaskState::failed) tell_everyone(number);
+}
+
+void State::leave_assigned(TaskNumber number, TaskState to) {
+  Task& task = tasks_[number];
+  Worker& worker = worker_ref(task.worker);
+  worker.assigned[task.worker_slot] = worker.assigned.back();
+  tasks_[worker.assigned[task.worker_slot]].worker_slot = task.worker_slot;
+  worker.assigned.pop_back();
+  worker.load -= task.estimate;
+  const TaskOptions& options = shape_of(task).options;
+  if (options.cores > 1) worker.cores_reserved -= options.cores;
+  for (const auto& [name, amount] : options.resources) worker.resources_free[name] += amount;
+  if (task.recalling) --worker.recalls;
+  hungry_.insert(worker.id);
+  count_ahead(number, worker.id, false);
+  // Readers that were sent ahead wait at that worker for a value that will not come.
+  if (to != TaskState::stored)
+    for (const DependentEdge& edge : task.dependents)
+      if (tasks_[edge.task].state == TaskState::assigned && tasks_[edge.task].worker == task.worker) retract_.push_back(edge.task);
+  task.recalling = task.started = false;
+  task.attempt = {};
+  task.worker = {};
+}
+
+// The value is gone while tasks that need it are open: they must not run before it is there again.
+void State::leave_stored(TaskNumber number) {
+  tasks_[number].small = {};
+  moving_.erase(number);
+  if (auto spread = spreads_.find(number); spread != spreads_.end()) spread->second.flights.clear();
+  for (std::size_t i = 0; i < tasks_[number].dependents.size(); ++i) {
+    TaskNumber reader = tasks_[number].dependents[i].task;
+    Task& dependent = tasks_[reader];
+    if (!is_open(dependent.state)) continue;
+    ++dependent.missing;
+    if (dependent.state == TaskState::ready) move_to(reader, TaskState::waiting);
+    // Perhaps its worker has the input already: it says so by having started. Otherwise it comes back, so that the
+    // resources it reserves cannot block the run that makes the input again.
+    else if (dependent.state == TaskState::assigned && !dependent.recalling) revoke(reader, false);
+  }
+}
+
+void State::enter_waiting(TaskNumber number) {
+  Task& task = tasks_[number];
+  task.missing = task.ahead_count = 0;
+  task.ahead_worker = {};
+  for (const InputEdge& edge : task.inputs) {
+    const Task& input = tasks_[edge.task];
+    if (input.state == TaskState::stored) continue;
+    ++task.missing;
+    if (input.state != TaskState::assigned) continue;
+    if (task.ahead_count == 0) task.ahead_worker = input.worker;
+    if (task.ahead_worker == input.worker) ++task.ahead_count;
+  }
+}
+
+void State::enter_stored(TaskNumber number) {
+  for (std::size_t i = 0; i < tasks_[number].dependents.size(); ++i) {
+    TaskNumber reader = tasks_[number].dependents[i].task;
+    Task& dependent = tasks_[reader];
+    if (!is_open(dependent.state)) continue;
+    WEFT_CHECK(dependent.missing > 0);
+    if (--dependent.missing == 0 && dependent.state == TaskState::waiting)
+      move_to(reader, TaskState::ready);
+  }
+}
+
+// An input was given to a worker, or is with it no more: waiting readers count how many of their inputs one worker makes.
+void State::count_ahead(TaskNumber number, WorkerId worker, bool arrived) {
+  for (const DependentEdge& edge : tasks_[number].dependents) {
+    Task& reader = tasks_[edge.task];
+    if (reader.state != TaskState::waiting) continue;
+    if (arrived) {
+      if (reader.ahead_count == 0) reader.ahead_worker = worker;
+      if (reader.ahead_worker == worker) ++reader.ahead_count;
+    } else if (reader.ahead_worker == worker && reader.ahead_count > 0) {
+      --reader.ahead_count;
+    }
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ need
+
+/// Make a released task, and whatever it needs, open. Tasks whose inputs have failed fail.
+void State::require(TaskNumber first) {
+  std::vector<TaskNumber> work{first};
+  while (!work.empty()) {
+    TaskNumber number = work.back();
+    work.pop_back();
+    if (tasks_[number].state != TaskState::released) continue;
+    std::shared_ptr<const Failure> cause;
+    for (const InputEdge& edge : tasks_[number].inputs)
+      if (tasks_[edge.task].state == TaskState::failed) cause = tasks_[edge.task].failure;
+    if (tasks_[number].is_data && tasks_[number].was_stored) cause = data_lost(number);
+    if (cause) {
+      fail(number, cause);
+      continue;
+    }
+    move_to(number, TaskState::waiting);
+    for (const InputEdge& edge : tasks_[number].inputs)
+      if (tasks_[edge.task].state == TaskState::released) work.push_back(edge.task);
+    if (tasks_[number].missing == 0) move_to(number, TaskState::ready);
+  }
+}
+
+std::shared_ptr<const Failure> State::data_lost(TaskNumber number) const {
+  Failure failure{.kind = ErrorKind::data_lost,
+                  .message = "every worker that held this scattered data is gone; scatter it again, or with replicas = 2 or more",
+                  .label = shape_of(tasks_[number]).label,
+                  .key = tasks_[number].key};
+  return std::make_shared<const Failure>(std::move(failure));
+}
+
+/// End a task without a value, and with it every open task that depends on it: all carry the same cause.
+void State::fail(TaskNumber first, std::shared_ptr<const Failure> failure) {
+  std::vector<TaskNumber> work{first};
+  while (!work.empty()) {
+    TaskNumber number = work.back();
+    work.pop_back();
+    if (tasks_[number].state == TaskState::failed || (number != first && !is_open(tasks_[number].state))) continue;
+    if (tasks_[number].state == TaskState::assigned && number != first) revoke(number, true);
+    tasks_[number].failure = failure;
+    move_to(number, TaskState::failed);
+    if (!tasks_[number].needed()) review_.push_back(number);
+    ++group_of(tasks_[number]).errors;
+    for (const DependentEdge& edge : tasks_[number].dependents) work.push_back(edge.task);
+  }
+}
+
+/// An attempt failed: try again if the user allowed it, else the task fails.
+void State::fail_or_retry(TaskNumber number, const Failure& cause) {
+  Task& task = tasks_[number];
+  const TaskOptions& options = shape_of(task).options;
+  bool crashed = cause.kind == ErrorKind::task_crashed || cause.kind == ErrorKind::memory_limit ||
+                 cause.kind == ErrorKind::task_poisoned || cause.kind == ErrorKind::worker_unavailable;
+  bool user_error = cause.kind == ErrorKind::task_error || cause.kind == ErrorKind::task_timeout;
+  Failure failure = cause;
+  failure.key = task.key;
+  failure.label = shape_of(task).label;
+  failure.attempt = task.errors + task.losses + 1u;
+  if (crashed) {
+    ++task.losses;
+    task.avoid = task.worker;
+    if (task.losses < options.max_attempts) return run_again(number, Duration{});
+    if (task.losses > 1) failure.message += " (each of " + std::to_string(task.losses) + " attempts)";
+  } else if (user_error && task.errors < options.retries) {
+    Duration delay = options.retry_delay * (std::int64_t(1) << std::min<std::uint16_t>(task.errors, 20));
+    ++task.errors;
+    return run_again(number, delay);
+  }
+  fail(number, std::make_shared<const Failure>(std::move(failure)));
+}
+
+/// Back to the start of its way; its inputs may be gone in the meantime.
+void State::run_again(TaskNumber number, Duration delay) {
+  move_to(number, TaskState::waiting);
+  for (const InputEdge& edge : tasks_[number].inputs)
+    if (tasks_[edge.task].state == TaskState::released) require(edge.task);
+  Task& task = tasks_[number];
+  if (task.state != TaskState::waiting || task.missing > 0) return;
+  move_to(number, TaskState::ready);
+  if (delay > Duration{}) {
+    tasks_[number].queue_serial = ++serials_;
+    delayed_.emplace(now_ + delay, number, serials_);
+  }
+}
+
+/// Ask the worker to give an attempt back; `hard`: to stop it at once, and the caller moves the task on.
+void State::revoke(TaskNumber number, bool hard) {
+  Task& task = tasks_[number];
+  WEFT_CHECK(task.state == TaskState::assigned);
+  Worker& worker = worker_ref(task.worker);
+  if (worker.peer && !task.is_data) tell(worker, Revoke{task.attempt, hard});
+  if (!hard && !task.recalling) {
+    task.recalling = true;
+    ++worker.recalls;
+  }
+}
+
+/// Free what nobody needs any more. Worklist, since one release may end a chain of a million.
+void State::settle() {
+  while (!retract_.empty()) {
+    TaskNumber number = retract_.back();
+    retract_.pop_back();
+    Task& task = tasks_[number];
+    if (task.state != TaskState::assigned || task.missing == 0 || task.started) continue;
+    revoke(number, true);
+    run_again(number, Duration{});
+  }
+  while (!review_.empty()) {
+    TaskNumber number = review_.back();
+    review_.pop_back();
+    Task& task = tasks_[number];
+    if (!task.key || task.needed()) continue;
+    if (task.state == TaskState::assigned) revoke(number, true);
+    if (is_open(task.state)) move_to(number, TaskState::released);
+    if (tasks_[number].state == TaskState::stored) drop_value(number);
+    if (tasks_[number].dependents.empty()) forget(number);
+  }
+}
+
+void State::drop_value(TaskNumber number) {
+  while (!tasks_[number].replicas.empty()) {
+    Worker& worker = worker_ref(tasks_[number].replicas.back().worker);
+    remove_replica(number, worker.id);
+    if (worker.peer) tell(worker, Drop{{tasks_[number].key}});
+  }
+  move_to(number, TaskState::released);
+}
+
+void State::forget(TaskNumber number) {
+  Task& task = tasks_[number];
+  WEFT_CHECK(task.state == TaskState::released || task.state == TaskState::failed);
+  for (std::size_t i = 0; i < task.inputs.size(); ++i) {
+    const InputEdge& edge = task.inputs[i];
+    Task& input = tasks_[edge.task];
+    input.dependents[edge.slot] = input.dependents.back();
+    const DependentEdge& moved = input.dependents[edge.slot];
+    tasks_[moved.task].inputs[moved.input].slot = edge.slot;
+    input.dependents.pop_back();
+    if (input.dependents.empty()) review_.push_back(edge.task);
+  }
+  --group_of(task).counts[static_cast<int>(task.state)];
+  index_.erase(task.key);
+  replicas_wanted_.erase(number);
+  spreads_.erase(number);
+  moving_.erase(number);
+  std::uint32_t serial = ++serials_;
+  task = Task{};
+  task.queue_serial = serial;
+  free_tasks_.push_back(number);
+}
+
+// ------------------------------------------------------------------------------------------------ replicas
+
+void State::add_replica(TaskNumber number, Worker& worker) {
+  Task& task = tasks_[number];
+  for (const Replica& replica : task.replicas)
+    if (replica.worker == worker.id) return;
+  task.replicas.push_back({worker.id, static_cast<std::uint32_t>(worker.holding.size())});
+  worker.holding.push_back(number);
+  worker.holding_bytes += task.bytes;
+}
+
+void State::remove_replica(TaskNumber number, WorkerId id) {
+  Task& task = tasks_[number];
+  auto place = std::find_if(task.replicas.begin(), task.replicas.end(), [&](const Replica& r) { return r.worker == id; });
+  if (place == task.replicas.end()) return;
+  Worker& worker = worker_ref(id);
+  std::uint32_t slot = place->slot;
+  *place = task.replicas.back();
+  task.replicas.pop_back();
+  worker.holding[slot] = worker.holding.back();
+  worker.holding.pop_back();
+  worker.holding_bytes -= task.bytes;
+  if (slot == worker.holding.size()) return;
+  for (Replica& moved : tasks_[worker.holding[slot]].replicas)
+    if (moved.worker == id) moved.slot = slot;
+}
+
+// ------------------------------------------------------------------------------------------------ templates
+
+std::uint32_t State::intern_shape(const Template& shape) {
+  const TaskOptions& o = shape.options;
+  KeyHasher options_hash;
+  options_hash.add(std::uint64_t(o.cores)).add(std::uint64_t(o.workers_strict)).add(std::uint64_t(shape.function.kernel != 0));
+  for (const auto& [name, amount] : o.resources) options_hash.add(name).add(std::as_bytes(std::span(&amount, 1)));
+  for (const std::string& worker : o.workers) options_hash.add("worker").add(worker);
+  Key signature = options_hash.finish();
+  Key hash = KeyHasher()
+                 .add(signature).add(shape.label).add(shape.function.thunk_image).add(shape.function.thunk_offset)
+                 .add(shape.function.target_offset).add(shape.shared_arguments).finish();
+  std::vector<std::uint32_t>& same = shapes_by_hash_[hash];
+  for (std::uint32_t number : same)
+    if (shapes_[number] == shape) return number;
+  std::uint32_t number = static_cast<std::uint32_t>(shapes_.size());
+  shapes_.push_back(shape);
+  same.push_back(number);
+  auto [group, is_new_group] = group_by_label_.try_emplace(shape.label, static_cast<std::uint32_t>(groups_.size()));
+  if (is_new_group) groups_.push_back(Group{.label = shape.label});
+  shape_group_.push_back(group->second);
+  auto [queue, is_new_queue] = queue_by_signature_.try_emplace(signature, static_cast<std::uint32_t>(queues_.size()));
+  if (is_new_queue) queues_.push_back(Queue{.shape = number});
+  shape_queue_.push_back(queue->second);
+  return number;
+}
+
+void State::note_transition(const Task& task, TaskState from, TaskState to) {
+  if (options_.story_max == 0) return;
+  if (story_.size() >= options_.story_max) story_.pop_front();
+  story_.push_back({now_, task.key, shape_group_[task.shape], from, to, task.worker, task.attempt});
+}
+
+}  // namespace weft::scheduler

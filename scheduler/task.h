@@ -1,0 +1,101 @@
+// One task as the scheduler knows it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <weft/error.h>
+
+#include "common/graph.h"
+#include "common/ids.h"
+#include "common/time.h"
+
+namespace weft::scheduler {
+
+/// Index into the task table; reused after the task is forgotten.
+using TaskNumber = std::uint32_t;
+inline constexpr TaskNumber no_task = 0xffffffff;
+/// Index into the holder table: a session, a published name, an open graph, fire-and-forget.
+using HolderNumber = std::uint32_t;
+
+enum class TaskState : std::uint8_t {
+  released,  // known; nobody needs its value now
+  waiting,   // needed; an input is not stored
+  ready,     // every input is stored; no worker has it yet
+  assigned,  // a worker has it
+  stored,    // at least one worker holds its value
+  failed,    // it ended without a value
+};
+inline constexpr int task_state_count = 6;
+const char* name_of(TaskState state);
+
+inline bool is_open(TaskState state) {
+  return state == TaskState::waiting || state == TaskState::ready || state == TaskState::assigned;
+}
+
+/// Order of running: smaller first. Major: user priority and submission; minor: place in the graph.
+struct Rank {
+  std::int64_t major = 0;
+  std::int64_t minor = 0;
+  auto operator<=>(const Rank&) const = default;
+};
+
+/// One input edge; `slot` is the place of this edge among the input's dependents.
+struct InputEdge {
+  TaskNumber task = no_task;
+  std::uint32_t part = whole_value;
+  std::uint32_t slot = 0;
+};
+/// The other end of an input edge.
+struct DependentEdge {
+  TaskNumber task = no_task;
+  std::uint32_t input = 0;
+};
+/// Somebody who holds a future; `slot` is the place of this task in the holder's list.
+struct WantEdge {
+  HolderNumber holder = 0;
+  std::uint32_t slot = 0;
+};
+/// A worker that has the value; `slot` is the place of this task in the worker's list.
+struct Replica {
+  WorkerId worker;
+  std::uint32_t slot = 0;
+};
+
+struct Task {
+  Key key;
+  Rank rank;
+  std::uint32_t shape = 0;                   // template
+  TaskState state = TaskState::released;
+  bool is_data = false;                      // scattered: no function can make it again
+  bool was_stored = false;                   // data: the client's bytes have arrived once
+  bool recalling = false;                    // assigned, and we asked for it back
+  bool started = false;                      // assigned, and the worker said that it runs
+  std::uint32_t missing = 0;                 // open: input edges whose value is not stored
+  std::uint32_t open_dependents = 0;         // dependent edges whose task is open
+  std::uint32_t ahead_count = 0;             // waiting: missing inputs that are assigned to `ahead_worker`
+  WorkerId ahead_worker;
+  WorkerId worker;                           // assigned: to whom
+  std::uint32_t worker_slot = 0;             // assigned: place in the worker's list
+  AttemptId attempt;                         // assigned: which try
+  AttemptId born;                            // attempts up to this one belong to an earlier task of the same key
+  std::uint16_t errors = 0;                  // exceptions and timeouts so far
+  std::uint16_t losses = 0;                  // crashes and lost workers so far
+  std::uint32_t queue_serial = 0;            // ready: tells a stale queue entry from the present one
+  WorkerId kept_for;                         // ready: reserved for the worker that has its siblings
+  WorkerId avoid;                            // where it crashed last
+  Duration estimate{};                       // assigned: what it adds to its worker's load
+  std::uint64_t bytes = 0;                   // of the value, once known
+  Bytes arguments;
+  std::vector<InputEdge> inputs;
+  std::vector<DependentEdge> dependents;
+  std::vector<WantEdge> wants;
+  std::vector<Replica> replicas;
+  std::shared_ptr<const Failure> failure;
+  Bytes small;                               // a small value rides along while somebody may ask for it
+
+  bool needed() const { return !wants.empty() || open_dependents > 0; }
+};
+
+}  // namespace weft::scheduler

@@ -1,0 +1,85 @@
+// One worker process as the scheduler knows it, and the holders of futures.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/messages.h"
+#include "scheduler/task.h"
+
+namespace weft::scheduler {
+
+struct Worker {
+  WorkerId id;
+  std::string name;
+  std::uint64_t instance = 0;
+  PeerId peer;                            // 0: not connected now
+  Time heard;                             // last message
+  Time echoed;                            // newest of our ticks that it has heard
+  Time lost_at;                           // believed alive until then
+  bool paused = false;                    // memory nearly full: gets no new work
+  bool retiring = false;                  // hands over what only it holds, then leaves
+  bool leave_sent = false;
+  std::uint64_t retire_request = 0;       // Ask to answer when it has left; with the session below
+  std::uint32_t slots = 1;
+  std::uint64_t memory_limit = 0;
+  std::map<std::string, double> resources;
+  std::map<std::string, double> resources_free;
+  std::uint32_t cores_reserved = 0;       // by tasks of more than one core
+  std::string endpoint;
+  Bytes public_key;
+  Bytes secret;
+  std::string host;
+  std::uint64_t pid = 0;
+  bool runs_user_code = true;
+  WorkerHeartbeat last;                   // as reported
+  std::vector<TaskNumber> assigned;
+  std::vector<TaskNumber> holding;
+  std::vector<bool> shapes_known;         // templates it has on this connection
+  std::set<std::pair<Rank, TaskNumber>> reserved;  // root tasks kept for it because their siblings are here
+  Duration load{};                        // expected work of all assigned tasks
+  std::uint32_t recalls = 0;              // answers to Revoke outstanding
+  std::uint64_t holding_bytes = 0;
+  std::uint32_t sending = 0;              // copies that leave it now, by our own orders
+  std::vector<WorkerBound> outbox;
+
+  bool usable() const { return peer && !paused && !retiring; }
+};
+
+/// Whoever keeps tasks wanted.
+struct Holder {
+  enum class Kind { free, session, name, graph, fire_and_forget };
+  Kind kind = Kind::free;
+  std::vector<TaskNumber> wanted;
+
+  // Sessions.
+  SessionId session;
+  std::string name;                       // of the client, or of the published dataset
+  PeerId peer;                            // 0: not connected now
+  WorkerId through;                       // a task's own client: by way of this worker ...
+  std::uint64_t channel = 0;              // ... on this channel
+  std::uint64_t executed = 0;
+  bool acknowledge = false;               // an Executed is due in this step
+  Time expires;                           // when not connected
+  HolderNumber graph = 0;                 // the holder that keeps tasks of an unfinished graph
+  std::int64_t generation = 0;            // of its last submission
+  Time generation_began;
+  Bytes note;                             // published: the client's description
+  std::vector<ClientBound> outbox;
+};
+
+/// What tasks of one label have in common: counters for screens, measurements for placement.
+struct Group {
+  std::string label;
+  std::uint64_t counts[task_state_count] = {};
+  std::uint64_t finished = 0;
+  std::uint64_t errors = 0;
+  std::int64_t run_time = -1;             // mean, nanoseconds; -1: not known yet
+  std::int64_t bytes = -1;                // mean of results
+  std::uint64_t bytes_total = 0;
+  std::int64_t run_time_total = 0;
+};
+
+}  // namespace weft::scheduler

@@ -1,0 +1,54 @@
+// The worker's state recounted from scratch.
+#include <algorithm>
+
+#include "worker/state.h"
+
+namespace weft::worker {
+
+void State::check() const {
+  std::size_t held = 0, known = 0, asked = 0, queued = 0;
+  std::uint64_t held_bytes = 0, fetch_bytes = 0;
+  for (ItemNumber number = 0; number < items_.size(); ++number) {
+    const Item& item = items_[number];
+    if (!item.key) continue;
+    ++known;
+    WEFT_CHECK(index_.find(item.key) == number);
+    held += item.held;
+    held_bytes += item.held ? item.bytes : 0;
+    asked += item.asked;
+    queued += item.queued;
+    if (item.asked) WEFT_CHECK(asks_.contains({item.ask_again, number}));
+    if (item.fetch) {
+      WEFT_CHECK(fetches_.at(item.fetch) == number && !item.queued);
+      fetch_bytes += item.bytes;
+    }
+    for (AttemptId user : item.users) WEFT_CHECK(attempts_.contains(user) && !attempts_.at(user).in_hand);
+    bool awaited = item.keep || !item.users.empty();
+    WEFT_CHECK(item.held || awaited);
+    // What is awaited is on its way, or somebody was asked, or it is made here, or Holders will follow.
+  }
+  WEFT_CHECK(known == index_.size() && held == held_count_ && held_bytes == held_bytes_);
+  WEFT_CHECK(asked == asks_.size() && queued == fetch_queue_.size() && fetch_bytes == fetch_bytes_);
+
+  std::uint32_t cores = 0, wide = 0, lent = 0;
+  std::size_t ready = 0;
+  for (const auto& [id, attempt] : attempts_) {
+    std::uint32_t own = attempt.shape->options.cores;
+    if (attempt.in_hand) {
+      if (attempt.blocked) ++lent;
+      else cores += own;
+      wide += own > 1;
+      continue;
+    }
+    std::uint32_t missing = 0;
+    for (const Item& item : items_)
+      if (item.key && !item.held && std::find(item.users.begin(), item.users.end(), id) != item.users.end()) ++missing;
+    WEFT_CHECK(attempt.missing == missing);
+    bool listed = ready_.contains(place_of(attempt));
+    WEFT_CHECK(listed == (missing == 0));
+    ready += listed;
+  }
+  WEFT_CHECK(ready == ready_.size() && cores == in_hand_cores_ && wide == in_hand_wide_ && lent == lent_);
+}
+
+}  // namespace weft::worker

@@ -1,0 +1,288 @@
+// The step: the link, orders, runs.
+#include "worker/state.h"
+
+#include <algorithm>
+
+namespace weft::worker {
+
+State::State(StateOptions options) : options_(std::move(options)) {}
+
+std::vector<Action> State::step(Time now, std::vector<Event> batch) {
+  now_ = std::max(now, now_);
+  if (alone_since_ == Time{}) alone_since_ = now_;
+  for (Event& event : batch) std::visit([this](auto& e) { on(e); }, event);
+  keep_link(now_);
+  while (!asks_.empty() && asks_.begin()->first <= now_) ask_for(asks_.begin()->second);
+  start_fetches();
+  start_runs();
+  // Who is still running when this frame leaves is who is to blame if we die now; what ended in the same step is not worth a word.
+  for (AttemptId id : fresh_runs_) {
+    auto found = attempts_.find(id);
+    if (found == attempts_.end() || !found->second.started || found->second.announced) continue;
+    found->second.announced = true;
+    send(AttemptStarted{id, found->second.order.key});
+  }
+  fresh_runs_.clear();
+  if (!outbox_.empty()) actions_.push_back(Send{std::move(outbox_)});
+  outbox_.clear();
+  return std::exchange(actions_, {});
+}
+
+Time State::wake_at() const {
+  Time next = now_ + 1s;
+  if (link_ == Link::welcomed) next = std::min(next, beat_at_);
+  else next = std::min(next, now_ + options_.reconnect_interval);
+  if (!asks_.empty()) next = std::min(next, asks_.begin()->first);
+  return std::max(next, now_);
+}
+
+bool State::empty() const {
+  return attempts_.empty() && fetches_.empty() && index_.size() == 0 && in_hand_cores_ == 0 && lent_ == 0;
+}
+
+void State::send(WorkerMessage message) {
+  if (link_ == Link::welcomed || link_ == Link::greeted) outbox_.push_back(std::move(message));
+}
+
+// ------------------------------------------------------------------------------------------------ the link
+
+/// Connect, beat, notice silence, give up.
+void State::keep_link(Time now) {
+  if (exited_) return;
+  if (link_ == Link::greeted || link_ == Link::welcomed) {
+    if (heard_ + lease_ <= now) {
+      actions_.push_back(HangUp{});
+      on(LinkLost{});
+    }
+  }
+  if (link_ == Link::welcomed && beat_at_ <= now) {
+    beat_at_ = now + heartbeat_interval_;
+    send(WorkerHeartbeat{last_tick_, pressure_.managed_bytes, pressure_.spilled_bytes, pressure_.process_bytes,
+                         in_hand_cores_, static_cast<std::uint32_t>(ready_.size()), pressure_.paused});
+  }
+  if (link_ != Link::none) return;
+  if (options_.death_timeout > Duration{} && alone_since_ + options_.death_timeout <= now) {
+    exited_ = true;
+    actions_.push_back(Exit{69, "no scheduler answered for " + std::to_string(options_.death_timeout / 1s) + " s"});
+  } else if (leaving_) {
+    exited_ = true;
+    actions_.push_back(Exit{0, "leaving without a scheduler"});
+  } else if (link_since_ + options_.reconnect_interval <= now || link_since_ == Time{}) {
+    link_ = Link::connecting;
+    link_since_ = now;
+    actions_.push_back(Connect{});
+  }
+}
+
+void State::on(const LinkUp&) {
+  link_ = Link::greeted;
+  link_since_ = heard_ = now_;
+  shapes_.clear();  // numbers are of one connection
+  WorkerHello hello = options_.identity;
+  hello.protocol_min = hello.protocol_max = 1;
+  hello.epoch = epoch_;
+  hello.held = inventory();
+  for (const auto& [id, attempt] : attempts_) hello.running.push_back({id, attempt.order.key, attempt.started});
+  for (const WorkerMessage& message : unreported_) {
+    const auto& failed = std::get<AttemptFailed>(message);
+    hello.running.push_back({failed.attempt, failed.key, true});
+  }
+  outbox_.clear();
+  outbox_.push_back(std::move(hello));
+  for (WorkerMessage& message : unreported_) outbox_.push_back(std::move(message));
+  unreported_.clear();
+  if (leaving_) outbox_.push_back(WorkerLeaving{});
+  // What we asked on the old connection may not have been heard.
+  for (ItemNumber number = 0; number < items_.size(); ++number)
+    if (items_[number].asked) ask_for(number);
+}
+
+void State::on(const LinkLost&) {
+  if (link_ == Link::welcomed || link_ == Link::greeted) alone_since_ = now_;
+  link_ = Link::none;
+  outbox_.clear();
+  link_since_ = now_;
+}
+
+void State::on(Message& event) {
+  heard_ = now_;
+  std::visit([this](auto& message) { handle(message); }, event.message);
+}
+
+void State::handle(const WorkerWelcome& message) {
+  if (message.epoch < epoch_) {
+    // A scheduler that was replaced: its orders count no more.
+    actions_.push_back(HangUp{});
+    on(LinkLost{});
+    return;
+  }
+  epoch_ = message.epoch;
+  link_ = Link::welcomed;
+  heartbeat_interval_ = std::max<Duration>(message.heartbeat_interval, 1ms);
+  lease_ = std::max<Duration>(message.lease, heartbeat_interval_);
+  beat_at_ = now_;
+  actions_.push_back(RenewTaskLinks{});
+}
+
+void State::handle(const WorkerRefused& message) {
+  exited_ = true;
+  actions_.push_back(Exit{76, message.failure.failure.message});
+}
+
+void State::handle(const SchedulerTick& message) { last_tick_ = message.tick; }
+
+void State::on(const Pressure& event) { pressure_ = event; }
+void State::on(TaskSays& event) { send(std::move(event.message)); }
+void State::on(const Logged& event) { send(event.line); }
+void State::handle(ToTask& message) { actions_.push_back(TellTask{std::move(message)}); }
+void State::handle(const ExpectPut& message) { actions_.push_back(AwaitPut{message}); }
+
+void State::on(const Terminate&) {
+  if (leaving_) return;
+  leaving_ = true;
+  send(WorkerLeaving{});
+}
+
+void State::handle(const Leave&) {
+  exited_ = true;
+  actions_.push_back(Exit{0, "retired"});
+}
+
+// ------------------------------------------------------------------------------------------------ orders
+
+void State::handle(DefineTemplate& message) {
+  shapes_[message.number] = std::make_shared<const Template>(std::move(message.shape));
+}
+
+void State::handle(Assign& message) {
+  auto shape = shapes_.find(message.number);
+  AttemptId id = message.attempt;
+  if (shape == shapes_.end() || attempts_.contains(id)) return;  // no scheduler of ours says that
+  Attempt& attempt = attempts_[id];
+  attempt.order = std::move(message);
+  attempt.shape = shape->second;
+  for (const AssignedInput& input : attempt.order.inputs)
+    if (input.small.empty()) use(attempt, input);
+  if (attempt.missing == 0) ready_.insert(place_of(attempt));
+}
+
+void State::handle(const Revoke& message) {
+  auto found = attempts_.find(message.attempt);
+  if (found == attempts_.end()) return;
+  Attempt& attempt = found->second;
+  if (!message.hard) {
+    if (attempt.in_hand) {
+      attempt.announced = true;
+      return send(AttemptStarted{message.attempt, attempt.order.key});
+    }
+    send(AttemptReturned{message.attempt, attempt.order.key});
+  } else if (attempt.in_hand) {
+    actions_.push_back(StopRun{message.attempt});
+  }
+  forget(message.attempt);
+}
+
+/// Out of every table; what its run brings later is dropped.
+void State::forget(AttemptId id) {
+  auto found = attempts_.find(id);
+  Attempt& attempt = found->second;
+  if (attempt.in_hand) {
+    std::uint32_t cores = attempt.shape->options.cores;
+    if (attempt.blocked) --lent_;
+    else in_hand_cores_ -= cores;
+    if (cores > 1) --in_hand_wide_;
+  } else {
+    ready_.erase(place_of(attempt));
+    release_uses(attempt);
+  }
+  attempts_.erase(found);
+}
+
+// ------------------------------------------------------------------------------------------------ runs
+
+/// How many attempts per slot the executors get at once: more than one only when they are over before a word could be said.
+std::uint32_t State::depth() const {
+  if (mean_run_time_ < 0 || mean_run_time_ > options_.tiny.count()) return 1;
+  return std::clamp<std::uint32_t>(options_.tiny.count() / std::max<std::int64_t>(mean_run_time_, 1'000), 1, options_.tiny_depth);
+}
+
+void State::start_runs() {
+  std::uint32_t slots = options_.identity.slots;
+  while (!ready_.empty()) {
+    if (pressure_.paused && in_hand_cores_ > 0) return;  // one must always be able to end
+    Attempt& attempt = attempts_.at(std::get<2>(*ready_.begin()));
+    std::uint32_t cores = attempt.shape->options.cores;
+    std::uint32_t limit = in_hand_wide_ > 0 || cores > 1 ? slots : slots * depth();
+    if (in_hand_cores_ + cores > limit && in_hand_cores_ > 0) return;
+    ready_.erase(ready_.begin());
+    StartRun run{.attempt = attempt.order.attempt, .key = attempt.order.key, .try_number = attempt.order.try_number,
+                 .shape = attempt.shape, .arguments = std::move(attempt.order.arguments)};
+    for (AssignedInput& input : attempt.order.inputs) {
+      if (!input.small.empty()) run.inputs.push_back({.small = input.small});
+      else if (input.part == whole_value || is_held(input.key)) run.inputs.push_back({.store_key = input.key, .cut = input.part});
+      else run.inputs.push_back({.store_key = part_key(input.key, input.part)});
+    }
+    attempt.in_hand = true;
+    in_hand_cores_ += cores;
+    if (cores > 1) ++in_hand_wide_;
+    // The values stay while their order is booked as in use: release only after the run has taken them.
+    actions_.push_back(std::move(run));
+    release_uses(attempt);
+  }
+}
+
+void State::on(const RunStarted& event) {
+  auto found = attempts_.find(event.attempt);
+  if (found == attempts_.end() || !found->second.in_hand) return;
+  found->second.started = true;
+  fresh_runs_.push_back(event.attempt);
+}
+
+/// A task that waits for others lends its slot, so that they can run here. Beyond the limit the slot stays taken.
+void State::on(const RunBlocked& event) {
+  auto found = attempts_.find(event.attempt);
+  if (found == attempts_.end() || !found->second.in_hand || found->second.blocked == event.blocked) return;
+  if (event.blocked && lent_ >= options_.lent_max) return;
+  found->second.blocked = event.blocked;
+  std::uint32_t cores = found->second.shape->options.cores;
+  if (event.blocked) {
+    ++lent_;
+    in_hand_cores_ -= cores;
+  } else {
+    --lent_;
+    in_hand_cores_ += cores;
+  }
+}
+
+void State::on(RunEnded& event) {
+  auto found = attempts_.find(event.attempt);
+  bool wanted = found != attempts_.end() && found->second.in_hand;
+  if (!wanted) {
+    // Revoked in the meantime. Its value stays only if the same key is here by another way.
+    if (event.failure.kind == ErrorKind::none && !is_held(event.key)) actions_.push_back(DropValue{event.key});
+    return;
+  }
+  forget(event.attempt);
+  if (event.failure.kind == ErrorKind::none) {
+    std::int64_t sample = event.run_time.count();
+    mean_run_time_ = mean_run_time_ < 0 ? sample : (7 * mean_run_time_ + sample) / 8;
+    mark_held(item_for(event.key, whole_value), event.bytes);
+    send(AttemptFinished{event.attempt, event.key, event.bytes, event.run_time, std::move(event.small)});
+    return;
+  }
+  AttemptFailed failed{event.attempt, event.key, {std::move(event.failure)}};
+  if (link_ == Link::welcomed || link_ == Link::greeted) send(std::move(failed));
+  else unreported_.push_back(std::move(failed));
+}
+
+/// The store lost inputs between the order and the run: back to waiting, and say so.
+void State::on(const RunImpossible& event) {
+  auto found = attempts_.find(event.attempt);
+  if (found == attempts_.end() || !found->second.in_hand) return;
+  // Simplest truth: the attempt is given back; the scheduler knows about the lost values and plans anew.
+  for (const Key& key : event.lost) on(ValueDamaged{key});
+  send(AttemptReturned{event.attempt, found->second.order.key});
+  forget(event.attempt);
+}
+
+}  // namespace weft::worker

@@ -1,0 +1,173 @@
+// The worker's brain. Same shape as scheduler::State: events in, actions out.
+//
+// What is wanted and what is happening are separate tables: attempts that the scheduler wants run, and runs and fetches under
+// way. Nothing is ever half-cancelled: an attempt that is no longer wanted leaves its table, and what its run or fetch brings
+// later is dropped by a plain branch.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/key_index.h"
+#include "worker/events.h"
+
+namespace weft::worker {
+
+struct StateOptions {
+  WorkerHello identity;                   // what the hello says; inventory and epoch are filled in
+  Duration reconnect_interval = 500ms;    // between attempts to connect
+  Duration death_timeout = 600s;          // without a scheduler for so long: exit. 0: never
+  std::uint32_t fetches_max = 50;         // under way at once
+  std::uint64_t fetch_bytes_max = 256u << 20;
+  std::uint32_t lent_max = 64;            // slots lent by blocked tasks
+  Duration tiny = 500us;                  // runs shorter than this are handed over many at a time
+  std::uint32_t tiny_depth = 64;          // how many per slot
+};
+
+class State {
+ public:
+  explicit State(StateOptions options);
+
+  std::vector<Action> step(Time now, std::vector<Event> batch);
+  Time wake_at() const;
+
+  /// Recount every index and counter from scratch; stops the process at the first difference.
+  void check() const;
+  bool connected() const { return link_ == Link::welcomed; }
+  /// Nothing wanted, running, fetched or held.
+  bool empty() const;
+  std::size_t held_count() const { return held_count_; }
+  std::uint64_t held_bytes() const { return held_bytes_; }
+  std::vector<Held> inventory() const;
+
+ private:
+  enum class Link { none, connecting, greeted, welcomed };
+
+  /// A try that the scheduler wants run here.
+  struct Attempt {
+    Assign order;
+    std::shared_ptr<const Template> shape;
+    std::uint32_t missing = 0;            // inputs that are not here yet
+    bool in_hand = false;                 // with the executors
+    bool started = false;
+    bool blocked = false;
+    bool announced = false;               // the scheduler knows that it runs
+  };
+  using Place = std::tuple<std::int64_t, std::int64_t, AttemptId>;
+
+  /// A key that is here, or that somebody here waits for. Parts of values have items of their own.
+  struct Item {
+    Key key;                              // under which the store has it
+    Key source;                           // whose part it is, or the same key
+    std::uint32_t part = whole_value;
+    bool held = false;
+    bool keep = false;                    // the scheduler ordered a copy
+    std::uint64_t bytes = 0;
+    std::vector<AttemptId> users;         // wanted attempts, not in hand, that need it
+    std::vector<Location> locations;      // not tried yet
+    std::vector<WorkerId> tried;
+    FetchId fetch;                        // under way
+    bool queued = false;                  // for fetching
+    bool asked = false;                   // InputMissing sent
+    Time ask_again;
+  };
+  using ItemNumber = std::uint32_t;
+
+  // Dispatch (state.cpp).
+  void on(const LinkUp&);
+  void on(const LinkLost&);
+  void on(Message& event);
+  void on(const RunStarted& event);
+  void on(const RunBlocked& event);
+  void on(RunEnded& event);
+  void on(const RunImpossible& event);
+  void on(const FetchDone& event);
+  void on(const FetchFailed& event);
+  void on(const PutArrived& event);
+  void on(const ValueDamaged& event);
+  void on(const Pressure& event);
+  void on(TaskSays& event);
+  void on(const Logged& event);
+  void on(const Terminate&);
+  void on(const Tick&) {}
+  void handle(const WorkerWelcome& message);
+  void handle(const WorkerRefused& message);
+  void handle(DefineTemplate& message);
+  void handle(Assign& message);
+  void handle(const Revoke& message);
+  void handle(const Drop& message);
+  void handle(const Replicate& message);
+  void handle(const Holders& message);
+  void handle(const ExpectPut& message);
+  void handle(const Leave& message);
+  void handle(ToTask& message);
+  void handle(const SchedulerTick& message);
+  void keep_link(Time now);
+  void send(WorkerMessage message);
+
+  // Values (state_values.cpp).
+  static Key part_key(const Key& key, std::uint32_t part);
+  ItemNumber item_for(const Key& key, std::uint32_t part);
+  void use(Attempt& attempt, const AssignedInput& input);
+  void learn_locations(ItemNumber number, const std::vector<Location>& locations);
+  void mark_held(ItemNumber number, std::uint64_t bytes);
+  void mark_gone(ItemNumber number);
+  void release_uses(Attempt& attempt);
+  void forget_if_idle(ItemNumber number);
+  void start_fetches();
+  void try_next_location(ItemNumber number);
+  void ask_for(ItemNumber number);
+  bool is_held(const Key& key) const;
+
+  // Runs (state.cpp).
+  void start_runs();
+  std::uint32_t depth() const;
+  void forget(AttemptId id);
+  Place place_of(const Attempt& attempt) const {
+    return {attempt.order.rank, attempt.order.rank_minor, attempt.order.attempt};
+  }
+
+  StateOptions options_;
+  Time now_;
+  std::vector<Action> actions_;
+  std::vector<WorkerMessage> outbox_;
+
+  Link link_ = Link::none;
+  Time link_since_;
+  Time alone_since_;
+  Time heard_;
+  Time beat_at_;
+  Duration heartbeat_interval_ = 1s;
+  Duration lease_ = 15s;
+  std::uint64_t last_tick_ = 0;
+  std::uint64_t epoch_ = 0;
+  bool leaving_ = false;
+  bool exited_ = false;
+  Pressure pressure_;
+
+  std::map<std::uint32_t, std::shared_ptr<const Template>> shapes_;
+  std::map<AttemptId, Attempt> attempts_;
+  std::set<Place> ready_;
+  std::vector<AttemptId> fresh_runs_;            // started in this step and perhaps still running at its end
+  std::vector<WorkerMessage> unreported_;        // failures that ended while there was no link
+  std::uint32_t in_hand_cores_ = 0;
+  std::uint32_t in_hand_wide_ = 0;               // of those, attempts of more than one core
+  std::uint32_t lent_ = 0;
+  std::int64_t mean_run_time_ = -1;
+
+  std::vector<Item> items_;
+  std::vector<ItemNumber> free_items_;
+  KeyIndex index_;
+  std::map<FetchId, ItemNumber> fetches_;
+  std::map<std::pair<Place, ItemNumber>, ItemNumber> fetch_queue_;
+  std::set<std::pair<Time, ItemNumber>> asks_;
+  std::uint64_t fetch_count_ = 0;
+  std::uint64_t fetch_bytes_ = 0;
+  std::size_t held_count_ = 0;
+  std::uint64_t held_bytes_ = 0;
+};
+
+}  // namespace weft::worker

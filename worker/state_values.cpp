@@ -1,0 +1,263 @@
+// Values: what is here, what is awaited, what is fetched.
+#include <algorithm>
+
+#include "worker/state.h"
+
+namespace weft::worker {
+
+/// Parts that were fetched alone lie in the store under keys of their own.
+Key State::part_key(const Key& key, std::uint32_t part) {
+  return KeyHasher().add("part").add(key).add(std::uint64_t(part)).finish();
+}
+
+State::ItemNumber State::item_for(const Key& key, std::uint32_t part) {
+  Key stored_as = part == whole_value ? key : part_key(key, part);
+  ItemNumber number = index_.find(stored_as);
+  if (number != KeyIndex::none) return number;
+  if (!free_items_.empty()) {
+    number = free_items_.back();
+    free_items_.pop_back();
+  } else {
+    number = static_cast<ItemNumber>(items_.size());
+    items_.emplace_back();
+  }
+  items_[number] = Item{.key = stored_as, .source = key, .part = part};
+  index_.insert(stored_as, number);
+  return number;
+}
+
+bool State::is_held(const Key& key) const {
+  ItemNumber number = index_.find(key);
+  return number != KeyIndex::none && items_[number].held;
+}
+
+/// Book one input of an attempt. A part of a value that is here as a whole needs only the whole.
+void State::use(Attempt& attempt, const AssignedInput& input) {
+  bool whole_here = input.part != whole_value && is_held(input.key);
+  ItemNumber number = item_for(input.key, whole_here ? whole_value : input.part);
+  Item& item = items_[number];
+  if (std::find(item.users.begin(), item.users.end(), attempt.order.attempt) != item.users.end()) return;
+  item.users.push_back(attempt.order.attempt);
+  if (item.held) return;
+  ++attempt.missing;
+  if (input.bytes > 0 && !item.fetch) item.bytes = input.bytes;
+  learn_locations(number, input.locations);
+}
+
+void State::learn_locations(ItemNumber number, const std::vector<Location>& locations) {
+  Item& item = items_[number];
+  if (item.held || locations.empty()) return;
+  item.locations = locations;
+  if (item.asked) {
+    item.asked = false;
+    asks_.erase({item.ask_again, number});
+    item.tried.clear();
+  }
+  if (item.queued || item.fetch) return;
+  try_next_location(number);
+}
+
+/// Queue the item for fetching, in the order of the first attempt that needs it.
+void State::try_next_location(ItemNumber number) {
+  Item& item = items_[number];
+  if (item.locations.empty()) return ask_for(number);
+  Place place{INT64_MAX, 0, {}};  // copies for their own sake come after everything that somebody waits for
+  for (AttemptId user : item.users) place = std::min(place, place_of(attempts_.at(user)));
+  item.queued = true;
+  fetch_queue_.emplace(std::pair(place, number), number);
+}
+
+void State::start_fetches() {
+  while (!fetch_queue_.empty() && fetches_.size() < options_.fetches_max) {
+    ItemNumber number = fetch_queue_.begin()->second;
+    Item& item = items_[number];
+    if (!fetches_.empty() && fetch_bytes_ + item.bytes > options_.fetch_bytes_max) return;
+    if (pressure_.paused && !fetches_.empty()) return;
+    fetch_queue_.erase(fetch_queue_.begin());
+    item.queued = false;
+    Location from = std::move(item.locations.front());
+    item.locations.erase(item.locations.begin());
+    item.tried.push_back(from.worker);
+    item.fetch = {++fetch_count_};
+    fetches_.emplace(item.fetch, number);
+    fetch_bytes_ += item.bytes;
+    actions_.push_back(StartFetch{item.fetch, item.source, item.part, item.key, item.bytes, std::move(from)});
+  }
+}
+
+/// Tell the scheduler that none of the places it named has the input; again after a while if it has nothing to say.
+void State::ask_for(ItemNumber number) {
+  Item& item = items_[number];
+  if (item.asked) asks_.erase({item.ask_again, number});
+  item.asked = true;
+  item.ask_again = now_ + 2s;
+  asks_.emplace(item.ask_again, number);
+  send(InputMissing{item.source, item.tried});
+}
+
+void State::mark_held(ItemNumber number, std::uint64_t bytes) {
+  Item& item = items_[number];
+  if (item.held) return;
+  item.held = true;
+  item.bytes = bytes;
+  ++held_count_;
+  held_bytes_ += bytes;
+  if (item.asked) asks_.erase({item.ask_again, number});
+  item.asked = false;
+  item.tried.clear();
+  item.locations.clear();
+  for (AttemptId user : item.users) {
+    Attempt& attempt = attempts_.at(user);
+    if (--attempt.missing == 0) ready_.insert(place_of(attempt));
+  }
+  // Somebody may wait for a part of what is now here as a whole; its fetch goes on and is as good.
+}
+
+/// The value is not here any more: those that need it wait again.
+void State::mark_gone(ItemNumber number) {
+  Item& item = items_[number];
+  if (!item.held) return;
+  item.held = false;
+  --held_count_;
+  held_bytes_ -= item.bytes;
+  for (AttemptId user : item.users) {
+    Attempt& attempt = attempts_.at(user);
+    if (attempt.missing++ == 0) ready_.erase(place_of(attempt));
+  }
+  if (!item.users.empty()) ask_for(number);
+  forget_if_idle(number);
+}
+
+void State::release_uses(Attempt& attempt) {
+  for (const AssignedInput& input : attempt.order.inputs) {
+    if (!input.small.empty()) continue;
+    for (std::uint32_t part : {input.part, whole_value}) {
+      ItemNumber number = index_.find(part == whole_value ? input.key : part_key(input.key, part));
+      if (number == KeyIndex::none) continue;
+      std::erase(items_[number].users, attempt.order.attempt);
+      forget_if_idle(number);
+      if (input.part == whole_value) break;
+    }
+  }
+}
+
+/// An item that is neither here nor awaited leaves the table; parts leave the store with their last user.
+void State::forget_if_idle(ItemNumber number) {
+  Item& item = items_[number];
+  if (!item.users.empty() || item.keep) return;
+  if (item.held && item.part == whole_value) return;
+  if (item.held) {
+    actions_.push_back(DropValue{item.key});
+    --held_count_;
+    held_bytes_ -= item.bytes;
+  }
+  if (item.queued)
+    for (auto at = fetch_queue_.begin(); at != fetch_queue_.end(); ++at)
+      if (at->second == number) {
+        fetch_queue_.erase(at);
+        break;
+      }
+  if (item.fetch) {
+    actions_.push_back(AbortFetch{item.fetch});
+    fetch_bytes_ -= item.bytes;
+    fetches_.erase(item.fetch);
+  }
+  if (item.asked) asks_.erase({item.ask_again, number});
+  index_.erase(item.key);
+  item = Item{};
+  free_items_.push_back(number);
+}
+
+std::vector<Held> State::inventory() const {
+  std::vector<Held> held;
+  for (const Item& item : items_)
+    if (item.held && item.part == whole_value) held.push_back({item.key, item.bytes});
+  return held;
+}
+
+// ------------------------------------------------------------------------------------------------ events and orders
+
+void State::on(const FetchDone& event) {
+  auto found = fetches_.find(event.fetch);
+  if (found == fetches_.end()) return;  // aborted; the server drops what came
+  ItemNumber number = found->second;
+  Item& item = items_[number];
+  fetch_bytes_ -= item.bytes;
+  item.fetch = {};
+  item.keep = false;
+  fetches_.erase(found);
+  mark_held(number, event.bytes);
+  if (item.part == whole_value) send(ValuesHeld{{{item.key, event.bytes}}});
+  else forget_if_idle(number);
+}
+
+void State::on(const FetchFailed& event) {
+  auto found = fetches_.find(event.fetch);
+  if (found == fetches_.end()) return;
+  ItemNumber number = found->second;
+  fetch_bytes_ -= items_[number].bytes;
+  items_[number].fetch = {};
+  fetches_.erase(found);
+  try_next_location(number);
+}
+
+void State::on(const PutArrived& event) {
+  ItemNumber number = item_for(event.key, whole_value);
+  mark_held(number, event.bytes);
+  send(ValuesHeld{{{event.key, event.bytes}}});
+}
+
+void State::on(const ValueDamaged& event) {
+  ItemNumber number = index_.find(event.key);
+  if (number == KeyIndex::none || !items_[number].held) return;
+  if (items_[number].part == whole_value) send(ValuesLost{{event.key}});
+  mark_gone(number);
+}
+
+void State::handle(const Drop& message) {
+  for (const Key& key : message.keys) {
+    ItemNumber number = index_.find(key);
+    if (number == KeyIndex::none) continue;
+    items_[number].keep = false;
+    if (items_[number].held) {
+      actions_.push_back(DropValue{key});
+      mark_gone(number);
+    } else {
+      forget_if_idle(number);
+    }
+  }
+}
+
+void State::handle(const Replicate& message) {
+  const AssignedInput& input = message.input;
+  ItemNumber number = item_for(input.key, whole_value);
+  if (items_[number].held) return send(ValuesHeld{{{input.key, items_[number].bytes}}});
+  items_[number].keep = true;
+  if (!items_[number].fetch) items_[number].bytes = input.bytes;
+  if (input.locations.empty()) ask_for(number);
+  else learn_locations(number, input.locations);
+}
+
+void State::handle(const Holders& message) {
+  const AssignedInput& input = message.input;
+  ItemNumber number = index_.find(input.key);
+  if (number != KeyIndex::none && !items_[number].held) {
+    if (!input.small.empty()) {
+      // It rides along after all: store it as if fetched.
+      actions_.push_back(StoreSmall{input.key, input.small});
+      std::uint64_t bytes = input.small.size();
+      items_[number].keep = false;
+      mark_held(number, bytes);
+      send(ValuesHeld{{{input.key, bytes}}});
+      return;
+    }
+    items_[number].bytes = items_[number].fetch ? items_[number].bytes : input.bytes;
+    learn_locations(number, input.locations);
+  }
+  // Parts of it are waited for one by one.
+  for (ItemNumber part = 0; part < items_.size(); ++part)
+    if (items_[part].source == input.key && items_[part].part != whole_value && items_[part].asked)
+      learn_locations(part, input.locations);
+}
+
+}  // namespace weft::worker
