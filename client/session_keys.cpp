@@ -7,8 +7,8 @@
 namespace weft::client {
 
 // A fetch that failed this often is not a passing trouble: the workers cannot be reached from here.
-static constexpr std::uint32_t fetch_failures_max = 10;
-static constexpr std::uint32_t placement_tries_max = 3;
+static constexpr std::uint32_t fetch_failures_max = 40;
+static constexpr std::uint32_t placement_tries_max = 100;
 // Keys in one message: 1 MiB of keys.
 static constexpr std::size_t keys_per_message = 1u << 16;
 

@@ -337,12 +337,11 @@ void State::take_on(TaskNumber number, Worker& worker, AttemptId attempt) {
 void State::expect_put(TaskNumber number, Worker& worker) {
   take_on(number, worker, {++attempts_});
   const Task& task = tasks_[number];
-  Location place = locate(task, worker);
-  tell(worker, ExpectPut{task.key, task.bytes, place.token});
   for (const WantEdge& want : task.wants) {
-    if (holders_[want.holder].kind != Holder::Kind::session) continue;
+    if (!want.has_data) continue;
+    Location place = locate(task, worker);
+    tell(worker, ExpectPut{task.key, task.bytes, place.token});
     tell(want.holder, ScatterTo{task.key, std::move(place)});
-    return;
   }
 }
 

@@ -122,7 +122,7 @@ class State {
   void handle(Worker& worker, const FromTask& message);
   void handle(Worker& worker, const LogLine& message);
   TaskNumber find_attempt(const Worker& worker, const Key& key, AttemptId attempt) const;
-  void accept_value(Worker& worker, TaskNumber task, std::uint64_t bytes, const Bytes& small);
+  void accept_value(Worker& worker, TaskNumber task, AttemptId attempt, std::uint64_t bytes, const Bytes& small);
   void adopt(Worker& worker, const Key& key, std::uint64_t bytes);
   void lose_worker(WorkerId id, bool blame, const std::string& why);
   void lose_replica(TaskNumber task, WorkerId worker);

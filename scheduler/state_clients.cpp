@@ -39,7 +39,7 @@ void State::add_want(HolderNumber holder, TaskNumber number) {
   for (const WantEdge& want : task.wants)
     if (want.holder == holder) return;
   std::vector<TaskNumber>& wanted = holders_[holder].wanted;
-  task.wants.push_back({holder, static_cast<std::uint32_t>(wanted.size())});
+  task.wants.push_back({.holder = holder, .slot = static_cast<std::uint32_t>(wanted.size())});
   wanted.push_back(number);
 }
 
@@ -302,10 +302,12 @@ void State::handle(HolderNumber session, const Cancel& message) {
     if (number == KeyIndex::none) continue;
     Task& task = tasks_[number];
     bool shared = std::any_of(task.wants.begin(), task.wants.end(), [&](const WantEdge& w) { return w.holder != session; });
-    if (!shared || message.force) cancel_task(number, reason);
-    bool told = task.state == TaskState::failed;
-    if (remove_want(session, number) && !told)
+    if (!shared || message.force) {
+      // The want stays until the client releases it, so that a lost answer is given again.
+      cancel_task(number, reason);
+    } else if (remove_want(session, number)) {
       tell(session, TaskFailed{key, {Failure{.kind = ErrorKind::cancelled, .message = reason, .key = key}}});
+    }
   }
 }
 
@@ -328,7 +330,6 @@ void State::handle(HolderNumber, const Retry& message) {
       Task& task = tasks_[number];
       if (task.state != TaskState::failed) continue;
       task.errors = task.losses = 0;
-      task.failure.reset();
       move_to(number, TaskState::released);
       for (const WantEdge& want : tasks_[number].wants) tell(want.holder, TaskPending{tasks_[number].key});
       for (const InputEdge& edge : tasks_[number].inputs) work.push_back(edge.task);
@@ -354,7 +355,13 @@ void State::handle(HolderNumber session, const Scatter& message) {
       tasks_[number].was_stored = false;
     }
     add_want(session, number);
+    for (WantEdge& want : tasks_[number].wants) want.has_data |= want.holder == session;
     if (message.replicas != 1) replicas_wanted_[number] = message.replicas;
+    // Said again because the put failed: another place then.
+    if (tasks_[number].is_data && tasks_[number].state == TaskState::assigned) {
+      tasks_[number].avoid = tasks_[number].worker;
+      run_again(number, Duration{});
+    }
     if (tasks_[number].state == TaskState::released) require(number);
     else tell_outcome(session, number);
   }
@@ -398,8 +405,14 @@ void State::handle(HolderNumber, const FireAndForget& message) {
 }
 
 void State::handle(HolderNumber session, const Locate& message) {
-  for (const Key& key : message.keys)
-    if (TaskNumber number = index_.find(key); number != KeyIndex::none) tell_outcome(session, number);
+  for (const Key& key : message.keys) {
+    TaskNumber number = index_.find(key);
+    bool wanted = number != KeyIndex::none &&
+                  std::any_of(tasks_[number].wants.begin(), tasks_[number].wants.end(),
+                              [&](const WantEdge& w) { return w.holder == session; });
+    if (wanted) tell_outcome(session, number);
+    else tell(session, TaskFailed{key, {Failure{.kind = ErrorKind::cancelled, .message = "it was cancelled or released", .key = key}}});
+  }
 }
 
 void State::handle(HolderNumber session, const Ask& message) {

@@ -31,18 +31,19 @@ TaskNumber State::create(const Key& key, std::uint32_t shape) {
 // ------------------------------------------------------------------------------------------------ states
 
 void State::move_to(TaskNumber number, TaskState state) {
-  TaskState from = tasks_[number].state;
+  Task& task = tasks_[number];
+  TaskState from = task.state;
   WEFT_CHECK(from != state);
-  note_transition(tasks_[number], from, state);
+  note_transition(task, from, state);
+  task.state = state;  // first: what follows looks at neighbours, which look back
   if (from == TaskState::assigned) leave_assigned(number, state);
   if (from == TaskState::stored) leave_stored(number);
-  Task& task = tasks_[number];
+  if (from == TaskState::failed) task.failure.reset();
   if (from == TaskState::ready) {
     task.queue_serial = ++serials_;  // its queue entries are stale now
     if (task.kept_for) worker_ref(task.kept_for).reserved.erase({task.rank, number});
     task.kept_for = {};
   }
-  task.state = state;
   Group& group = group_of(task);
   --group.counts[static_cast<int>(from)];
   ++group.counts[static_cast<int>(state)];

@@ -109,13 +109,13 @@ void State::adopt(Worker& worker, const Key& key, std::uint64_t bytes) {
     // The value of a user-named key may stem from an earlier task of that name.
     bool trusted = !key.is_named() || tasks_[number].state == TaskState::stored;
     if (trusted && tasks_[number].needed() && tasks_[number].state != TaskState::failed)
-      return accept_value(worker, number, bytes, {});
+      return accept_value(worker, number, {}, bytes, {});
   }
   tell(worker, Drop{{key}});
 }
 
-/// The value of a needed task is at this worker, by whatever way.
-void State::accept_value(Worker& worker, TaskNumber number, std::uint64_t bytes, const Bytes& small) {
+/// The value of a needed task is at this worker, by this attempt or by whatever other way.
+void State::accept_value(Worker& worker, TaskNumber number, AttemptId attempt, std::uint64_t bytes, const Bytes& small) {
   Task& task = tasks_[number];
   if (task.state == TaskState::stored) {
     add_replica(number, worker);
@@ -126,7 +126,7 @@ void State::accept_value(Worker& worker, TaskNumber number, std::uint64_t bytes,
     }
     return serve_waiting_readers(number);
   }
-  if (task.state == TaskState::assigned && task.worker != worker.id) revoke(number, true);
+  if (task.state == TaskState::assigned && task.attempt != attempt) revoke(number, true);
   task.bytes = bytes;
   task.small = small;
   task.was_stored = true;
@@ -177,7 +177,7 @@ void State::handle(Worker& worker, const AttemptFinished& message) {
   group.run_time_total += message.run_time.count();
   group.bytes_total += message.bytes;
   ++group.finished;
-  accept_value(worker, number, message.bytes, message.small);
+  accept_value(worker, number, message.attempt, message.bytes, message.small);
 }
 
 void State::handle(Worker& worker, const AttemptFailed& message) {
@@ -216,7 +216,7 @@ void State::handle(Worker& worker, const ValuesLost& message) {
 // in a row is taken for one that does not have it, so that the value is made again rather than waited for.
 void State::handle(Worker& worker, const InputMissing& message) {
   TaskNumber number = index_.find(message.key);
-  if (number == KeyIndex::none) return;
+  if (number == KeyIndex::none) return tell(worker, Drop{{message.key}});  // nobody needs it any more, nor the copy
   if (auto spread = spreads_.find(number); spread != spreads_.end())
     std::erase_if(spread->second.flights, [&](const auto& flight) { return flight.second == worker.id; });
   for (WorkerId tried : message.tried) {
@@ -229,7 +229,8 @@ void State::handle(Worker& worker, const InputMissing& message) {
     lose_replica(number, tried);
   }
   if (tasks_[number].key != message.key || tasks_[number].state != TaskState::stored) {
-    if (tasks_[number].key == message.key) spreads_[number].readers.push_back(worker.id);
+    std::deque<WorkerId>& readers = spreads_[number].readers;
+    if (std::find(readers.begin(), readers.end(), worker.id) == readers.end()) readers.push_back(worker.id);
     return;
   }
   tell(worker, Holders{describe(number, whole_value, worker)});

@@ -56,6 +56,7 @@ struct DependentEdge {
 struct WantEdge {
   HolderNumber holder = 0;
   std::uint32_t slot = 0;
+  bool has_data = false;  // scattered: this client can put the bytes
 };
 /// A worker that has the value; `slot` is the place of this task in the worker's list.
 struct Replica {

@@ -15,9 +15,9 @@ void State::check() const {
     WEFT_CHECK(index_.find(item.key) == number);
     held += item.held;
     held_bytes += item.held ? item.bytes : 0;
-    asked += item.asked;
+    asked += item.asks;
     queued += item.queued;
-    if (item.asked) WEFT_CHECK(asks_.contains({item.ask_again, number}));
+    if (item.asks) WEFT_CHECK(asks_.contains({item.ask_again, number}));
     if (item.fetch) {
       WEFT_CHECK(fetches_.at(item.fetch) == number && !item.queued);
       fetch_bytes += item.bytes;
@@ -25,7 +25,7 @@ void State::check() const {
     for (AttemptId user : item.users) WEFT_CHECK(attempts_.contains(user) && !attempts_.at(user).in_hand);
     bool awaited = item.keep || !item.users.empty();
     WEFT_CHECK(item.held || awaited);
-    // What is awaited is on its way, or somebody was asked, or it is made here, or Holders will follow.
+    WEFT_CHECK(item.held || item.fetch || item.queued || item.asks);
   }
   WEFT_CHECK(known == index_.size() && held == held_count_ && held_bytes == held_bytes_);
   WEFT_CHECK(asked == asks_.size() && queued == fetch_queue_.size() && fetch_bytes == fetch_bytes_);
@@ -49,6 +49,19 @@ void State::check() const {
     ready += listed;
   }
   WEFT_CHECK(ready == ready_.size() && cores == in_hand_cores_ && wide == in_hand_wide_ && lent == lent_);
+}
+
+std::string State::describe() const {
+  std::string text;
+  for (const auto& [id, attempt] : attempts_)
+    text += "attempt " + std::to_string(id.number) + " of " + attempt.order.key.hex() + (attempt.in_hand ? " in hand" : "") +
+            (attempt.started ? " started" : "") + ", " + std::to_string(attempt.missing) + " inputs missing\n";
+  for (const Item& item : items_)
+    if (item.key && !item.held)
+      text += "awaits " + item.source.hex() + (item.asks ? " asks" : "") + (item.fetch ? " fetching" : "") +
+              (item.queued ? " queued" : "") + (item.keep ? " to keep" : "") + ", " + std::to_string(item.users.size()) + " users, " +
+              std::to_string(item.locations.size()) + " places left\n";
+  return text;
 }
 
 }  // namespace weft::worker

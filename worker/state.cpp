@@ -94,7 +94,7 @@ void State::on(const LinkUp&) {
   if (leaving_) outbox_.push_back(WorkerLeaving{});
   // What we asked on the old connection may not have been heard.
   for (ItemNumber number = 0; number < items_.size(); ++number)
-    if (items_[number].asked) ask_for(number);
+    if (items_[number].asks) ask_for(number);
 }
 
 void State::on(const LinkLost&) {
@@ -161,6 +161,7 @@ void State::handle(Assign& message) {
   Attempt& attempt = attempts_[id];
   attempt.order = std::move(message);
   attempt.shape = shape->second;
+  ++made_here_[attempt.order.key];
   for (const AssignedInput& input : attempt.order.inputs)
     if (input.small.empty()) use(attempt, input);
   if (attempt.missing == 0) ready_.insert(place_of(attempt));
@@ -195,6 +196,7 @@ void State::forget(AttemptId id) {
     ready_.erase(place_of(attempt));
     release_uses(attempt);
   }
+  if (auto made = made_here_.find(attempt.order.key); --made->second == 0) made_here_.erase(made);
   attempts_.erase(found);
 }
 

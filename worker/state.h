@@ -22,6 +22,7 @@ struct StateOptions {
   Duration death_timeout = 600s;          // without a scheduler for so long: exit. 0: never
   std::uint32_t fetches_max = 50;         // under way at once
   std::uint64_t fetch_bytes_max = 256u << 20;
+  Duration ask_interval = 2s;             // between questions for an input that nobody sends
   std::uint32_t lent_max = 64;            // slots lent by blocked tasks
   Duration tiny = 500us;                  // runs shorter than this are handed over many at a time
   std::uint32_t tiny_depth = 64;          // how many per slot
@@ -42,6 +43,8 @@ class State {
   std::size_t held_count() const { return held_count_; }
   std::uint64_t held_bytes() const { return held_bytes_; }
   std::vector<Held> inventory() const;
+  /// What it waits for and what runs, one line each: for dumps and failing simulations.
+  std::string describe() const;
 
  private:
   enum class Link { none, connecting, greeted, welcomed };
@@ -71,7 +74,7 @@ class State {
     std::vector<WorkerId> tried;
     FetchId fetch;                        // under way
     bool queued = false;                  // for fetching
-    bool asked = false;                   // InputMissing sent
+    bool asks = false;                    // in asks_: the scheduler will be asked where it is
     Time ask_again;
   };
   using ItemNumber = std::uint32_t;
@@ -120,6 +123,7 @@ class State {
   void start_fetches();
   void try_next_location(ItemNumber number);
   void ask_for(ItemNumber number);
+  void ask_later(ItemNumber number);
   bool is_held(const Key& key) const;
 
   // Runs (state.cpp).
@@ -150,6 +154,7 @@ class State {
 
   std::map<std::uint32_t, std::shared_ptr<const Template>> shapes_;
   std::map<AttemptId, Attempt> attempts_;
+  std::map<Key, std::uint32_t> made_here_;       // keys of attempts: their values need not be asked for
   std::set<Place> ready_;
   std::vector<AttemptId> fresh_runs_;            // started in this step and perhaps still running at its end
   std::vector<WorkerMessage> unreported_;        // failures that ended while there was no link

@@ -42,14 +42,15 @@ void State::use(Attempt& attempt, const AssignedInput& input) {
   ++attempt.missing;
   if (input.bytes > 0 && !item.fetch) item.bytes = input.bytes;
   learn_locations(number, input.locations);
+  if (!items_[number].fetch && !items_[number].queued) ask_later(number);
 }
 
 void State::learn_locations(ItemNumber number, const std::vector<Location>& locations) {
   Item& item = items_[number];
   if (item.held || locations.empty()) return;
   item.locations = locations;
-  if (item.asked) {
-    item.asked = false;
+  if (item.asks) {
+    item.asks = false;
     asks_.erase({item.ask_again, number});
     item.tried.clear();
   }
@@ -85,14 +86,19 @@ void State::start_fetches() {
   }
 }
 
+/// Whatever is awaited and not on its way is asked for sooner or later: nothing waits for a message that was never sent.
+void State::ask_later(ItemNumber number) {
+  Item& item = items_[number];
+  if (item.asks) asks_.erase({item.ask_again, number});
+  item.asks = true;
+  item.ask_again = now_ + options_.ask_interval;
+  asks_.emplace(item.ask_again, number);
+}
+
 /// Tell the scheduler that none of the places it named has the input; again after a while if it has nothing to say.
 void State::ask_for(ItemNumber number) {
-  Item& item = items_[number];
-  if (item.asked) asks_.erase({item.ask_again, number});
-  item.asked = true;
-  item.ask_again = now_ + 2s;
-  asks_.emplace(item.ask_again, number);
-  send(InputMissing{item.source, item.tried});
+  ask_later(number);
+  if (!made_here_.contains(items_[number].source)) send(InputMissing{items_[number].source, items_[number].tried});
 }
 
 void State::mark_held(ItemNumber number, std::uint64_t bytes) {
@@ -102,8 +108,9 @@ void State::mark_held(ItemNumber number, std::uint64_t bytes) {
   item.bytes = bytes;
   ++held_count_;
   held_bytes_ += bytes;
-  if (item.asked) asks_.erase({item.ask_again, number});
-  item.asked = false;
+  if (item.asks) asks_.erase({item.ask_again, number});
+  item.asks = false;
+  item.keep = false;  // that the copy is here is said to the scheduler in any case
   item.tried.clear();
   item.locations.clear();
   for (AttemptId user : item.users) {
@@ -162,7 +169,7 @@ void State::forget_if_idle(ItemNumber number) {
     fetch_bytes_ -= item.bytes;
     fetches_.erase(item.fetch);
   }
-  if (item.asked) asks_.erase({item.ask_again, number});
+  if (item.asks) asks_.erase({item.ask_again, number});
   index_.erase(item.key);
   item = Item{};
   free_items_.push_back(number);
@@ -184,7 +191,6 @@ void State::on(const FetchDone& event) {
   Item& item = items_[number];
   fetch_bytes_ -= item.bytes;
   item.fetch = {};
-  item.keep = false;
   fetches_.erase(found);
   mark_held(number, event.bytes);
   if (item.part == whole_value) send(ValuesHeld{{{item.key, event.bytes}}});
@@ -246,7 +252,6 @@ void State::handle(const Holders& message) {
       // It rides along after all: store it as if fetched.
       actions_.push_back(StoreSmall{input.key, input.small});
       std::uint64_t bytes = input.small.size();
-      items_[number].keep = false;
       mark_held(number, bytes);
       send(ValuesHeld{{{input.key, bytes}}});
       return;
@@ -256,7 +261,7 @@ void State::handle(const Holders& message) {
   }
   // Parts of it are waited for one by one.
   for (ItemNumber part = 0; part < items_.size(); ++part)
-    if (items_[part].source == input.key && items_[part].part != whole_value && items_[part].asked)
+    if (items_[part].source == input.key && items_[part].part != whole_value && items_[part].asks)
       learn_locations(part, input.locations);
 }
 
