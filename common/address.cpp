@@ -81,10 +81,13 @@ Result<void> read_option(std::string_view text, PortRange& value) {
   PortRange range;
   Result<void> read = read_option(text.substr(0, colon), range.first);
   if (read && colon != std::string_view::npos) read = read_option(text.substr(colon + 1), range.last);
-  if (!read) return failure(ErrorKind::invalid_argument, '"' + std::string(text) + "\" is no port from 0 to 65535 and no range 8000:8100");
+  if (!read)
+    return failure(ErrorKind::invalid_argument,
+                   '"' + std::string(text) + "\" is no port from 0 to 65535 and no range 8000:8100");
   if (colon == std::string_view::npos) range.last = range.first;
   if (range.last < range.first || (range.first == 0 && range.last != 0))
-    return failure(ErrorKind::invalid_argument, '"' + std::string(text) + "\" is an empty range of ports: write the smaller one first, from 1");
+    return failure(ErrorKind::invalid_argument,
+                   '"' + std::string(text) + "\" is an empty range of ports: write the smaller one first, from 1");
   value = range;
   return {};
 }
@@ -104,7 +107,8 @@ Result<Address> read_contact_address(std::string_view text, std::uint16_t defaul
   if (const auto* tcp = std::get_if<TcpAddress>(&*address)) {
     if (tcp->host == "*") return wrong(text, "* is where to listen; name the host to connect to");
     if (tcp->ports.first == 0) return wrong(text, "the port is missing: write tcp://" + tcp->host + ":port");
-    if (tcp->ports.first != tcp->ports.last) return wrong(text, "a range of ports is where to listen; name one port to connect to");
+    if (tcp->ports.first != tcp->ports.last)
+      return wrong(text, "a range of ports is where to listen; name one port to connect to");
   }
   return address;
 }

@@ -41,8 +41,8 @@ using Address = std::variant<TcpAddress, IpcAddress, InprocAddress>;
 /// Read an address to listen on: `*`, port 0 and port ranges are allowed. Without a scheme it is TCP; without a port it gets
 /// `default_port`.
 Result<Address> read_listen_address(std::string_view text, std::uint16_t default_port = 0);
-/// Read an address to connect to: one host and one port. Without a scheme it is TCP; without a port it gets `default_port`, or
-/// is an error if that is 0.
+/// Read an address to connect to: one host and one port. Without a scheme it is TCP; without a port it gets `default_port`,
+/// or is an error if that is 0.
 Result<Address> read_contact_address(std::string_view text, std::uint16_t default_port = 0);
 /// Write an address as both functions read it.
 std::string to_text(const Address& address);

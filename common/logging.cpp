@@ -160,7 +160,8 @@ std::string timestamp(std::int64_t unix_nanoseconds) {
   gmtime_r(&seconds, &parts);
   std::array<char, 40> buffer;
   std::size_t length = std::strftime(buffer.data(), buffer.size(), "%Y-%m-%dT%H:%M:%S", &parts);
-  std::snprintf(buffer.data() + length, buffer.size() - length, ".%03dZ", static_cast<int>(unix_nanoseconds / 1'000'000 % 1000));
+  std::snprintf(buffer.data() + length, buffer.size() - length, ".%03dZ",
+                static_cast<int>(unix_nanoseconds / 1'000'000 % 1000));
   return buffer.data();
 }
 
@@ -187,7 +188,9 @@ Result<void> start_logging(const LogOptions& options) {
   try {
     spdlog::sink_ptr sink;
     if (options.file.empty()) sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-    else sink = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(options.file, options.file_bytes_max.bytes, options.files_max);
+    else
+      sink = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(options.file, options.file_bytes_max.bytes,
+                                                                    options.files_max);
     auto log = make_log(options, std::move(sink));
     std::lock_guard lock(Current::instance().mutex);
     Current::instance().log = std::move(log);
@@ -211,8 +214,11 @@ void log(LogLevel level, std::string_view event, LogFields fields) {
 
 void add_log_options(Options& options, LogOptions& log) {
   options.add_choice<LogLevel>("log-level", log.level,
-                               {{"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warning", LogLevel::warning},
-                                {"error", LogLevel::error}, {"off", LogLevel::off}},
+                               {{"debug", LogLevel::debug},
+                                {"info", LogLevel::info},
+                                {"warning", LogLevel::warning},
+                                {"error", LogLevel::error},
+                                {"off", LogLevel::off}},
                                "least level that is logged");
   options.add_choice<LogFormat>("log-format", log.format, {{"logfmt", LogFormat::logfmt}, {"json", LogFormat::json}},
                                 "how a line is written");

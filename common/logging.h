@@ -4,7 +4,8 @@
 //   log_info("worker joined", {{"id", id}, {"threads", 4}, {"address", address}});
 //   -> time=2026-11-22T20:07:03.123Z level=info program=weft-scheduler event="worker joined" id=7 threads=4 address=tcp://…
 //
-// Secrets cannot be logged: raw bytes, pointers and tokens do not convert to a field, and fields called like a secret are blanked.
+// Secrets cannot be logged: raw bytes, pointers and tokens do not convert to a field, and fields called like a secret are
+// blanked.
 #pragma once
 
 #include <concepts>
@@ -29,9 +30,9 @@ struct LogOptions {
   std::string program = "weft";
   LogLevel level = LogLevel::info;
   LogFormat format = LogFormat::logfmt;
-  std::string file;                        // empty: stderr
-  ByteCount file_bytes_max{50ull << 20};   // then it becomes file.1, and so on
-  std::uint16_t files_max = 5;             // old files kept
+  std::string file;                       // empty: stderr
+  ByteCount file_bytes_max{50ull << 20};  // then it becomes file.1, and so on
+  std::uint16_t files_max = 5;            // old files kept
 };
 
 /// One named value of a line. Durations are written in seconds.
@@ -45,8 +46,7 @@ class LogField {
   template <class T>
     requires std::is_arithmetic_v<T>
   LogField(std::string_view name, T number) : name(name), value(widened(number)) {}
-  LogField(std::string_view name, Duration duration)
-      : name(name), value(std::chrono::duration<double>(duration).count()) {}
+  LogField(std::string_view name, Duration duration) : name(name), value(std::chrono::duration<double>(duration).count()) {}
   LogField(std::string_view name, ByteCount count) : name(name), value(count.bytes) {}
   LogField(std::string_view name, const Key& key) : name(name), value(key.hex()) {}
   template <class Tag, class Number>

@@ -38,13 +38,13 @@ struct Unit {
   std::string_view name;
   double factor;
 };
-constexpr std::array durations = {Unit{"ns", 1},     Unit{"us", 1e3},     Unit{"ms", 1e6},       Unit{"s", 1e9},
-                                  Unit{"min", 60e9}, Unit{"m", 60e9},     Unit{"h", 3600e9},     Unit{"d", 86400e9},
+constexpr std::array durations = {Unit{"ns", 1},     Unit{"us", 1e3},      Unit{"ms", 1e6},       Unit{"s", 1e9},
+                                  Unit{"min", 60e9}, Unit{"m", 60e9},      Unit{"h", 3600e9},     Unit{"d", 86400e9},
                                   Unit{"sec", 1e9},  Unit{"hour", 3600e9}, Unit{"hours", 3600e9}, Unit{"days", 86400e9}};
 constexpr double ki = 1024, mi = ki * 1024, gi = mi * 1024, ti = gi * 1024;
-constexpr std::array amounts = {Unit{"", 1},     Unit{"b", 1},     Unit{"k", ki},   Unit{"m", mi},   Unit{"g", gi},
-                                Unit{"t", ti},   Unit{"kb", 1e3},  Unit{"mb", 1e6}, Unit{"gb", 1e9}, Unit{"tb", 1e12},
-                                Unit{"kib", ki}, Unit{"mib", mi},  Unit{"gib", gi}, Unit{"tib", ti}};
+constexpr std::array amounts = {Unit{"", 1},     Unit{"b", 1},    Unit{"k", ki},   Unit{"m", mi},   Unit{"g", gi},
+                                Unit{"t", ti},   Unit{"kb", 1e3}, Unit{"mb", 1e6}, Unit{"gb", 1e9}, Unit{"tb", 1e12},
+                                Unit{"kib", ki}, Unit{"mib", mi}, Unit{"gib", gi}, Unit{"tib", ti}};
 
 template <std::size_t N>
 std::optional<double> in_units(const Quantity& quantity, const std::array<Unit, N>& units) {
@@ -134,8 +134,8 @@ Result<std::int64_t> option_detail::read_integer(std::string_view text, std::int
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
   if (error == std::errc::invalid_argument || end != digits.data() + digits.size()) return wrong(text, "whole number");
   if (error != std::errc{} || number < least || number > most)
-    return failure(ErrorKind::invalid_argument, '"' + std::string(text) + "\" is outside " + std::to_string(least) + " to " +
-                                                    std::to_string(most));
+    return failure(ErrorKind::invalid_argument,
+                   '"' + std::string(text) + "\" is outside " + std::to_string(least) + " to " + std::to_string(most));
   return number;
 }
 
@@ -211,8 +211,12 @@ std::string show_option(double value) { return shortest(value); }
 std::string show_option(Duration value) {
   std::int64_t count = value.count();
   if (count == 0) return "0s";
-  constexpr std::array<std::pair<const char*, std::int64_t>, 6> units = {
-      {{"h", 3'600'000'000'000}, {"min", 60'000'000'000}, {"s", 1'000'000'000}, {"ms", 1'000'000}, {"us", 1'000}, {"ns", 1}}};
+  constexpr std::array<std::pair<const char*, std::int64_t>, 6> units = {{{"h", 3'600'000'000'000},
+                                                                          {"min", 60'000'000'000},
+                                                                          {"s", 1'000'000'000},
+                                                                          {"ms", 1'000'000},
+                                                                          {"us", 1'000},
+                                                                          {"ns", 1}}};
   for (auto [name, factor] : units)
     if (count % factor == 0) return std::to_string(count / factor) + name;
   return {};
@@ -228,9 +232,12 @@ std::string show_option(ByteCount value) {
 
 std::string show_option(const MemoryAmount& value) {
   switch (value.kind) {
-    case MemoryAmount::Kind::automatic: return "auto";
-    case MemoryAmount::Kind::bytes: return show_option(value.count);
-    case MemoryAmount::Kind::fraction: break;
+    case MemoryAmount::Kind::automatic:
+      return "auto";
+    case MemoryAmount::Kind::bytes:
+      return show_option(value.count);
+    case MemoryAmount::Kind::fraction:
+      break;
   }
   return shortest(value.fraction * 100) + "%";
 }
@@ -249,9 +256,12 @@ std::string show_option(const Amounts& value) {
 
 std::uint64_t MemoryAmount::resolve(std::uint64_t total, double share) const {
   switch (kind) {
-    case Kind::automatic: return static_cast<std::uint64_t>(static_cast<double>(total) * share);
-    case Kind::fraction: return static_cast<std::uint64_t>(static_cast<double>(total) * fraction);
-    case Kind::bytes: break;
+    case Kind::automatic:
+      return static_cast<std::uint64_t>(static_cast<double>(total) * share);
+    case Kind::fraction:
+      return static_cast<std::uint64_t>(static_cast<double>(total) * fraction);
+    case Kind::bytes:
+      break;
   }
   return count.bytes;
 }

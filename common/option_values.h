@@ -39,7 +39,8 @@ using TextList = std::vector<std::string>;
 /// "GPU=2, ram=1.5".
 using Amounts = std::map<std::string, double>;
 
-// Each leaves the value alone and returns a sentence when the text is wrong: `"3 parsecs" is no duration: write 100ms, 10s or 1.5h`.
+// Each leaves the value alone and returns a sentence when the text is wrong: `"3 parsecs" is no duration: write 100ms, 10s
+// or 1.5h`.
 Result<void> read_option(std::string_view text, bool& value);
 Result<void> read_option(std::string_view text, std::string& value);
 Result<void> read_option(std::string_view text, double& value);

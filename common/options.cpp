@@ -165,8 +165,8 @@ Result<Options::Next> Options::read_arguments(std::span<const std::string> argum
 Result<void> Options::read_environment(const std::function<std::optional<std::string>(const std::string&)>& variable) {
   for (Entry& entry : entries_) {
     // The special variable first; the general one does not override it.
-    for (const std::string& name : {"WEFT_" + as_variable(section_) + "__" + as_variable(entry.name),
-                                    "WEFT_" + as_variable(entry.name)}) {
+    for (const std::string& name :
+         {"WEFT_" + as_variable(section_) + "__" + as_variable(entry.name), "WEFT_" + as_variable(entry.name)}) {
       auto text = variable(name);
       if (!text) continue;
       if (auto done = set(entry, *text, {OriginKind::environment, name}); !done) return done;
@@ -275,10 +275,12 @@ std::string Options::help() const {
   std::size_t width = 0;
   for (const auto& [left, right] : lines)
     if (left.size() <= 32) width = std::max(width, left.size());
-  std::string out = "usage: " + program_ + " [options]" + (positional_ ? ' ' + positional_->name : "") + '\n' + summary_ + "\n\n";
+  std::string out =
+      "usage: " + program_ + " [options]" + (positional_ ? ' ' + positional_->name : "") + '\n' + summary_ + "\n\n";
   for (const auto& [left, right] : lines) {
     bool fits = left.size() <= width;
-    out += "  " + left + (fits ? std::string(width - left.size(), ' ') : '\n' + std::string(width + 2, ' ')) + "  " + right + '\n';
+    out += "  " + left + (fits ? std::string(width - left.size(), ' ') : '\n' + std::string(width + 2, ' ')) + "  " + right +
+           '\n';
   }
   return out;
 }

@@ -1,13 +1,15 @@
-// The options of a program: each is declared once, bound to the variable that holds its value and its default, and may be set by
-// (strongest first) a flag, the environment, a configuration file. Who set it is kept, so that `weft config` can show it.
+// The options of a program: each is declared once, bound to the variable that holds its value and its default, and may be
+// set by (strongest first) a flag, the environment, a configuration file. Who set it is kept, so that `weft config` can show
+// it.
 //
 //   Options options("weft-worker", "worker", "Run tasks for a scheduler.");
 //   options.add("memory-limit", settings.memory_limit, "most memory for values");
 //   if (auto code = options.start(argc, argv)) return *code;       // --help, --version or a mistake: already printed
 //
-// The option `memory-limit` of section `worker` is the flag --memory-limit, the variable WEFT_WORKER__MEMORY_LIMIT (for workers
-// only; the double underscore keeps clear of what Kubernetes injects) or WEFT_MEMORY_LIMIT (for all programs), and in a file
-// `memory-limit = ...` below `[worker]`, or before any section if every program has it. Deliberately absent: abbreviations.
+// The option `memory-limit` of section `worker` is the flag --memory-limit, the variable WEFT_WORKER__MEMORY_LIMIT (for
+// workers only; the double underscore keeps clear of what Kubernetes injects) or WEFT_MEMORY_LIMIT (for all programs), and
+// in a file `memory-limit = ...` below `[worker]`, or before any section if every program has it. Deliberately absent:
+// abbreviations.
 #pragma once
 
 #include <functional>
@@ -46,8 +48,11 @@ class Options {
   /// Declare an option. `value` holds the default now and the value later; it must outlive this object.
   template <class T>
   void add(std::string name, T& value, std::string help) {
-    add_entry({.name = std::move(name), .type = option_type(value), .help = std::move(help),
-               .is_switch = std::is_same_v<T, bool>, .is_list = std::is_same_v<T, TextList> || std::is_same_v<T, Amounts>,
+    add_entry({.name = std::move(name),
+               .type = option_type(value),
+               .help = std::move(help),
+               .is_switch = std::is_same_v<T, bool>,
+               .is_list = std::is_same_v<T, TextList> || std::is_same_v<T, Amounts>,
                .read = [&value](std::string_view text) { return read_option(text, value); },
                .show = [&value] { return show_option(value); }});
   }
@@ -64,7 +69,8 @@ class Options {
   Result<Next> read_arguments(std::span<const std::string> arguments);
   /// Read WEFT_* variables; `variable` returns nothing for one that is not set.
   Result<void> read_environment(const std::function<std::optional<std::string>(const std::string&)>& variable);
-  /// Read one configuration file's text; `path` is for messages. Other programs' sections are skipped, unknown names refused.
+  /// Read one configuration file's text; `path` is for messages. Other programs' sections are skipped, unknown names
+  /// refused.
   Result<void> read_file(std::string_view text, const std::string& path);
 
   /// All of the above with the process's own arguments, environment and files: /etc/weft/weft.conf,

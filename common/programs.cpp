@@ -78,8 +78,8 @@ Result<std::string> find_program(std::string_view name) {
     if (is_program(candidate)) return candidate.string();
     looked += (looked.empty() ? "" : ", ") + folder.string();
   }
-  return failure(ErrorKind::program_error, "cannot find the program " + std::string(name) + ": looked in " + looked + "; set $" +
-                                               variable + " to its path, or install weft-tools");
+  return failure(ErrorKind::program_error, "cannot find the program " + std::string(name) + ": looked in " + looked +
+                                               "; set $" + variable + " to its path, or install weft-tools");
 }
 
 }  // namespace weft

@@ -42,8 +42,8 @@ TEST_CASE("a wrong address is answered by what to write instead") {
   CHECK(refused(read_contact_address("tcp://::1", 1)).find("tcp://[::1]:port") != std::string::npos);
   CHECK(refused(read_contact_address("udp://a:1")).find("unknown scheme udp://") != std::string::npos);
   CHECK(refused(read_listen_address("ipc://" + std::string(108, 'x'))).find("108 bytes") != std::string::npos);
-  for (const char* text : {"", "tcp://", "tcp://:1", "tcp://a:65536", "tcp://a:x", "tcp://a b:1", "tcp://[::1:1", "tcp://[x]:1",
-                           "tcp://a:2:1", "tcp://a:0:5", "tcp://a:", "ipc://"}) {
+  for (const char* text : {"", "tcp://", "tcp://:1", "tcp://a:65536", "tcp://a:x", "tcp://a b:1", "tcp://[::1:1",
+                           "tcp://[x]:1", "tcp://a:2:1", "tcp://a:0:5", "tcp://a:", "ipc://"}) {
     CAPTURE(text);
     CHECK(refused(read_listen_address(text)) != "");
   }

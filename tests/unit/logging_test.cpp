@@ -49,8 +49,9 @@ static_assert(!std::is_constructible_v<LogField, const char*, const void*>);
 }  // namespace
 
 TEST_CASE("a line has time, level, program, event and typed fields") {
-  LogFields fields = {{"id", WorkerId{7}}, {"threads", 4}, {"ratio", 0.5}, {"ready", true},
-                      {"address", "tcp://a:1"}, {"lease", Duration(1500ms)}, {"name", "a \"b\""}};
+  LogFields fields = {{"id", WorkerId{7}}, {"threads", 4},           {"ratio", 0.5},
+                      {"ready", true},     {"address", "tcp://a:1"}, {"lease", Duration(1500ms)},
+                      {"name", "a \"b\""}};
   CHECK(logfmt("worker joined", fields) ==
         "time=2023-11-14T22:13:20.123Z level=info program=p event=\"worker joined\" id=7 threads=4 ratio=0.5 ready=true "
         "address=tcp://a:1 lease=1.5 name=\"a \\\"b\\\"\"");

@@ -134,7 +134,8 @@ TEST_CASE("lists are separated by commas, with quotes where items need them") {
 }
 
 TEST_CASE("every value that is shown reads back as itself") {
-  for (Duration d : {Duration(0s), Duration(1ns), Duration(1500ms), Duration(36h)}) CHECK(read<Duration>(show_option(d)) == d);
+  for (Duration d : {Duration(0s), Duration(1ns), Duration(1500ms), Duration(36h)})
+    CHECK(read<Duration>(show_option(d)) == d);
   for (std::uint64_t n : {0ull, 1ull, 1000ull, 1ull << 40}) CHECK(read<ByteCount>(show_option(ByteCount{n})).bytes == n);
   for (const char* text : {"auto", "60%", "4GiB", "0"})
     CHECK(read<MemoryAmount>(show_option(read<MemoryAmount>(text))) == read<MemoryAmount>(text));
@@ -145,8 +146,9 @@ TEST_CASE("every value that is shown reads back as itself") {
 
 TEST_CASE("flags set options of every type") {
   Program p;
-  auto next = p.arguments({"--name", "w 2", "--no-nanny", "--threads=8", "--worker-timeout", "3s", "--memory-limit=0.5",
-                           "--preload", "a", "--preload", "b,c", "--resources", "GPU=1", "--colour", "green", "f1", "--", "--f2"});
+  auto next =
+      p.arguments({"--name", "w 2", "--no-nanny", "--threads=8", "--worker-timeout", "3s", "--memory-limit=0.5", "--preload",
+                   "a", "--preload", "b,c", "--resources", "GPU=1", "--colour", "green", "f1", "--", "--f2"});
   REQUIRE(next);
   CHECK(*next == Options::Next::run);
   CHECK(p.name == "w 2");
@@ -193,15 +195,16 @@ TEST_CASE("a later file wins over an earlier one") {
 
 TEST_CASE("a configuration file has comments, sections, quotes and lists") {
   Program p;
-  REQUIRE(p.options.read_file("# all programs\n"
-                              "name = \"a # \\\"b\\\"\"  # said so\r\n"
-                              "\n"
-                              "[scheduler]\n"
-                              "store = /var/lib/weft\n"
-                              "[worker]\n"
-                              "worker_timeout = 20s\n"
-                              "preload = [\"x y\", z]\n",
-                              "weft.conf"));
+  REQUIRE(
+      p.options.read_file("# all programs\n"
+                          "name = \"a # \\\"b\\\"\"  # said so\r\n"
+                          "\n"
+                          "[scheduler]\n"
+                          "store = /var/lib/weft\n"
+                          "[worker]\n"
+                          "worker_timeout = 20s\n"
+                          "preload = [\"x y\", z]\n",
+                          "weft.conf"));
   CHECK(p.name == "a # \"b\"");
   CHECK(p.timeout == 20s);
   CHECK(p.preload == TextList{"x y", "z"});
@@ -218,7 +221,8 @@ TEST_CASE("a mistake names its place and the nearest name") {
   CHECK(message(p.arguments({"--no-threads"})) != "");
   CHECK(message(p.arguments({"-t"})) != "");
   CHECK(message(p.arguments({"a", "b", "c"})) == "unexpected argument \"c\" behind FILE");
-  CHECK(message(p.environment({{"WEFT_PORT", "tcp://10.0.0.1:80"}})) == "WEFT_PORT: \"tcp://10.0.0.1:80\" is no whole number");
+  CHECK(message(p.environment({{"WEFT_PORT", "tcp://10.0.0.1:80"}})) ==
+        "WEFT_PORT: \"tcp://10.0.0.1:80\" is no whole number");
   CHECK(message(p.options.read_file("\nprot = 1", "w.conf")) == "w.conf:2: unknown key prot: did you mean port?");
   CHECK(message(p.options.read_file("[wroker]", "w.conf")) == "w.conf:1: unknown section [wroker]: did you mean [worker]?");
   CHECK(message(p.options.read_file("port", "w.conf")) == "w.conf:1: write `key = value` or `[section]`");
