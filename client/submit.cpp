@@ -3,13 +3,14 @@
 
 #include "client/client_core.h"
 #include "client/images.h"
+#include "client/template.h"
 
 namespace weft::detail {
 
 using client::GraphBuilder;
 using client::TaskInput;
 
-static Template template_of(const CallShape& shape, const Options& options, Bytes shared_arguments) {
+Template template_of(const CallShape& shape, const Options& options, Bytes shared_arguments) {
   if (options.cores == 0) throw InvalidArgument("a task cannot run on 0 cores; leave `cores` out, or ask for 1 or more");
   if (options.max_attempts == 0) throw InvalidArgument("`max_attempts` counts all tries, the first included; give 1 or more");
   for (const auto& [name, amount] : options.resources)
@@ -23,8 +24,7 @@ static Template template_of(const CallShape& shape, const Options& options, Byte
           .shared_arguments = std::move(shared_arguments)};
 }
 
-// Arguments too big for the graph travel by themselves; the futures of the tasks keep them.
-static std::vector<FutureHandle> place_big(const ClientPointer& client, const ArgumentSink& sink) {
+std::vector<FutureHandle> place_big(const ClientPointer& client, const ArgumentSink& sink) {
   std::vector<std::pair<Key, Value>> values;
   for (const BigArgument& big : sink.big) values.emplace_back(sink.inputs[big.input].key, big.value);
   return client->scatter(std::move(values), {}, 1);

@@ -151,8 +151,10 @@ template <class T>
 struct FutureTraits<Future<T>> {
   static constexpr bool is_future = true;
   using value_type = T;
-  // No hold: arguments live until the call is posted, and releases are posted behind it.
-  static InputRef input(const Future<T>& future) { return {.key = future.key()}; }
+  // Held because a lazy call may outlive the future it was given.
+  static InputRef input(const Future<T>& future) {
+    return {.key = future.key(), .hold = std::make_shared<Hold>(Hold{nullptr, future.handle()})};
+  }
 };
 }  // namespace detail
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <weft/client.h>
+#include <weft/delayed.h>
 #include <weft/error.h>
 #include <weft/future.h>
 #include <weft/options.h>

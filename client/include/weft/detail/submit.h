@@ -12,6 +12,14 @@ namespace weft::detail {
 
 using ClientPointer = std::shared_ptr<client::ClientCore>;
 
+struct DelayedNode;
+
+/// What an input keeps alive: a lazy call, or a future.
+struct Hold {
+  std::shared_ptr<const DelayedNode> node;
+  FutureHandle future;
+};
+
 FutureHandle submit_call(const ClientPointer& client, const Options& options, PreparedCall call);
 
 /// The tasks of one map: arguments of task i end at byte_ends[i], its own inputs at input_ends[i].
