@@ -30,11 +30,14 @@ std::size_t room(std::size_t size) { return (sizeof(FrameHead) + size + 7) & ~st
 
 }  // namespace
 
-bool Ring::write(std::span<const std::byte> frame, bool boxed) {
-  if (broken_) return false;
+bool Ring::has_room(std::size_t size) {
   std::uint64_t used = mine_ - positions_->read.load(std::memory_order_acquire);
-  if (used > capacity_) return broken_ = true, false;
-  if (capacity_ - used < room(frame.size())) return false;
+  if (used > capacity_) broken_ = true;
+  return !broken_ && capacity_ - used >= room(size);
+}
+
+bool Ring::write(std::span<const std::byte> frame, bool boxed) {
+  if (!has_room(frame.size())) return false;
   FrameHead head{static_cast<std::uint32_t>(frame.size()), boxed};
   std::byte* at = data_ + mine_ % capacity_;
   std::memcpy(at, &head, sizeof head);

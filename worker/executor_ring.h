@@ -31,6 +31,8 @@ class Ring {
 
   /// Producer: append a frame; false if there is no room now. `boxed`: the frame's bytes travel beside the ring.
   bool write(std::span<const std::byte> frame, bool boxed = false);
+  /// Producer: would a frame of this size fit now?
+  bool has_room(std::size_t size);
   /// Consumer: move the next frame to `into`; false if there is none.
   bool read(Bytes& into, bool& boxed);
   /// Consumer: is there a frame?

@@ -148,7 +148,7 @@ std::vector<ClientBound> ThreadExecutors::Core::Active::wait(Time until) {
         continue;
       }
       if (!lends) core.helpers.push_back(this);
-      if if (until == Time::never()) {
+      if (until == Time::never()) {
         mail.wait(lock);
       } else if (mail.wait_until(lock, at) == std::cv_status::timeout) {
         until = Time{};
