@@ -77,6 +77,7 @@ class ExecutorChild {
   State state = State::starting;
   int pid = -1, process = -1;
   Time since;                             // of the state
+  bool was_ready = false;                 // it became an executor
   std::uint64_t tasks = 0;                // ended here
   std::deque<InFlight> in_flight;         // in the order given; the last that has begun is what runs
   ExecutorOutput output;

@@ -26,6 +26,8 @@ namespace {
 // Ended attempts are announced together while more are waiting, at most this many.
 constexpr int quiet_outcomes_max = 16;
 
+constexpr int kept_descriptors_min = 10;
+
 bool forked = false;  // true in a process that user code forked: the link is not its own
 
 [[noreturn]] void give_up(const char* why) {
@@ -64,7 +66,7 @@ class Mapping {
 class Executor {
  public:
   Executor(std::unique_ptr<ExecutorLink> link, int daemon_bell, FunctionRuntime runtime)
-      : link_(std::move(link)), board_(link_->board), bell_(daemon_bell), output_(fcntl(1, F_DUPFD_CLOEXEC, 10)),
+      : link_(std::move(link)), board_(link_->board), bell_(daemon_bell), output_(fcntl(1, F_DUPFD_CLOEXEC, kept_descriptors_min)),
         runtime_(std::move(runtime)) {}
 
   [[noreturn]] void serve();
@@ -94,6 +96,7 @@ class Executor {
   std::deque<RunRecord> later_;  // came while a task waited and must not run inside it
   std::vector<Task*> stack_;     // tasks that run, each inside the wait of the one before
   Bytes frame_;
+  bool cut_off_ = false;  // a task closed our descriptors
   int quiet_ = 0;  // outcomes not announced yet
 };
 
@@ -238,6 +241,7 @@ void Executor::finish(Task& task, const RunRecord& record, Failure failed, Durat
     if (!ended.placed) ended.value.assign(task.result().begin(), task.result().end());
     tell(std::move(ended));
   }
+  if (cut_off_) give_up("the task closed the connection to the worker");  // its result is told; the next needs another process
   if (quiet_ >= quiet_outcomes_max || !later_.empty() || !board_.runs.readable()) announce();
 }
 
@@ -329,7 +333,10 @@ std::uint64_t Executor::output_position() {
   for (int tries = 0;; ++tries) {
     std::uint64_t turn = shared.output_turn.load(std::memory_order_acquire);
     int waiting = 0;
-    if (ioctl(output_, FIONREAD, &waiting) != 0) return 0;
+    if (ioctl(output_, FIONREAD, &waiting) != 0) {
+      cut_off_ = errno == EBADF;
+      return 0;
+    }
     std::uint64_t position = shared.output_read.load(std::memory_order_acquire) + static_cast<std::uint64_t>(waiting);
     std::atomic_thread_fence(std::memory_order_acquire);
     bool steady = turn % 2 == 0 && shared.output_turn.load(std::memory_order_relaxed) == turn;
@@ -350,13 +357,18 @@ int receive_start(int socket) {
 
 void run_executor(int descriptor, FunctionRuntime runtime) {
   unsetenv(executor_variable);  // programs that the task starts are no executors
-  fcntl(descriptor, F_SETFD, FD_CLOEXEC);
   int memory = receive_start(descriptor);
-  int bell = receive_start(descriptor);
+  int low_bell = receive_start(descriptor);
+  // All that we keep is in one place above the low numbers, so that a task that closes some of it is found out by any.
+  int socket = fcntl(descriptor, F_DUPFD_CLOEXEC, kept_descriptors_min);
+  int bell = fcntl(low_bell, F_DUPFD_CLOEXEC, kept_descriptors_min);
+  if (socket < 0 || bell < 0) give_up("no descriptors");
+  close(descriptor);
+  close(low_bell);
   auto board = ExecutorBoard::attach(memory);
   if (!board) give_up(board.error().message.c_str());
   // Never destroyed: `exit` inside a task must not take it away under the task.
-  auto* self = new Executor(std::make_unique<ExecutorLink>(std::move(*board), descriptor), bell, std::move(runtime));
+  auto* self = new Executor(std::make_unique<ExecutorLink>(std::move(*board), socket), bell, std::move(runtime));
   self->serve();
 }
 

@@ -1,5 +1,6 @@
 #include "worker/process_executors.h"
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -30,7 +31,9 @@ ValueBridge private_memory() {
       .locate = [](const Value&) { return SegmentRange{}; },
       .lease = [](std::uint64_t bytes) -> Result<SegmentRange> {
         int memory = make_memory("weft-value", {});
-        if (memory < 0 || ftruncate(memory, static_cast<off_t>(bytes)) != 0) {
+        // The size is sealed: an executor that shrank it would kill us when we read.
+        if (memory < 0 || ftruncate(memory, static_cast<off_t>(bytes)) != 0 ||
+            fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
           if (memory >= 0) close(memory);
           return failure(ErrorKind::memory_limit, "no memory for a result of " + std::to_string(bytes) + " bytes");
         }
@@ -162,6 +165,7 @@ void ProcessExecutors::read_news(Child& child) {
   for (int i = 0; i < news_max && child.next(news); ++i) {
     if (std::holds_alternative<ExecutorReady>(news)) {
       if (child.state == Child::State::starting) child.state = Child::State::ready, child.since = monotonic_now();
+      child.was_ready = true;
       programs_[child.program].worked = true;
       programs_[child.program].failed_starts = 0;
     } else if (auto* ended = std::get_if<RunEnded>(&news)) {

@@ -106,7 +106,7 @@ class ProcessExecutors final : public Executors {
   Child* choose(const Run& run, Time now);
   void make_processes(Time now);
   void help_waiting();
-  void spawn(const Key& program, Time now);
+  bool spawn(const Key& program, Time now);
   void spawned(Time now);
   void retire(Child& child, Time now);
   void bury(Child& child);

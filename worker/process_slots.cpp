@@ -20,6 +20,8 @@ using State = Child::State;
 constexpr Duration ahead_max = 1ms;
 constexpr std::size_t ahead_count_max = 128;
 constexpr Duration spare_kept = 5s;      // processes beyond the slots, left over from lending
+constexpr Duration refused_pause = 2ms;  // before what did not fit is offered again
+constexpr Duration spawn_pause = 100ms;  // before a process is tried again that the system refused
 constexpr unsigned failures_max = 3;     // in a row, of a program that has worked before
 
 bool alive(const Child& child) { return child.state == State::starting || child.state == State::ready; }
@@ -44,7 +46,11 @@ ProcessExecutors::Habit& ProcessExecutors::habit(const std::shared_ptr<const Tem
 void ProcessExecutors::dispatch(Time now) {
   while (!queue_.empty()) {
     Child* child = choose(queue_.front(), now);
-    if (!child || !give(*child, queue_.front(), false)) break;
+    if (!child) break;
+    if (!give(*child, queue_.front(), false)) {
+      look_at_ = std::min(look_at_, now + refused_pause);
+      break;
+    }
     queue_.pop_front();
   }
   help_waiting();
@@ -112,7 +118,7 @@ void ProcessExecutors::make_processes(Time now) {
         --used;
       }
       if (used + lent >= options_.slots + lent_slots_max) break;
-      spawn(program, now);
+      if (!spawn(program, now)) break;
       ++used, ++coming;
     }
   }
@@ -123,21 +129,30 @@ void ProcessExecutors::make_processes(Time now) {
   }
 }
 
-void ProcessExecutors::spawn(const Key& program, Time now) {
+// False if there is no new process; what cannot run without it has then failed.
+bool ProcessExecutors::spawn(const Key& program, Time now) {
   auto refuse = [&](const Failure& why) {
     for (auto& run : std::exchange(queue_, {})) {
       if (run.shape->function.program == program) fail(std::move(run), why);
       else queue_.push_back(std::move(run));
     }
+    return false;
   };
   auto spec = options_.program_for(program);
   if (!spec) return refuse(spec.error());
   auto child = Child::start(++last_child_, program, *spec, options_, bell_, *spawner_);
-  if (!child) return refuse(child.error());
+  if (!child) {
+    // Out of descriptors or memory: others of this program can go on with what they have.
+    if (!std::ranges::any_of(children_, [&](auto& c) { return alive(*c.second) && c.second->program == program; }))
+      return refuse(child.error());
+    look_at_ = std::min(look_at_, now + spawn_pause);
+    return false;
+  }
   epoll_event event{.events = EPOLLIN, .data = {.u64 = last_child_ << 1}};
   epoll_ctl(epoll_, EPOLL_CTL_ADD, (*child)->output.pipe(), &event);
   (*child)->since = now;
   children_[last_child_] = std::move(*child);
+  return true;
 }
 
 void ProcessExecutors::spawned(Time now) {
@@ -170,8 +185,7 @@ void ProcessExecutors::retire(Child& child, Time now) {
 
 // Blames one attempt: the one we killed it for, else the one that ran. The others go back unblamed.
 void ProcessExecutors::bury(Child& child) {
-  bool was_starting = child.state == State::starting || (child.state == State::dying && !child.tasks && child.in_flight.empty() &&
-                                                         !programs_[child.program].worked);
+  bool was_starting = !child.was_ready;
   bool broken = child.broken();
   notice_begun(child);
   Failure death = child.autopsy(false);

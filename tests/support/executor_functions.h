@@ -20,7 +20,7 @@ using namespace weft::worker;
 
 enum Function : std::uint64_t {
   echo = 1, big, throw_error, throw_int, throw_long, segfault, abort_it, exit_it, spin, print, flood, illegal, overflow, hoard,
-  close_all, ask, no_value, process_id, sum_inputs, wait_child, kill_self,
+  close_all, ask, no_value, process_id, sum_inputs, environment_has, kill_self,
 };
 
 inline void reply(detail::Call& call, std::span<const std::byte> part) {
@@ -100,6 +100,10 @@ inline detail::Thunk thunk_of(std::uint64_t function) {
     case no_value: return [](detail::Call&) {};
     case process_id: return [](detail::Call& call) { reply(call, static_cast<std::uint64_t>(getpid())); };
     case sum_inputs: return run_sum_inputs;
+    case environment_has: return [](detail::Call& call) {
+      std::string name(reinterpret_cast<const char*>(call.arguments.data()), call.arguments.size());
+      reply(call, std::getenv(name.c_str()) != nullptr);
+    };
     case kill_self: return [](detail::Call&) { raise(SIGKILL); };
     default: return nullptr;
   }

@@ -277,6 +277,22 @@ TEST_CASE("a process leaves after its number of tasks") {
   CHECK(tasks_of.size() == 3);
 }
 
+TEST_CASE("an executor gets the environment that was allowed and set, and its wrapper") {
+  auto options = Bench::options();
+  setenv("WEFT_TEST_SECRET", "x", 1);
+  options.inherit_environment = false;
+  options.allowed_environment = {"PATH", "LD_LIBRARY_PATH"};
+  options.environment = {{"WEFT_TEST_SET", "1"}};
+  options.wrapper = {"env", "WEFT_TEST_WRAPPED=1"};
+  auto b = Bench::processes(std::move(options));
+  auto has = [&](std::string_view name) { return b.number(b.start(environment_has, bytes_of(name))); };
+  CHECK(has("PATH") == 1);
+  CHECK(has("WEFT_TEST_SET") == 1);
+  CHECK(has("WEFT_TEST_WRAPPED") == 1);
+  CHECK(has("WEFT_TEST_SECRET") == 0);
+  CHECK(has("WEFT_EXECUTOR") == 0);  // what the task starts is no executor
+}
+
 TEST_CASE("programs that do not become executors are named") {
   SUBCASE("never calls weft::init") {
     auto options = Bench::options({"silent"});
@@ -294,6 +310,16 @@ TEST_CASE("programs that do not become executors are named") {
     Failure why = b.outcome(b.start(echo)).failure;
     CHECK(why.kind == ErrorKind::program_error);
     CHECK_MESSAGE(why.message.find("exit code 5") != std::string::npos, why.message);
+  }
+  SUBCASE("cannot be loaded") {
+    auto options = Bench::options();
+    options.program_for = [](const Key&) {
+      return ProgramSpec{"/bin/sh", {"-c", "echo 'x: error while loading shared libraries: libq.so.1' >&2; exit 127"}, {}};
+    };
+    auto b = Bench::processes(std::move(options));
+    Failure why = b.outcome(b.start(echo)).failure;
+    CHECK(why.kind == ErrorKind::program_error);
+    CHECK_MESSAGE(why.message.find("error while loading shared libraries: libq.so.1") != std::string::npos, why.message);
   }
   SUBCASE("is not there") {
     auto options = Bench::options();
