@@ -38,6 +38,12 @@ struct Outcome {
   std::string output;                 // last bytes written to stdout and stderr, at most 64 KiB
 };
 
+/// How far a running attempt says it is, from 0 to 1.
+struct TaskProgress {
+  AttemptId attempt;
+  double fraction = 0;
+};
+
 /// News from running attempts.
 struct ExecutorEvents {
   std::vector<Outcome> ended;
@@ -46,24 +52,26 @@ struct ExecutorEvents {
   std::vector<AttemptId> resumed;                 // no longer blocked
   std::vector<FromTask> from_tasks;               // messages of tasks' own clients
   std::vector<LogLine> logs;
+  std::vector<TaskProgress> progress;
 };
 
 class Executors {
  public:
   virtual ~Executors() = default;
 
-  /// Run this as soon as one of `slots` is free; attempts start in the order given.
+  /// Run this as soon as one of `slots` is free; attempts start in the order given. Call `take` (or obey `wake_at`) after a
+  /// batch of starts: processes get the batch there, with one wake-up.
   virtual void start(Run run) = 0;
   /// Stop it, running or not. A process executor is killed; a thread is left behind and its outcome ignored. Every started
   /// attempt still yields exactly one Outcome (cancelled, if it did not end before).
   virtual void cancel(AttemptId attempt) = 0;
-  /// Messages for a task's own client.
+  /// Messages for a task's own client. Its channel is the number of the attempt it runs in.
   virtual void to_task(const ToTask& message) = 0;
   /// A descriptor that is readable when `take` has something.
   virtual std::vector<int> descriptors() const = 0;
   /// All news since the last call. `now` drives timeouts.
   virtual ExecutorEvents take(Time now) = 0;
-  /// When `take` should be called even if no descriptor is readable (timeouts).
+  /// When `take` should be called even if no descriptor is readable: timeouts, started batches, attempts that began quietly.
   virtual Time wake_at() const = 0;
   /// Stop all; no process or thread of ours is left when this returns (threads that user code blocks are abandoned and said so).
   virtual void shut_down() = 0;

@@ -1,0 +1,155 @@
+// One connected client: the thread that owns endpoint, session state and value transfers, and the mailbox through which any
+// thread talks to it. API calls post; the loop drains all posts, takes one step, performs its actions and completes futures.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <weft/detail/handle.h>
+#include <weft/options.h>
+
+#include "client/future_core.h"
+#include "client/graph_builder.h"
+#include "client/session_state.h"
+#include "client/value_link.h"
+
+namespace weft::client {
+
+/// One submitted call.
+struct TaskCall {
+  Template shape;
+  Key key;
+  Bytes arguments;
+  std::vector<TaskInput> inputs;
+};
+
+/// Runs done callbacks in order on one thread, which starts with the first of them.
+class CallbackQueue : public std::enable_shared_from_this<CallbackQueue> {
+ public:
+  void push(std::unique_ptr<detail::Callback> callback, detail::FutureHandle keep);
+  /// Run what is queued, then end the thread; joins it unless called from it.
+  void close();
+
+ private:
+  struct Item {
+    std::unique_ptr<detail::Callback> callback;
+    detail::FutureHandle keep;
+  };
+  void run();
+
+  std::mutex mutex_;
+  std::condition_variable news_;
+  std::vector<Item> items_;
+  bool started_ = false, closing_ = false;
+  std::thread thread_;
+};
+
+class ClientCore : public std::enable_shared_from_this<ClientCore> {
+ public:
+  static std::shared_ptr<ClientCore> start(Links links, const ClientOptions& options);
+  ~ClientCore();
+
+  /// Throws in a child made by fork: the thread that serves this client is not there.
+  void check_process() const;
+  bool in_this_process() const;
+
+  // All of these may be called from any thread; those that submit may wait while too much is unacknowledged.
+  detail::FutureHandle submit(TaskCall call, std::vector<detail::FutureHandle> holds = {});
+  /// The chunks' wanted rows, in order, become the block's futures; the answer is in that order.
+  std::vector<detail::FutureHandle> submit(std::vector<GraphChunk> chunks, std::vector<detail::FutureHandle> holds = {});
+  detail::FutureHandle attach(const Key& key);
+  std::vector<detail::FutureHandle> scatter(std::vector<std::pair<Key, Value>> values, std::vector<std::string> workers,
+                                            std::uint32_t replicas);
+  void retry(const std::vector<detail::FutureHandle>& futures);
+  void read(const FutureCore& core) { post(ReadValue{core.key}); }
+  void post(Event event);
+  /// Ask and wait for the answer's body; throws what the scheduler answers.
+  std::string ask(std::string verb, std::vector<std::string> words, std::vector<Key> keys, bool repeatable);
+  void publish(PublishName event);
+  void run_alone(std::vector<Key> keys);
+  void call_back(std::unique_ptr<detail::Callback> callback, detail::FutureHandle keep);
+  static void release(FutureCore& core) noexcept;
+
+  /// Say goodbye and stop; open futures end with a clear error. Idempotent.
+  void close();
+
+ private:
+  struct Post {
+    std::unique_ptr<TaskCall> task;     // a submit, for `cores`
+    std::unique_ptr<Event> event;       // anything else; the wanted rows of a graph are for `cores`
+    FutureCore* cores = nullptr;        // with neither task nor event: released
+    std::uint32_t count = 0;
+    std::vector<std::pair<Key, Value>> values;  // to be put where the scheduler says
+  };
+  struct Answered {
+    std::mutex mutex;
+    std::condition_variable ready;
+    bool done = false;
+    Failure failure;
+    std::string body;
+  };
+
+  ClientCore(Links links, const ClientOptions& options);
+  bool deliver(Post post, std::size_t bytes);  // false: closed
+  void wait_for_space();
+  std::uint64_t new_request(std::shared_ptr<Answered> answered);
+  static std::string answer(Answered& answered);
+  static Failure closed_failure();
+
+  // The loop's own; client_loop.cpp.
+  void run();
+  std::vector<Post> take_posts();
+  void drain(std::vector<Post> posts, std::vector<Event>& events);
+  void flush_builder(std::vector<Event>& events);
+  void receive(EndpointEvent& event, std::vector<Event>& events);
+  void settle();
+  void perform(std::vector<Action>& actions);
+  void send_frames(std::vector<Action>& actions);
+  void perform(Send&) {}
+  void perform(Reconnect&);
+  void perform(Fetch& action);
+  void perform(PutValue& action);
+  void perform(Complete& action);
+  void perform(Pending& action);
+  void perform(AnswerReady& action);
+  void perform(Finished&) { finished_ = true; }
+  void link(FutureCore& core);
+  void unlink(FutureCore& core);
+  void end();
+
+  std::unique_ptr<Endpoint> endpoint_;
+  std::unique_ptr<ValueLink> values_;
+  std::string address_;
+  std::shared_ptr<void> hold_;
+  std::shared_ptr<CallbackQueue> callbacks_ = std::make_shared<CallbackQueue>();
+  int process_;                      // counts forks: which process this client belongs to
+  std::thread thread_;
+  std::mutex closing_;               // serialises close()
+
+  std::mutex mutex_;                 // guards what follows
+  std::condition_variable space_;
+  std::vector<Post> posts_;
+  std::size_t posted_bytes_ = 0;     // of graphs that are posted and not taken
+  bool woken_ = false;               // the loop will look without another wake
+  bool full_ = false;                // the session wants no more graph
+  bool closed_ = false;
+  std::uint64_t last_request_ = 0;
+  std::map<std::uint64_t, std::shared_ptr<Answered>> answers_;
+
+  SessionState state_;               // the loop's own, from here on
+  GraphBuilder builder_;
+  PeerId peer_;
+  std::vector<Event> later_;         // for the next step
+  std::vector<FutureCore*> heads_;   // by slot: the cores of that key
+  std::vector<FutureCore*> fresh_, dying_;
+  std::map<Key, Value> to_put_;
+  bool leaving_ = false, finished_ = false;
+};
+
+}  // namespace weft::client

@@ -1,0 +1,254 @@
+// The door to a cluster: submits work, moves data in and out, asks what is going on.
+//
+// Thread-safe: all threads of a process may share one Client. Its two threads (one for the links, one for callbacks, started
+// with the first callback) begin with the first Client, none before. Destroying it waits for what was submitted to be received,
+// then ends open futures with ConnectionFailed; use fire_and_forget for work that must go on. Not usable after fork.
+#pragma once
+
+#include <iterator>
+
+#include <weft/wait.h>
+
+namespace weft {
+
+namespace client {
+struct Links;
+}
+
+namespace detail {
+
+template <class A>
+concept Iterable = requires(const A& a) {
+  std::begin(a);
+  std::end(a);
+};
+template <class A>
+using ElementOf = std::remove_cvref_t<decltype(*std::begin(std::declval<const A&>()))>;
+
+/// Whether argument A of a map has one element per task: it is a range, and not itself what the parameter takes.
+template <class F, std::size_t I, class A>
+constexpr bool varies() {
+  if constexpr (!Iterable<A> || std::is_convertible_v<const A&, std::string_view>) return false;
+  else if constexpr (!Signature<F>::known) return true;
+  else {
+    using Parameters = typename Signature<F>::parameters;
+    return []<class... P>(TypeList<P...>) {
+      if constexpr (I < sizeof...(P)) {
+        using Parameter = std::remove_cvref_t<std::tuple_element_t<I, std::tuple<P...>>>;
+        return !std::is_convertible_v<typename Resolve<A>::type, Parameter>;
+      } else return true;
+    }(Parameters{});
+  }
+}
+template <bool Varies, class A>
+auto map_slot(const A& argument) {
+  if constexpr (Varies) return Each<ElementOf<A>>{};
+  else return Same<A>{argument};
+}
+
+template <class F, class... A>
+auto map_calls(const ClientPointer& client, const Options& options, F f, const A&... arguments) {
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    static_assert((varies<F, I, A>() || ...), "weft: map needs at least one range; use submit for a single call");
+    auto make = [&](const auto&... slots) {
+      MapCall<F, std::remove_cvref_t<decltype(slots)>...> call(f, slots...);
+      MapTasks tasks;
+      tasks.shape = call.shape();
+      tasks.shared = &call.shared();
+      // Walk all ranges together; the shortest ends the map.
+      auto at = std::tuple([&] {
+        if constexpr (varies<F, I, A>()) return std::begin(arguments);
+        else return 0;
+      }()...);
+      auto more = [&] {
+        return ([&] {
+          if constexpr (varies<F, I, A>()) return std::get<I>(at) != std::end(arguments);
+          else return true;
+        }() && ...);
+      };
+      auto element = [&]<std::size_t J, class B>() {
+        if constexpr (varies<F, J, B>()) return std::tuple<const ElementOf<B>&>(*std::get<J>(at));
+        else return std::tuple<>();
+      };
+      while (more()) {
+        auto row = std::tuple_cat(element.template operator()<I, A>()...);
+        tasks.keys.push_back(std::apply([&](const auto&... e) { return call.add(tasks.own, e...); }, row));
+        tasks.byte_ends.push_back(tasks.own.bytes.size());
+        tasks.input_ends.push_back(tasks.own.inputs.size());
+        ([&] {
+          if constexpr (varies<F, I, A>()) ++std::get<I>(at);
+        }(), ...);
+      }
+      return submit_map(client, options, std::move(tasks));
+    };
+    return make(map_slot<varies<F, I, A>()>(arguments)...);
+  }(std::index_sequence_for<A...>{});
+}
+
+}  // namespace detail
+
+struct ScatterOptions {
+  /// Names or addresses of workers to place the data on. Default: any.
+  std::vector<std::string> workers;
+  /// On how many workers. Default 1; n replicas survive n-1 losses.
+  std::uint32_t replicas = 1;
+  /// One on every worker.
+  bool broadcast = false;
+};
+
+class Client {
+ public:
+  /// Connect to WEFT_ADDRESS if it is set, else start an embedded scheduler and workers in this process.
+  Client();
+  /// Connect to a scheduler. Returns at once; futures end with ConnectionFailed if nobody answers in `connect_timeout`.
+  explicit Client(const std::string& address, const ClientOptions& options = {});
+  /// For clusters that know how they are reached (LocalCluster).
+  template <class Cluster>
+    requires requires(Cluster& cluster) { cluster.client_links(); }
+  explicit Client(Cluster& cluster, const ClientOptions& options = {}) : Client(cluster.client_links(), options) {}
+  explicit Client(client::Links links, const ClientOptions& options = {});
+  Client(Client&&) noexcept = default;
+  Client& operator=(Client&&) noexcept;
+  ~Client();
+  /// Say goodbye now. Idempotent.
+  void close();
+
+  /// Run f(args...) on the cluster. Arguments may be or contain futures. Equal pure calls are one task.
+  template <class F, class... A>
+    requires(!std::is_same_v<std::decay_t<F>, Options>)
+  auto submit(F&& f, const A&... args) {
+    return submit(Options{}, std::forward<F>(f), args...);
+  }
+  template <class F, class... A>
+  auto submit(const Options& options, F&& f, const A&... args) {
+    using R = detail::CallResult<std::decay_t<F>, A...>;
+    return Future<R>(detail::submit_call(core_, options, detail::prepare(std::forward<F>(f), args...)));
+  }
+
+  /// Run f once for each element of the ranges (walked together, the shortest ends); other arguments are equal in all calls.
+  ///
+  /// A range where the function takes that very type is a constant. Element i has the key of the same `submit`.
+  /// Cost:   one compact message per about 100 000 elements; 0 elements is fine.
+  template <class F, class... A>
+    requires(!std::is_same_v<std::decay_t<F>, Options>)
+  auto map(F f, const A&... args) {
+    return map(Options{}, f, args...);
+  }
+  template <class F, class... A>
+  auto map(const Options& options, F f, const A&... args) {
+    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+      using R = detail::CallResult<F, typename decltype(detail::map_slot<detail::varies<F, I, A>()>(args))::type...>;
+      std::vector<Future<R>> futures;
+      for (auto& handle : detail::map_calls(core_, options, f, args...)) futures.emplace_back(std::move(handle));
+      return futures;
+    }(std::index_sequence_for<A...>{});
+  }
+
+  /// See weft::gather.
+  template <class Futures>
+  auto gather(const Futures& futures) {
+    return weft::gather(futures);
+  }
+  template <class Futures>
+  auto gather(const Futures& futures, Errors errors) {
+    return weft::gather(futures, errors);
+  }
+
+  /// Place a value on workers. The future's key is the hash of its content, so equal values are placed once.
+  template <class T>
+  Future<T> scatter(const T& value, const ScatterOptions& options = {}) {
+    return Future<T>(place({to_value(value)}, options)[0]);
+  }
+  template <class T>
+  std::vector<Future<T>> scatter_all(const std::vector<T>& values, const ScatterOptions& options = {}) {
+    std::vector<Value> blocks;
+    for (const auto& value : values) blocks.push_back(to_value(value));
+    std::vector<Future<T>> futures;
+    for (auto& handle : place(std::move(blocks), options)) futures.emplace_back(std::move(handle));
+    return futures;
+  }
+
+  template <class T>
+  void cancel(const std::vector<Future<T>>& futures, std::string reason = {}, bool force = false) {
+    cancel_keys(keys_of(futures), std::move(reason), force);
+  }
+  template <class T>
+  void retry(const std::vector<Future<T>>& futures) {
+    retry_all(handles_of(futures));
+  }
+  /// Run these to the end even if this client leaves; their results are not kept.
+  template <class T>
+  void fire_and_forget(const Future<T>& future) {
+    run_alone({future.key()});
+  }
+  template <class T>
+  void fire_and_forget(const std::vector<Future<T>>& futures) {
+    run_alone(keys_of(futures));
+  }
+
+  /// Keep results alive under a name for every client. Errors: throws InvalidArgument if the name is taken.
+  template <class T>
+  void publish(const std::string& name, const std::vector<Future<T>>& futures, bool replace = false) {
+    publish_keys(name, keys_of(futures), type_tag<T>(), replace);
+  }
+  template <class T>
+  void publish(const std::string& name, const Future<T>& future, bool replace = false) {
+    publish_keys(name, {future.key()}, type_tag<T>(), replace);
+  }
+  /// The futures that were published under the name. Reading one throws TypeMismatch when T is not what was published.
+  template <class T>
+  std::vector<Future<T>> get_dataset(const std::string& name) {
+    std::vector<Future<T>> futures;
+    for (auto& handle : attach_dataset(name)) futures.emplace_back(std::move(handle));
+    return futures;
+  }
+  void unpublish(const std::string& name);
+  std::string list_datasets();  // JSON
+
+  /// Ask the scheduler; answers are JSON text. `story` tells what happened to a key, `explain` why it is where it is.
+  std::string who_has(const std::vector<Key>& keys = {});
+  std::string has_what(const std::vector<std::string>& workers = {});
+  std::string processing(const std::vector<std::string>& workers = {});
+  std::string story(const Key& key);
+  std::string explain(const Key& key);
+  std::string workers();
+  std::string events(const std::string& topic = {});
+  std::string logs(const std::vector<std::string>& workers = {});
+  /// Everything a bug report needs, bounded in size.
+  std::string dump();
+
+  /// Forget all tasks of all clients and restart the workers' executors. At most once: a link that breaks meanwhile throws
+  /// ConnectionFailed with "unknown". So do the other commands below.
+  std::string restart();
+  std::string retire_workers(const std::vector<std::string>& workers);
+  std::string rebalance(const std::vector<Key>& keys = {});
+  std::string replicate(const std::vector<Key>& keys, std::uint32_t replicas);
+  /// Any other verb of the scheduler.
+  std::string ask(const std::string& verb, std::vector<std::string> words, std::vector<Key> keys, bool repeatable);
+
+  const detail::ClientPointer& core() const { return core_; }
+
+ private:
+  template <class T>
+  static std::vector<Key> keys_of(const std::vector<Future<T>>& futures) {
+    std::vector<Key> keys;
+    for (const auto& future : futures) keys.push_back(future.key());
+    return keys;
+  }
+  template <class T>
+  static std::vector<detail::FutureHandle> handles_of(const std::vector<Future<T>>& futures) {
+    std::vector<detail::FutureHandle> handles;
+    for (const auto& future : futures) handles.push_back(future.handle());
+    return handles;
+  }
+  std::vector<detail::FutureHandle> place(std::vector<Value> values, const ScatterOptions& options);
+  void cancel_keys(std::vector<Key> keys, std::string reason, bool force);
+  void retry_all(const std::vector<detail::FutureHandle>& futures);
+  void run_alone(std::vector<Key> keys);
+  void publish_keys(const std::string& name, std::vector<Key> keys, TypeTag type, bool replace);
+  std::vector<detail::FutureHandle> attach_dataset(const std::string& name);
+
+  detail::ClientPointer core_;
+};
+
+}  // namespace weft

@@ -1,0 +1,58 @@
+// What a user may say about one call, and about a client.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace weft {
+
+/// Say how one call is to run. Every field has a default; name the ones that matter:
+/// `client.submit({.label = "load", .retries = 3}, load, path)`.
+struct Options {
+  /// The task's name, instead of one computed from function and arguments. Equal keys are one task.
+  std::optional<std::string> key;
+  /// Readable name on every screen. Default: the function's name.
+  std::string label;
+  /// Equal calls are computed once. False: every call runs, under a key of its own.
+  bool pure = true;
+  /// How often to run again after an exception or a timeout. Default 0.
+  std::uint32_t retries = 0;
+  /// Pause before the first retry; doubles each time. Default none.
+  std::chrono::nanoseconds retry_delay{0};
+  /// Tries in all when executors or workers die under the task. Default 3.
+  std::uint32_t max_attempts = 3;
+  /// Longest run of one attempt; queueing does not count. 0: none.
+  std::chrono::nanoseconds timeout{0};
+  /// Higher runs earlier. Default 0.
+  std::int32_t priority = 0;
+  /// Slots taken while it runs; BLAS, Arrow and OpenMP get as many threads. Default 1.
+  std::uint32_t cores = 1;
+  /// Amounts of what workers were started with, reserved while it runs: `{{"GPU", 1}}`.
+  std::map<std::string, double> resources;
+  /// Names, addresses or hosts of workers that may run it. Default: any.
+  std::vector<std::string> workers;
+  /// False: `workers` is a preference only.
+  bool workers_strict = true;
+};
+
+/// Say how a client behaves. Durations are wall time of the monotonic clock.
+struct ClientOptions {
+  /// Shown in `clients` lists. Default: the program's name.
+  std::string name;
+  /// How long the first connection may take; then ConnectionFailed. Default 10 s.
+  std::chrono::nanoseconds connect_timeout = std::chrono::seconds(10);
+  /// How long a lost scheduler is looked for before open futures fail with ConnectionFailed. Default 60 s.
+  std::chrono::nanoseconds patience = std::chrono::seconds(60);
+};
+
+/// What `gather` does with failed futures.
+enum class Errors {
+  raise,  // throw the first failure, in the order given
+  skip,   // leave failed ones out
+};
+
+}  // namespace weft

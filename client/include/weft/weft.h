@@ -1,0 +1,10 @@
+// Everything a program that uses Weft needs.
+#pragma once
+
+#include <weft/client.h>
+#include <weft/delayed.h>
+#include <weft/error.h>
+#include <weft/future.h>
+#include <weft/options.h>
+#include <weft/version.h>
+#include <weft/wait.h>

@@ -1,0 +1,69 @@
+// Typed calls become tasks: options and code places are turned into templates, big arguments into scattered values.
+#include <weft/detail/submit.h>
+
+#include "client/client_core.h"
+#include "client/images.h"
+#include "client/template.h"
+
+namespace weft::detail {
+
+using client::GraphBuilder;
+using client::TaskInput;
+
+Template template_of(const CallShape& shape, const Options& options, Bytes shared_arguments) {
+  if (options.cores == 0) throw InvalidArgument("a task cannot run on 0 cores; leave `cores` out, or ask for 1 or more");
+  if (options.max_attempts == 0) throw InvalidArgument("`max_attempts` counts all tries, the first included; give 1 or more");
+  for (const auto& [name, amount] : options.resources)
+    if (!(amount >= 0 && amount < 1e15)) throw InvalidArgument("the amount of resource '" + name + "' is not possible");
+  return {.label = options.label.empty() ? std::string(shape.label) : options.label,
+          .function = function_ref(shape.thunk, shape.target).value_or_throw(),
+          .options = {.pure = options.pure, .priority = options.priority, .retries = options.retries,
+                      .retry_delay = options.retry_delay, .max_attempts = options.max_attempts, .timeout = options.timeout,
+                      .cores = options.cores, .resources = options.resources, .workers = options.workers,
+                      .workers_strict = options.workers_strict},
+          .shared_arguments = std::move(shared_arguments)};
+}
+
+std::vector<FutureHandle> place_big(const ClientPointer& client, const ArgumentSink& sink) {
+  std::vector<std::pair<Key, Value>> values;
+  for (const BigArgument& big : sink.big) values.emplace_back(sink.inputs[big.input].key, big.value);
+  return client->scatter(std::move(values), {}, 1);
+}
+
+static void append(std::vector<TaskInput>& inputs, std::span<const InputRef> refs) {
+  for (const InputRef& ref : refs) inputs.push_back({ref.key, ref.part});
+}
+
+FutureHandle submit_call(const ClientPointer& client, const Options& options, PreparedCall call) {
+  client->check_process();
+  client::TaskCall task{template_of(call, options, {}), call.key, {}, {}};
+  if (options.key) task.key = Key::named(*options.key);
+  else if (!options.pure) task.key = Key::random();
+  std::vector<FutureHandle> holds = place_big(client, call);
+  append(task.inputs, call.inputs);
+  task.arguments = std::move(call.bytes);
+  return client->submit(std::move(task), std::move(holds));
+}
+
+std::vector<FutureHandle> submit_map(const ClientPointer& client, const Options& options, MapTasks tasks) {
+  client->check_process();
+  std::vector<FutureHandle> holds = place_big(client, *tasks.shared);
+  for (FutureHandle& own : place_big(client, tasks.own)) holds.push_back(std::move(own));
+  GraphBuilder builder;
+  std::uint32_t shape = builder.add_template(template_of(tasks.shape, options, tasks.shared->bytes));
+  Key base = options.key ? Key::named(*options.key) : options.pure ? Key() : Key::random();
+  std::vector<TaskInput> inputs;
+  append(inputs, tasks.shared->inputs);
+  std::size_t shared = inputs.size(), byte = 0, input = 0;
+  for (std::size_t i = 0; i < tasks.keys.size(); ++i) {
+    inputs.resize(shared);
+    append(inputs, std::span(tasks.own.inputs).subspan(input, tasks.input_ends[i] - input));
+    Key key = base ? KeyHasher().add(base).add(std::uint64_t(i)).finish() : tasks.keys[i];
+    builder.add(shape, key, std::span(tasks.own.bytes).subspan(byte, tasks.byte_ends[i] - byte), inputs, true);
+    byte = tasks.byte_ends[i];
+    input = tasks.input_ends[i];
+  }
+  return client->submit(builder.take(), std::move(holds));
+}
+
+}  // namespace weft::detail

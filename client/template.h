@@ -1,0 +1,15 @@
+// What every way of submitting shares: options and a call's shape become a template; big arguments become scattered values.
+#pragma once
+
+#include <weft/detail/submit.h>
+
+#include "common/graph.h"
+
+namespace weft::detail {
+
+/// Throws InvalidArgument for options that no task can have.
+Template template_of(const CallShape& shape, const Options& options, Bytes shared_arguments);
+/// Place arguments that are too big for the graph; the futures of the tasks must keep the answer.
+std::vector<FutureHandle> place_big(const ClientPointer& client, const ArgumentSink& sink);
+
+}  // namespace weft::detail

@@ -1,0 +1,52 @@
+#include "worker/executor_output.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace weft::worker {
+
+ExecutorOutput::~ExecutorOutput() { close_pipe(); }
+
+void ExecutorOutput::close_pipe() {
+  if (pipe_ >= 0) close(std::exchange(pipe_, -1));
+}
+
+bool ExecutorOutput::read(ExecutorBoard::Shared& shared) {
+  static thread_local char buffer[64 * 1024];
+  for (std::size_t total = 0; pipe_ >= 0 && total < (1u << 20);) {
+    shared.output_turn.fetch_add(1);
+    ssize_t got = ::read(pipe_, buffer, sizeof buffer);
+    int error = errno;
+    if (got > 0) shared.output_read.fetch_add(static_cast<std::uint64_t>(got));
+    shared.output_turn.fetch_add(1);
+    if (got == 0) return false;
+    if (got < 0) return error == EAGAIN || error == EINTR;
+    if (echo_) [[maybe_unused]] auto wrote = write(2, buffer, static_cast<std::size_t>(got));
+    tail_.append(buffer, static_cast<std::size_t>(got));
+    total += static_cast<std::size_t>(got);
+    if (tail_.size() > 2 * share_max) {
+      std::size_t cut = tail_.size() - share_max;
+      tail_.erase(0, cut);
+      begin_ += cut;
+    }
+  }
+  return pipe_ >= 0;
+}
+
+std::string ExecutorOutput::take(std::uint64_t end, ExecutorBoard::Shared& shared) {
+  if (end > begin_ + tail_.size()) read(shared);
+  return take(end);
+}
+
+std::string ExecutorOutput::take(std::uint64_t end) {
+  if (end <= begin_) return {};
+  std::size_t size = std::min<std::uint64_t>(end - begin_, tail_.size());
+  std::string share = tail_.substr(size - std::min(size, share_max), std::min(size, share_max));
+  tail_.erase(0, size);
+  begin_ += size;
+  return share;
+}
+
+}  // namespace weft::worker

@@ -1,0 +1,375 @@
+#include "worker/executor_process.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <iostream>
+#include <memory>
+#include <thread>
+
+#include "worker/executor_crash.h"
+#include "worker/executor_link.h"
+#include "worker/task_context.h"
+
+namespace weft::worker {
+namespace {
+
+// Ended attempts are announced together while more are waiting, at most this many.
+constexpr int quiet_outcomes_max = 16;
+
+constexpr int kept_descriptors_min = 10;
+
+bool forked = false;  // true in a process that user code forked: the link is not its own
+
+[[noreturn]] void give_up(const char* why) {
+  std::fprintf(stderr, "weft: executor stops: %s\n", why);
+  std::fflush(stderr);
+  _exit(70);
+}
+
+// Memory of the daemon, mapped here.
+class Mapping {
+ public:
+  Mapping(int descriptor, bool writable) {
+    struct stat about {};
+    if (descriptor < 0 || fstat(descriptor, &about) != 0) give_up("the daemon's memory did not come");
+    size_ = static_cast<std::size_t>(about.st_size);
+    if (size_ == 0) return;
+    memory_ = mmap(nullptr, size_, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, descriptor, 0);
+    close(descriptor);
+    if (memory_ == MAP_FAILED) give_up("the daemon's memory cannot be mapped");
+  }
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  ~Mapping() {
+    if (size_) munmap(memory_, size_);
+  }
+  std::span<std::byte> range(std::uint64_t offset, std::uint64_t length) const {
+    if (offset > size_ || length > size_ - offset) give_up("the daemon named memory that is not there");
+    return {static_cast<std::byte*>(memory_) + offset, length};
+  }
+
+ private:
+  void* memory_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+class Executor {
+ public:
+  Executor(std::unique_ptr<ExecutorLink> link, int daemon_bell, FunctionRuntime runtime)
+      : link_(std::move(link)), board_(link_->board), bell_(daemon_bell), output_(fcntl(1, F_DUPFD_CLOEXEC, kept_descriptors_min)),
+        runtime_(std::move(runtime)) {}
+
+  [[noreturn]] void serve();
+
+ private:
+  class Task;
+
+  bool next(bool nested_only);
+  void run(RunRecord record);
+  void finish(Task& task, const RunRecord& record, Failure failed, Duration run_time);
+  std::vector<Value> inputs_of(const RunRecord& record);
+  std::shared_ptr<Mapping> mapping(std::uint64_t memory, bool writable);
+  void read_notes();
+  template <class News>
+  void tell(News news);
+  void announce();
+  std::uint64_t output_position();
+
+  std::unique_ptr<ExecutorLink> link_;
+  ExecutorBoard& board_;
+  int bell_;
+  int output_;  // our own view of the output pipe, whatever the task does to its descriptors 1 and 2
+  FunctionRuntime runtime_;
+  FunctionCache cache_;
+  std::map<std::uint32_t, std::shared_ptr<const Template>> shapes_;
+  std::map<std::pair<std::uint64_t, bool>, std::shared_ptr<Mapping>> mappings_;
+  std::deque<RunRecord> later_;  // came while a task waited and must not run inside it
+  std::vector<Task*> stack_;     // tasks that run, each inside the wait of the one before
+  Bytes frame_;
+  bool cut_off_ = false;  // a task closed our descriptors
+  int quiet_ = 0;  // outcomes not announced yet
+};
+
+// One attempt: its context and the place of its result.
+class Executor::Task final : public TaskContext, public detail::ResultSink {
+ public:
+  Task(Executor& executor, const RunRecord& record, std::shared_ptr<const Template> shape)
+      : executor_(executor), record_(record), shape_(std::move(shape)), scope_(this) {
+    executor_.stack_.push_back(this);
+  }
+  ~Task() override { executor_.stack_.pop_back(); }
+
+  Key key() const override { return record_.key; }
+  AttemptId attempt() const override { return record_.attempt; }
+  std::uint32_t try_number() const override { return record_.try_number; }
+  const Template& shape() const override { return *shape_; }
+  bool cancelled() const override { return false; }
+
+  void log(std::uint32_t level, std::string_view text) override {
+    LogLine line{.level = level, .key = record_.key, .text = std::string(text)};
+    limit_text(line.text);
+    executor_.tell(std::move(line));
+  }
+  void progress(double fraction) override { executor_.tell(TaskReports{record_.attempt, fraction}); }
+  void send(std::vector<ClientMessage> messages) override {
+    executor_.tell(FromTask{record_.attempt.number, std::move(messages)});
+  }
+  std::vector<ClientBound> wait(Time deadline) override;
+  std::span<std::byte> place(std::uint64_t bytes) override;
+
+  std::span<const std::byte> result() const { return result_; }
+  bool placed() const { return mapping_ != nullptr; }
+
+  std::vector<ClientBound> inbox;
+  std::optional<PlaceGranted> granted;
+
+ private:
+  Executor& executor_;
+  const RunRecord& record_;
+  std::shared_ptr<const Template> shape_;
+  std::span<const std::byte> result_;
+  std::shared_ptr<Mapping> mapping_;
+  alignas(value_alignment) std::byte small_[small_value_max];
+  Scope scope_;
+};
+
+std::vector<ClientBound> Executor::Task::wait(Time deadline) {
+  executor_.read_notes();
+  if (inbox.empty()) {
+    executor_.tell(TaskWaits{record_.attempt, true});
+    while (inbox.empty() && monotonic_now() < deadline) {
+      if (!executor_.next(true)) executor_.board_.sleep_executor(deadline);
+      executor_.read_notes();
+    }
+    executor_.tell(TaskWaits{record_.attempt, false});
+  }
+  return std::exchange(inbox, {});
+}
+
+std::span<std::byte> Executor::Task::place(std::uint64_t bytes) {
+  mapping_ = nullptr;
+  std::span<std::byte> place;
+  if (bytes < small_value_max) {
+    place = std::span(small_).first(bytes);
+  } else {
+    executor_.tell(NeedPlace{record_.attempt, bytes});
+    granted.reset();
+    for (executor_.read_notes(); !granted; executor_.read_notes()) executor_.board_.sleep_executor(Time::never());
+    if (granted->memory == 0) throw NoPlace{granted->refusal.failure};
+    mapping_ = executor_.mapping(granted->memory, true);
+    place = mapping_->range(granted->offset, granted->length);
+  }
+  result_ = place;
+  return place;
+}
+
+void Executor::serve() {
+  pthread_atfork(nullptr, nullptr, [] { forked = true; });
+  // A crash loses what stdio still holds; whole lines must not be lost.
+  std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
+  record_crashes(board_.shared().crash);
+  runtime_.on_start();
+  tell(ExecutorReady{static_cast<std::uint64_t>(getpid())});
+  for (;;)
+    if (!next(false)) {
+      announce();
+      board_.sleep_executor(Time::never());
+    }
+}
+
+// Handle one frame from the runs. False if there was none (to do now).
+bool Executor::next(bool nested_only) {
+  if (!nested_only && !later_.empty()) {
+    RunRecord record = std::move(later_.front());
+    later_.pop_front();
+    run(std::move(record));
+    return true;
+  }
+  if (!link_->receive(board_.runs, frame_)) {
+    if (link_->broken()) give_up("the daemon's ring is damaged");
+    return false;
+  }
+  auto message = decode<ExecutorBound>(frame_, {.frame_bytes_max = SIZE_MAX, .elements_max = SIZE_MAX, .allocation_max = SIZE_MAX});
+  if (!message) give_up("the daemon speaks another version");
+  if (auto* record = std::get_if<RunRecord>(&*message)) {
+    if (nested_only && !record->nested) later_.push_back(std::move(*record));
+    else run(std::move(*record));
+  } else if (auto* define = std::get_if<DefineShape>(&*message)) {
+    shapes_[define->number] = std::make_shared<const Template>(std::move(define->shape));
+  } else if (auto* forget = std::get_if<ForgetMemory>(&*message)) {
+    mappings_.erase({forget->memory, forget->writable});
+  } else {
+    std::exit(0);
+  }
+  return true;
+}
+
+void Executor::run(RunRecord record) {
+  if (record.claim >= ExecutorBoard::claims_max) give_up("the daemon speaks another version");
+  auto shape = shapes_.find(record.shape);
+  if (shape == shapes_.end()) give_up("the daemon speaks another version");
+  Time began = monotonic_now();
+  std::vector<Value> inputs = inputs_of(record);  // also when it was taken back: its memory must be received in order
+  if (!board_.shared().claims[record.claim].begin(record.attempt, began)) return;
+  Task task(*this, record, shape->second);
+  detail::Call call{.arguments = record.arguments, .inputs = inputs, .result = &task};
+  Failure failed = run_function(task.shape(), call, cache_, runtime_);
+  if (forked) _exit(0);  // a fork of the task came back here: only the parent's return is the task's end
+  finish(task, record, std::move(failed), monotonic_now() - began);
+}
+
+void Executor::finish(Task& task, const RunRecord& record, Failure failed, Duration run_time) {
+  std::fflush(stdout);
+  std::cout.flush();
+  std::clog.flush();
+  std::uint64_t output_end = output_position();
+  ++quiet_;
+  if (failed.kind != ErrorKind::none) {
+    tell(RunFailed{record.attempt, run_time, output_end, {std::move(failed)}});
+  } else {
+    RunEnded ended{record.attempt, run_time, output_end, task.placed(), {}};
+    if (!ended.placed) ended.value.assign(task.result().begin(), task.result().end());
+    tell(std::move(ended));
+  }
+  if (cut_off_) give_up("the task closed the connection to the worker");  // its result is told; the next needs another process
+  if (quiet_ >= quiet_outcomes_max || !later_.empty() || !board_.runs.readable()) announce();
+}
+
+std::vector<Value> Executor::inputs_of(const RunRecord& record) {
+  std::vector<Value> inputs;
+  inputs.reserve(record.inputs.size());
+  std::uint64_t temporary = 0;
+  for (const InputRecord& input : record.inputs) {
+    Buffer block;
+    if (input.memory == 0) {
+      struct Aligned {
+        explicit Aligned(std::size_t size) : bytes(static_cast<std::byte*>(std::aligned_alloc(value_alignment, size))) {
+          if (!bytes) give_up("no memory for a task's inputs");
+        }
+        ~Aligned() { std::free(bytes); }
+        std::byte* bytes;
+      };
+      auto owner = std::make_shared<const Aligned>((input.bytes.size() + value_alignment) / value_alignment * value_alignment);
+      std::copy(input.bytes.begin(), input.bytes.end(), owner->bytes);
+      block = Buffer(owner, {owner->bytes, input.bytes.size()});
+    } else {
+      auto memory = mapping(input.memory, false);
+      block = Buffer(memory, memory->range(input.offset, input.length));
+      if (input.memory & temporary_memory) temporary = input.memory;
+    }
+    auto value = Value::from(std::move(block));
+    if (!value) give_up("the daemon sent a damaged input");
+    inputs.push_back(std::move(*value));
+  }
+  if (temporary) mappings_.erase({temporary, false});
+  return inputs;
+}
+
+std::shared_ptr<Mapping> Executor::mapping(std::uint64_t memory, bool writable) {
+  auto& known = mappings_[{memory, writable}];
+  if (!known) known = std::make_shared<Mapping>(link_->take(memory, writable), writable);
+  auto mapping = known;
+  if (writable && (memory & temporary_memory)) mappings_.erase({memory, writable});
+  return mapping;
+}
+
+void Executor::read_notes() {
+  Bytes frame;
+  while (link_->receive(board_.notes, frame)) {
+    auto note = decode<TaskBound>(frame, {.frame_bytes_max = SIZE_MAX, .elements_max = SIZE_MAX, .allocation_max = SIZE_MAX});
+    if (!note) give_up("the daemon speaks another version");
+    if (auto* granted = std::get_if<PlaceGranted>(&*note)) {
+      if (!stack_.empty()) stack_.back()->granted = std::move(*granted);
+    } else {
+      auto& mail = std::get<ToTask>(*note);
+      for (Task* task : stack_)  // of a task that has ended: dropped
+        if (task->attempt().number == mail.channel)
+          std::move(mail.messages.begin(), mail.messages.end(), std::back_inserter(task->inbox));
+    }
+  }
+  if (link_->broken()) give_up("the daemon's ring is damaged");
+}
+
+template <class News>
+void Executor::tell(News news) {
+  if (forked) return;
+  constexpr bool ending = std::is_same_v<News, RunEnded> || std::is_same_v<News, RunFailed>;
+  Bytes frame = encode(ExecutorNews(std::move(news)));
+  for (;;) {
+    switch (link_->send(board_.news, frame)) {
+      case ExecutorLink::Sent::done:
+        if (!ending) announce();
+        return;
+      case ExecutorLink::Sent::broken: give_up("the task closed or damaged the connection to the worker");
+      case ExecutorLink::Sent::full: break;
+    }
+    announce();
+    std::this_thread::sleep_for(50us);  // the daemon reads on its own; there is nothing to be woken by
+  }
+}
+
+void Executor::announce() {
+  quiet_ = 0;
+  if (!board_.daemon_wants_waking()) return;
+  std::uint64_t one = 1;
+  if (write(bell_, &one, sizeof one) != sizeof one && errno != EAGAIN)
+    give_up("the task closed the connection to the worker");
+}
+
+// How many bytes this process has written to its output: what the daemon has read plus what is still in the pipe. The daemon
+// makes its turn odd while it moves bytes from one to the other.
+std::uint64_t Executor::output_position() {
+  auto& shared = board_.shared();
+  for (int tries = 0;; ++tries) {
+    std::uint64_t turn = shared.output_turn.load(std::memory_order_acquire);
+    int waiting = 0;
+    if (ioctl(output_, FIONREAD, &waiting) != 0) {
+      cut_off_ = errno == EBADF;
+      return 0;
+    }
+    std::uint64_t position = shared.output_read.load(std::memory_order_acquire) + static_cast<std::uint64_t>(waiting);
+    std::atomic_thread_fence(std::memory_order_acquire);
+    bool steady = turn % 2 == 0 && shared.output_turn.load(std::memory_order_relaxed) == turn;
+    if (steady || tries == 1000) return position;
+    std::this_thread::yield();
+  }
+}
+
+// The first message on the socket brings the board's memory, the second the daemon's bell.
+int receive_start(int socket) {
+  std::byte note[8];
+  int descriptor = -1;
+  if (receive_descriptor(socket, note, descriptor, 0) <= 0 || descriptor < 0) give_up("no worker daemon at WEFT_EXECUTOR");
+  return descriptor;
+}
+
+}  // namespace
+
+void run_executor(int descriptor, FunctionRuntime runtime) {
+  unsetenv(executor_variable);  // programs that the task starts are no executors
+  int memory = receive_start(descriptor);
+  int low_bell = receive_start(descriptor);
+  // All that we keep is in one place above the low numbers, so that a task that closes some of it is found out by any.
+  int socket = fcntl(descriptor, F_DUPFD_CLOEXEC, kept_descriptors_min);
+  int bell = fcntl(low_bell, F_DUPFD_CLOEXEC, kept_descriptors_min);
+  if (socket < 0 || bell < 0) give_up("no descriptors");
+  close(descriptor);
+  close(low_bell);
+  auto board = ExecutorBoard::attach(memory);
+  if (!board) give_up(board.error().message.c_str());
+  // Never destroyed: `exit` inside a task must not take it away under the task.
+  auto* self = new Executor(std::make_unique<ExecutorLink>(std::move(*board), socket), bell, std::move(runtime));
+  self->serve();
+}
+
+}  // namespace weft::worker

@@ -1,0 +1,336 @@
+#include "worker/process_executors.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "worker/executor_child.h"
+#include "worker/run_function.h"
+
+namespace weft::worker {
+namespace {
+
+using Child = ExecutorChild;
+// Processes that hold attempts which have not begun are looked at this often: a long attempt gives up those behind it.
+constexpr Duration look_every = 2ms;
+constexpr Duration leave_grace = 5s;
+constexpr int rounds_max = 4;          // of reading, before the loop gets its turn again
+constexpr int news_max = 4096;         // of one process in one round
+
+}  // namespace
+
+ValueBridge private_memory() {
+  return {
+      .locate = [](const Value&) { return SegmentRange{}; },
+      .lease = [](std::uint64_t bytes) -> Result<SegmentRange> {
+        int memory = make_memory("weft-value", {});
+        // The size is sealed: an executor that shrank it would kill us when we read.
+        if (memory < 0 || ftruncate(memory, static_cast<off_t>(bytes)) != 0 ||
+            fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+          if (memory >= 0) close(memory);
+          return failure(ErrorKind::memory_limit, "no memory for a result of " + std::to_string(bytes) + " bytes");
+        }
+        return SegmentRange{.descriptor = memory, .length = bytes};
+      },
+      .seal = [](const SegmentRange& range) -> Value {
+        void* memory = mmap(nullptr, range.length, PROT_READ, MAP_SHARED, range.descriptor, 0);
+        close(range.descriptor);
+        if (memory == MAP_FAILED) return {};
+        std::shared_ptr<const void> owner(memory, [n = range.length](const void* p) { munmap(const_cast<void*>(p), n); });
+        auto value = Value::from(Buffer(owner, {static_cast<const std::byte*>(memory), range.length}));
+        return value ? std::move(*value) : Value{};
+      },
+      .abandon = [](const SegmentRange& range) { close(range.descriptor); },
+  };
+}
+
+ProcessExecutors::ProcessExecutors(ProcessOptions options) : options_(std::move(options)) {
+  WEFT_CHECK(options_.slots > 0 && options_.program_for);
+  bell_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  WEFT_CHECK(bell_ >= 0 && epoll_ >= 0);
+  epoll_event bell{.events = EPOLLIN | EPOLLET, .data = {.u64 = 0}};  // edge: its count need not be read
+  WEFT_CHECK(epoll_ctl(epoll_, EPOLL_CTL_ADD, bell_, &bell) == 0);
+  spawner_ = std::make_unique<ExecutorSpawner>(bell_);
+}
+
+ProcessExecutors::~ProcessExecutors() {
+  shut_down();
+  close(epoll_);
+  close(bell_);
+}
+
+void ProcessExecutors::start(Run run) {
+  WEFT_CHECK(run.shape != nullptr);
+  queue_.push_back(std::move(run));
+  look_at_ = Time{};
+}
+
+void ProcessExecutors::cancel(AttemptId attempt) {
+  Failure why = failure(ErrorKind::cancelled, "the task was cancelled");
+  if (auto queued = std::ranges::find(queue_, attempt, &Run::attempt); queued != queue_.end()) {
+    fail(std::move(*queued), std::move(why));
+    queue_.erase(queued);
+    return;
+  }
+  look_at_ = Time{};
+  for (auto& [number, child] : children_) {
+    if (!child->find(attempt)) continue;
+    read_news(*child);  // it may have ended already
+    auto* it = child->find(attempt);
+    if (!it || it->doom) return;
+    if (child->claim(*it).take_back(attempt)) return fail(child->remove(attempt).run, std::move(why));
+    it->doom = std::move(why);
+    return child->kill();
+  }
+}
+
+void ProcessExecutors::to_task(const ToTask& message) {
+  for (auto& [number, child] : children_) {
+    if (!child->find(AttemptId{message.channel})) continue;
+    child->note(message);
+    child->flush();
+    return;
+  }
+}
+
+std::vector<int> ProcessExecutors::descriptors() const { return {epoll_}; }
+
+Time ProcessExecutors::wake_at() const {
+  if (!events_.ended.empty()) return Time{};
+  return look_at_;
+}
+
+ExecutorEvents ProcessExecutors::take(Time now) {
+  look_at_ = Time::never();
+  auto look = [&](Time at) { look_at_ = std::min(look_at_, at); };
+  bool more = true;
+  for (int round = 0; more && round < rounds_max; ++round) {
+    read_events();
+    spawned(now);
+    for (auto& [number, child] : children_) {
+      read_news(*child);
+      watch_time(*child, now);
+      recycle(*child, now);
+    }
+    dispatch(now);
+    more = false;
+    for (auto& [number, child] : children_) {
+      if (!child->flush()) look(now + look_every);
+      if (!child->sleep() && !child->broken()) more = true;
+    }
+  }
+  if (more) look(now);
+  for (auto& [number, child] : children_) {
+    if (child->state == Child::State::starting) look(child->since + options_.start_timeout);
+    if (child->state == Child::State::leaving) look(child->since + leave_grace);
+    for (const auto& it : child->in_flight) {
+      if (!it.known) look(now + look_every);
+      else if (!it.doom) look(it.deadline(child->claim(it)));
+    }
+  }
+  return std::exchange(events_, {});
+}
+
+// Deaths and output.
+void ProcessExecutors::read_events() {
+  epoll_event events[64];
+  int count = epoll_wait(epoll_, events, 64, 0);
+  for (int i = 0; i < count; ++i) {
+    auto found = children_.find(events[i].data.u64 >> 1);
+    if (found == children_.end()) continue;
+    Child& child = *found->second;
+    if (events[i].data.u64 & 1) {
+      read_news(child);
+      bury(child);
+    } else {
+      read_news(child);  // shares of attempts that have ended are cut first
+      if (!child.output.read(child.shared())) {
+        epoll_ctl(epoll_, EPOLL_CTL_DEL, child.output.pipe(), nullptr);
+        child.output.close_pipe();
+      }
+    }
+  }
+}
+
+void ProcessExecutors::read_news(Child& child) {
+  ExecutorNews news;
+  for (int i = 0; i < news_max && child.next(news); ++i) {
+    if (std::holds_alternative<ExecutorReady>(news)) {
+      if (child.state == Child::State::starting) child.state = Child::State::ready, child.since = monotonic_now();
+      child.was_ready = true;
+      programs_[child.program].worked = true;
+      programs_[child.program].failed_starts = 0;
+    } else if (auto* ended = std::get_if<RunEnded>(&news)) {
+      handle(child, *ended);
+    } else if (auto* failed = std::get_if<RunFailed>(&news)) {
+      handle(child, *failed);
+    } else if (auto* need = std::get_if<NeedPlace>(&news)) {
+      handle(child, *need);
+    } else if (auto* waits = std::get_if<TaskWaits>(&news)) {
+      handle(child, *waits);
+    } else if (auto* report = std::get_if<TaskReports>(&news)) {
+      if (child.find(report->attempt)) events_.progress.push_back({report->attempt, report->fraction});
+    } else if (auto* line = std::get_if<LogLine>(&news)) {
+      limit_text(line->text);
+      events_.logs.push_back(std::move(*line));
+    } else if (auto* message = std::get_if<FromTask>(&news)) {
+      if (child.find(AttemptId{message->channel})) events_.from_tasks.push_back(std::move(*message));
+    }
+  }
+  if (child.broken() && child.state != Child::State::dying) child.kill();
+}
+
+void ProcessExecutors::handle(Child& child, RunEnded& ended) {
+  auto* it = child.find(ended.attempt);
+  if (!it) return;
+  Outcome outcome;
+  if (ended.placed && it->place) {
+    outcome.value = options_.values.seal(*std::exchange(it->place, std::nullopt));
+  } else if (auto value = Value::from(Buffer::own(std::move(ended.value)))) {
+    outcome.value = std::move(*value);
+  }
+  if (outcome.value.block().empty()) outcome.failure = failure(ErrorKind::task_error, "the function left no whole value");
+  end_run(child, ended.attempt, ended.output_end, ended.run_time, std::move(outcome));
+}
+
+void ProcessExecutors::handle(Child& child, RunFailed& failed) {
+  if (!child.find(failed.attempt)) return;
+  Outcome outcome;
+  outcome.failure = std::move(failed.failure.failure);
+  if (outcome.failure.kind == ErrorKind::none) outcome.failure.kind = ErrorKind::task_error;
+  for (auto* text : {&outcome.failure.message, &outcome.failure.type, &outcome.failure.traceback}) limit_text(*text);
+  end_run(child, failed.attempt, failed.output_end, failed.run_time, std::move(outcome));
+}
+
+void ProcessExecutors::end_run(Child& child, AttemptId attempt, std::uint64_t output_end, Duration run_time, Outcome outcome) {
+  auto it = child.remove(attempt);
+  if (it.place) options_.values.abandon(*it.place);
+  Habit& known = habit(it.run.shape);
+  known.usual = known.known ? (known.usual * 7 + run_time) / 8 : run_time;
+  known.known = true;
+  ++child.tasks;
+  programs_[child.program].barren_deaths = 0;
+  outcome.attempt = attempt;
+  outcome.key = it.run.key;
+  outcome.run_time = run_time;
+  outcome.output = child.output.take(output_end, child.shared());
+  if (outcome.failure.kind != ErrorKind::none) outcome.failure.output = outcome.output;
+  events_.ended.push_back(std::move(outcome));
+}
+
+void ProcessExecutors::handle(Child& child, NeedPlace& need) {
+  auto* it = child.find(need.attempt);
+  if (!it || it->doom) return;
+  if (it->place) options_.values.abandon(*std::exchange(it->place, std::nullopt));
+  auto place = options_.values.lease(need.bytes);
+  if (!place) {
+    child.note(PlaceGranted{0, 0, 0, {place.error()}});
+  } else {
+    it->place = *place;
+    child.grant(*place);
+  }
+}
+
+// Its slot is lent while it waits; attempts behind it must not wait with it.
+void ProcessExecutors::handle(Child& child, TaskWaits& waits) {
+  auto* it = child.find(waits.attempt);
+  if (!it || it->waits == waits.waits) return;
+  notice_begun(child);
+  it->waits = waits.waits;
+  (waits.waits ? events_.waiting : events_.resumed).push_back(waits.attempt);
+  if (waits.waits) put_back(child.take_back());
+}
+
+void ProcessExecutors::notice_begun(Child& child) {
+  for (auto& it : child.in_flight)
+    if (!it.known && child.has_begun(it)) {
+      it.known = true;
+      events_.started.push_back(it.run.attempt);
+    }
+}
+
+void ProcessExecutors::watch_time(Child& child, Time now) {
+  switch (child.state) {
+    case Child::State::starting:
+      if (now - child.since > options_.start_timeout) child.kill();
+      return;
+    case Child::State::leaving:
+      if (now - child.since > leave_grace) child.kill();
+      return;
+    case Child::State::dying: return;
+    case Child::State::ready: break;
+  }
+  notice_begun(child);
+  bool late = false, behind = false;
+  for (auto& it : child.in_flight) {
+    if (!it.known) {
+      behind = true;
+      continue;
+    }
+    late = late || (!it.waits && now - child.claim(it).began() >= look_every);
+    if (it.deadline(child.claim(it)) > now || it.doom) continue;
+    it.doom = failure(ErrorKind::task_timeout,
+                      "the task ran longer than its timeout of " + text_of(it.run.shape->options.timeout) + " and was stopped");
+    return child.kill();
+  }
+  if (late && behind) put_back(child.take_back());
+}
+
+// A process between tasks that has done its share or has grown too large is replaced.
+void ProcessExecutors::recycle(Child& child, Time now) {
+  if (child.state != Child::State::ready || child.tasks == 0) return;
+  bool tired = options_.tasks_max && child.tasks >= options_.tasks_max;
+  // Reading the size costs as much as ten tiny tasks, so it is read when the process is idle or every 64 tasks.
+  if (!tired && options_.resident_bytes_max && (child.in_flight.empty() || child.tasks % 64 == 0))
+    tired = child.resident_bytes() > options_.resident_bytes_max;
+  if (!tired) return;
+  put_back(child.take_back());
+  if (child.in_flight.empty()) retire(child, now);
+}
+
+void ProcessExecutors::fail(Run run, Failure why) {
+  if (why.kind != ErrorKind::cancelled) why.attempt = run.try_number;
+  events_.ended.push_back({.attempt = run.attempt, .key = run.key, .failure = std::move(why)});
+}
+
+void ProcessExecutors::put_back(std::vector<Run> runs) {
+  queue_.insert(queue_.begin(), std::make_move_iterator(runs.begin()), std::make_move_iterator(runs.end()));
+}
+
+void ProcessExecutors::forget_segment(std::uint64_t segment) {
+  for (auto& [number, child] : children_) {
+    child->forget(segment);
+    child->flush();
+  }
+}
+
+std::vector<int> ProcessExecutors::process_ids() const {
+  std::vector<int> ids;
+  for (const auto& [number, child] : children_)
+    if (child->pid > 0) ids.push_back(child->pid);
+  return ids;
+}
+
+void ProcessExecutors::shut_down() {
+  queue_.clear();
+  Time now = monotonic_now();
+  spawner_->stop();  // also: the kernel now kills what it started
+  spawned(now);
+  for (auto& [number, child] : children_) child->kill();
+  for (auto& [number, child] : children_) {
+    if (child->process >= 0) child->autopsy(true);
+    for (auto& it : child->in_flight)
+      if (it.place) options_.values.abandon(*it.place);
+  }
+  children_.clear();
+}
+
+}  // namespace weft::worker

@@ -1,0 +1,129 @@
+// Tasks in processes of the user's own program, one task at a time in each: what dies there costs one process and blames
+// exactly the task that ran. Attempts go ahead into a process only while they are known to be tiny, so that a long one never
+// holds up others.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <unordered_map>
+
+#include "common/result.h"
+#include "worker/executors.h"
+#include "worker/value_store.h"
+
+namespace weft::worker {
+
+class ExecutorChild;
+class ExecutorSpawner;
+
+/// How to start a program as an executor.
+struct ProgramSpec {
+  std::string path;
+  std::vector<std::string> arguments;                // after argv[0]
+  std::map<std::string, std::string> environment;    // what the client sets
+};
+
+/// Where values lie in memory that processes can share. A segment's number is below 2^62 and never reused; number 0 is
+/// memory for this one value.
+struct ValueBridge {
+  std::function<SegmentRange(const Value&)> locate;            // descriptor -1: not in shared memory
+  std::function<Result<SegmentRange>(std::uint64_t)> lease;    // a writable place; its descriptor allows writing
+  std::function<Value(const SegmentRange&)> seal;              // a leased place is written; an empty value: it is damaged
+  std::function<void(const SegmentRange&)> abandon;            // a leased place will not be used
+};
+
+/// A bridge without a store: every large result has memory of its own.
+ValueBridge private_memory();
+
+struct ProcessOptions {
+  std::size_t slots = 1;
+  std::function<Result<ProgramSpec>(const Key& program)> program_for;
+  ValueBridge values = private_memory();
+  std::string folder;                                // working folder; empty: the daemon's
+  bool inherit_environment = true;                   // false: only `allowed_environment`
+  std::vector<std::string> allowed_environment;
+  std::map<std::string, std::string> environment;    // set for every executor
+  std::vector<std::string> wrapper;                  // words before the program, such as "valgrind -q"
+  std::uint64_t memory_limit = 0;                    // RLIMIT_DATA of each executor; 0 is none
+  bool core_files = false;
+  std::uint64_t tasks_max = 0;                       // a process leaves after this many; 0 is never
+  std::uint64_t resident_bytes_max = 0;              // or when it is larger than this after a task; 0 is never
+  bool echo_output = false;                          // also write what tasks print to our own stderr
+  Duration start_timeout = 10s;                      // from exec to the first word
+};
+
+/// Owned by one loop; every member is called on its thread. One more thread starts processes.
+class ProcessExecutors final : public Executors {
+ public:
+  explicit ProcessExecutors(ProcessOptions options);
+  ~ProcessExecutors() override;
+
+  void start(Run run) override;
+  void cancel(AttemptId attempt) override;
+  void to_task(const ToTask& message) override;
+  std::vector<int> descriptors() const override;
+  ExecutorEvents take(Time now) override;
+  Time wake_at() const override;
+  void shut_down() override;
+
+  /// The store freed a segment: executors unmap it.
+  void forget_segment(std::uint64_t segment);
+  /// Processes of ours that exist now.
+  std::vector<int> process_ids() const;
+
+ private:
+  using Child = ExecutorChild;
+  struct Habit {                     // how long runs of a template take
+    std::shared_ptr<const Template> shape;
+    Duration usual{};
+    bool known = false;
+  };
+  struct ProgramRecord {
+    bool worked = false;             // a process of it became ready once
+    unsigned failed_starts = 0;      // in a row
+    unsigned barren_deaths = 0;      // processes that died between tasks, in a row
+  };
+
+  // process_executors.cpp: the loop's part
+  void read_events();
+  void read_news(Child& child);
+  void handle(Child& child, struct RunEnded& ended);
+  void handle(Child& child, struct RunFailed& failed);
+  void handle(Child& child, struct NeedPlace& need);
+  void handle(Child& child, struct TaskWaits& waits);
+  void end_run(Child& child, AttemptId attempt, std::uint64_t output_end, Duration run_time, Outcome outcome);
+  void notice_begun(Child& child);
+  void watch_time(Child& child, Time now);
+  void recycle(Child& child, Time now);
+  void fail(Run run, Failure why);
+  void put_back(std::vector<Run> runs);
+
+  // process_slots.cpp: which process exists and gets what
+  void dispatch(Time now);
+  bool give(Child& child, Run& run, bool nested);
+  Child* choose(const Run& run, Time now);
+  void make_processes(Time now);
+  void help_waiting();
+  bool spawn(const Key& program, Time now);
+  void spawned(Time now);
+  void retire(Child& child, Time now);
+  void bury(Child& child);
+  void bury_unstarted(Child& child, const Failure& death);
+  std::size_t count(bool (*which)(const Child&)) const;
+  Habit& habit(const std::shared_ptr<const Template>& shape);
+
+  ProcessOptions options_;
+  int bell_ = -1, epoll_ = -1;
+  std::unique_ptr<ExecutorSpawner> spawner_;
+  std::deque<Run> queue_;
+  std::map<std::uint64_t, std::unique_ptr<Child>> children_;
+  std::uint64_t last_child_ = 0;
+  std::map<Key, ProgramRecord> programs_;
+  std::unordered_map<const Template*, Habit> habits_;
+  ExecutorEvents events_;
+  Time look_at_ = Time::never();
+};
+
+}  // namespace weft::worker

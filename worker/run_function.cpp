@@ -1,0 +1,95 @@
+#include "worker/run_function.h"
+
+#include <cstdio>
+#include <new>
+
+#include "worker/kernels/registry.h"
+#include "worker/task_context.h"
+
+namespace weft::worker {
+
+thread_local TaskContext* TaskContext::current_ = nullptr;
+
+void limit_text(std::string& text) {
+  if (text.size() <= failure_text_max) return;
+  std::string note = "\n... (" + std::to_string(text.size()) + " bytes in all)";
+  std::size_t end = failure_text_max - note.size();
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // do not cut a UTF-8 character
+  text.resize(end);
+  text += note;
+  text.shrink_to_fit();
+}
+
+std::string text_of(Duration duration) {
+  char text[40];
+  if (duration < 1s) std::snprintf(text, sizeof text, "%g ms", double(duration.count()) / 1e6);
+  else std::snprintf(text, sizeof text, "%g s", double(duration.count()) / 1e9);
+  return text;
+}
+
+std::size_t FunctionCache::Hash::operator()(const FunctionRef& function) const noexcept {
+  std::size_t hash = function.kernel;
+  for (std::uint64_t word : {function.program.low, function.thunk_image.low, function.thunk_offset, function.target_image.low,
+                             function.target_offset}) {
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+    hash ^= hash >> 32;
+  }
+  return hash;
+}
+
+Result<FunctionCache::Code> FunctionCache::find(const FunctionRef& function, const FunctionRuntime& runtime) {
+  if (auto known = found_.find(function); known != found_.end()) return known->second;
+  Code code;
+  if (function.kernel != 0) {
+    code.thunk = kernels::find(function.kernel);
+    if (!code.thunk) {
+      return failure(ErrorKind::program_error, "this worker has no built-in kernel number " + std::to_string(function.kernel) +
+                                                   "; it is of another version");
+    }
+  } else {
+    Result<detail::Thunk> thunk = runtime.resolve(function, &code.target);
+    if (!thunk) return thunk.error();
+    code.thunk = *thunk;
+  }
+  if (found_.size() >= 4096) found_.clear();  // a scheduler that sends ever new functions must not fill our memory
+  found_.emplace(function, code);
+  return code;
+}
+
+// Weft's words for the two exceptions that mean "no memory"; everything else is described by the runtime.
+static Failure describe(const FunctionRuntime& runtime, bool no_memory) {
+  Failure what;
+  try {
+    what = runtime.describe_exception();
+  } catch (...) {
+    what = failure(ErrorKind::task_error, "the task threw, and describing its exception threw again");
+  }
+  if (no_memory) {
+    what.kind = ErrorKind::memory_limit;
+    what.message = "the task asked for more memory than it may have (" + what.message + ")";
+  }
+  if (what.kind == ErrorKind::none) what.kind = ErrorKind::task_error;
+  limit_text(what.message);
+  limit_text(what.type);
+  limit_text(what.traceback);
+  return what;
+}
+
+Failure run_function(const Template& shape, detail::Call& call, FunctionCache& cache, const FunctionRuntime& runtime) {
+  try {
+    Result<FunctionCache::Code> code = cache.find(shape.function, runtime);
+    if (!code) return code.error();
+    call.shared_arguments = shape.shared_arguments;
+    call.target = code->target;
+    code->thunk(call);
+    return {};
+  } catch (NoPlace& refused) {
+    return std::move(refused.failure);
+  } catch (const std::bad_alloc&) {
+    return describe(runtime, true);
+  } catch (...) {
+    return describe(runtime, false);
+  }
+}
+
+}  // namespace weft::worker

@@ -1,0 +1,57 @@
+// Running one function: find its code, call it, and turn whatever comes out into a value or a Failure. The same for threads
+// and for executor processes.
+#pragma once
+
+#include <functional>
+#include <unordered_map>
+
+#include <weft/function.h>
+
+#include "common/graph.h"
+#include "common/result.h"
+#include "common/time.h"
+
+namespace weft::worker {
+
+/// How user code is found and its exceptions are described; given from outside so that executors know no images.
+struct FunctionRuntime {
+  /// The typed caller of a function; `target` becomes the address of a plain function. Thread-safe.
+  std::function<Result<detail::Thunk>(const FunctionRef&, void (**target)())> resolve;
+  /// Describe the exception being handled. Called inside a catch block.
+  std::function<Failure()> describe_exception;
+  /// Executor processes only: runs once before the first task (weft::on_executor_start).
+  std::function<void()> on_start = [] {};
+};
+
+/// A place for the result could not be had. Thrown by sinks through user code's thunk; never leaves `run_function`.
+struct NoPlace {
+  Failure failure;
+};
+
+/// Longest message, traceback or output that a Failure carries.
+inline constexpr std::size_t failure_text_max = 64 * 1024;
+void limit_text(std::string& text);
+
+/// A duration as a person writes it: "250 ms", "1.5 s".
+std::string text_of(Duration duration);
+
+/// Code found before. One per thread.
+class FunctionCache {
+ public:
+  struct Code {
+    detail::Thunk thunk = nullptr;
+    void (*target)() = nullptr;
+  };
+  Result<Code> find(const FunctionRef& function, const FunctionRuntime& runtime);
+
+ private:
+  struct Hash {
+    std::size_t operator()(const FunctionRef& function) const noexcept;
+  };
+  std::unordered_map<FunctionRef, Code, Hash> found_;
+};
+
+/// Call the function. Nothing that it throws passes; `kind == none` says that the result is in the call's sink.
+Failure run_function(const Template& shape, detail::Call& call, FunctionCache& cache, const FunctionRuntime& runtime);
+
+}  // namespace weft::worker
