@@ -31,6 +31,7 @@ struct Entry {
   std::shared_ptr<SpillPlace> mapped;    // the value is a mapped spill file
   bool loading = false;
   bool used = false;                     // since writing began
+  std::uint64_t last_use = 0;            // rises with every use of any value
   std::optional<std::list<Key>::iterator> place;  // in `clean` if it has a record, else in `dirty`
 
   bool only_on_disk() const { return mapped || !value; }
@@ -77,10 +78,16 @@ class ValueStore::Impl {
   bool may_write() const { return folder && monotonic_now() >= write_again; }
   void evict(Entry& entry);
   std::list<Key>& list_of(const Entry& entry) { return entry.record ? clean : dirty; }
-  void list(const Key& key, Entry& entry) { entry.place = list_of(entry).insert(list_of(entry).end(), key); }
+  void list(const Key& key, Entry& entry) {
+    entry.last_use = ++uses;
+    entry.place = list_of(entry).insert(list_of(entry).end(), key);
+  }
   void unlist(Entry& entry) {
     if (entry.place) list_of(entry).erase(*entry.place);
     entry.place.reset();
+  }
+  bool is_older(const std::list<Key>& a, const std::list<Key>& b) const {
+    return !a.empty() && !b.empty() && entries.at(a.front()).last_use < entries.at(b.front()).last_use;
   }
   template <class Enough>
   void drop_clean(Enough enough);
@@ -101,7 +108,9 @@ class ValueStore::Impl {
 
   std::list<Key> clean, dirty;           // values in memory with and without a copy on disk, least recently used first
   std::map<const std::byte*, SpillPlace*> mapped_at;
+  std::vector<Value> just_loaded;        // kept until the next `take`, so that the caller can have what it asked for
   std::uint64_t last_serial = 0;
+  std::uint64_t uses = 0;
   std::uint64_t writing_bytes = 0;       // on their way to disk
   bool releasing = false;                // idle memory is being given back
   Time write_again{};                    // no spilling before: the disk was full
@@ -176,6 +185,7 @@ void ValueStore::Impl::erase(const Key& key) {
 
 void ValueStore::Impl::touch(Entry& entry) {
   entry.used = true;
+  entry.last_use = ++uses;
   if (entry.place) list_of(entry).splice(list_of(entry).end(), list_of(entry), *entry.place);
 }
 
@@ -193,7 +203,7 @@ void ValueStore::Impl::drop_clean(Enough enough) {
   for (std::size_t left = clean.size(), passed = 0; left > 0 && passed < passed_over_max && !enough(); --left) {
     Entry& entry = entries.at(clean.front());
     if (entry.in_use()) {
-      clean.splice(clean.end(), clean, clean.begin());
+      touch(entry);
       ++passed;
     } else {
       evict(entry);
@@ -216,8 +226,9 @@ void ValueStore::Impl::balance() {
   auto staying = [this] { return managed() - std::min(managed(), writing_bytes); };
   if (!folder || staying() <= start) return;
   std::uint64_t goal = part_of_limit(options.spill_until);
-  drop_clean([&] { return staying() <= goal; });
-  if (staying() > goal && may_write()) write_dirty(staying() - goal);
+  bool write = may_write();
+  drop_clean([&] { return staying() <= goal || (write && is_older(dirty, clean)); });
+  if (staying() > goal && write) write_dirty(staying() - goal);
 }
 
 // Big values get a file each; small ones share files, so that a million of them is not a million files.
@@ -229,7 +240,7 @@ void ValueStore::Impl::write_dirty(std::uint64_t goal) {
     Key key = dirty.front();
     Entry& entry = entries.at(key);
     if (entry.in_use()) {
-      dirty.splice(dirty.end(), dirty, dirty.begin());
+      touch(entry);
       ++passed;
       continue;
     }
@@ -324,6 +335,7 @@ bool ValueStore::Impl::load(const Key& key) {
       else block = Buffer(loaded.mapped = *place, (*place)->bytes());
     }
     room.reset();
+    record = {};
     if (!done) loaded.value = done.error();
     else if (auto value = Value::from(std::move(block))) loaded.value = std::move(*value);
     news.add(std::move(loaded));
@@ -348,6 +360,7 @@ void ValueStore::Impl::on(Loaded& loaded) {
   } else {
     mapped_at[entry->value->block().data()] = entry->mapped.get();
   }
+  just_loaded.push_back(*entry->value);
   waiting.loaded.push_back(loaded.key);
 }
 
@@ -364,6 +377,7 @@ SegmentRange ValueStore::Impl::range_in_file(std::span<const std::byte> bytes) c
 }
 
 StoreEvents ValueStore::Impl::take() {
+  just_loaded.clear();
   for (StoreNews& piece : news.take()) std::visit([this](auto& one) { on(one); }, piece);
   StoreEvents events = std::exchange(waiting, {});
   balance();

@@ -80,7 +80,7 @@ class ValueStore {
   /// The value if it is in memory. The view keeps the memory until it is dropped, also after `erase`.
   std::optional<Value> find(const Key& key);
   /// Bring a spilled value back; `loaded` or `lost` follows. True if it is already in memory. A value that does not fit is
-  /// mapped from its file.
+  /// mapped from its file. A loaded value stays at least until the next `take`; to keep it longer, hold it.
   bool load(const Key& key);
   void erase(const Key& key);
   /// Where a value lies, for executors and same-host workers; cannot be mapped writable. Empty for heap values.
