@@ -493,7 +493,7 @@ TEST_CASE("a full disk loses nothing, says so once, and spilling goes on when th
     CHECK(refused.error().kind == ErrorKind::memory_limit);
     CHECK(store.take().trouble.empty());
   }
-  until(store, [&](auto&) { return store.managed_bytes() <= 6 * mib; });
+  until(store, [&](auto&) { return store.managed_bytes() <= 7 * mib; });
   CHECK_FALSE(store.paused());
   for (std::uint64_t n = 1; n <= 9; ++n) {
     CHECK(bring_back(store, n));
