@@ -567,13 +567,14 @@ struct ValueRange {
   std::uint64_t request = 0;
   std::uint64_t offset = 0;
   std::uint64_t total = 0;               // bytes of the whole value or part
+  std::uint64_t content = 0;             // drawn when the value was made, carried by its copies: equal numbers, equal bytes
   std::string error;                     // empty: the payload follows
   template <class A>
   void fields(A& a) {
-    a(request, offset, total, error);
+    a(request, offset, total, content, error);
   }
 };
-/// Client -> worker: bytes of a scattered value; ranges in order, payload in the next frame. Answered by PutDone at the end.
+/// Client -> worker: bytes of a scattered value; ranges in order, payload in the next frame. Each is answered by PutDone.
 struct PutRange {
   Key key;
   std::uint64_t offset = 0;

@@ -47,6 +47,9 @@ class Buffer {
   /// View a range of these bytes; the view keeps them alive. The range must lie inside.
   Buffer slice(std::size_t offset, std::size_t length) const { return {owner_, bytes().subspan(offset, length)}; }
 
+  /// What keeps the bytes alive; its use count tells whether somebody else looks at them.
+  const std::shared_ptr<const void>& owner() const { return owner_; }
+
   friend bool operator==(const Buffer& a, const Buffer& b) {
     return a.size_ == b.size_ && (a.size_ == 0 || std::memcmp(a.data_, b.data_, a.size_) == 0);
   }

@@ -1,0 +1,229 @@
+// Values between processes: ranges of at most 1 MiB, pulled (fetch) or pushed (put), with the bytes on their way bounded.
+//   ValueServer   the holder's side: answers GetRange and PutRange
+//   ValueFetcher  pulls whole values or parts from one of several holders
+//   ValueSender   pushes values to one worker
+// None of them has a thread, a clock or memory for values: their owner's loop hands in events and the time, and provides the
+// memory. What a peer sends is checked and never trusted.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <weft/value.h>
+
+#include "common/data/value_links.h"
+#include "common/messages.h"
+#include "common/token.h"
+
+namespace weft {
+
+struct TransferOptions {
+  std::size_t in_flight_max = 16u << 20;        // bytes asked for or sent and not answered, in all
+  std::size_t in_flight_per_peer_max = 8u << 20;
+  std::size_t links_max = 64;                   // open connections
+  Duration idle_close = 30s;                    // an unused connection is closed after this
+  Duration stall = 30s;                         // a peer that owes an answer and says nothing is given up after this
+};
+
+// ---------------------------------------------------------------------------------------------- the holder's side
+
+/// What a server asks whoever holds the values.
+class ValueHolder {
+ public:
+  struct Found {
+    std::optional<Value> value;    // it is here
+    bool later = false;            // it is on its way from disk: `arrived` will be called
+    std::uint64_t content = 0;
+  };
+  virtual ~ValueHolder() = default;
+  virtual Found look_up(const Key& key) = 0;
+  /// A place for a value that is about to be put here; stays writable until `end_put`.
+  virtual Result<std::span<std::byte>> begin_put(const Key& key, std::uint64_t total) = 0;
+  /// All bytes are there (keep the value, or say why not), or the put was given up (free the place).
+  virtual Result<void> end_put(const Key& key, bool complete) = 0;
+};
+
+/// A reply, to be sent as one frame: encode(message) and the payload.
+struct ServerReply {
+  PeerId peer;
+  ValueReply message;
+  Buffer payload;
+};
+
+class ValueServer {
+ public:
+  static constexpr std::size_t parked_per_peer_max = 1024;
+
+  ValueServer(ValueHolder& holder, Bytes secret) : holder_(holder), gate_(std::move(secret)) {}
+
+  /// Answer a request; nothing if the answer must wait for the disk. The payload is a view of the value.
+  std::optional<ServerReply> on_request(PeerId peer, const ValueRequest& request, const Buffer& payload);
+  /// This value came from disk, or is lost: the answers that waited for it.
+  std::vector<ServerReply> arrived(const Key& key);
+  /// The connection is gone: forget its waiting requests, give up its puts.
+  void on_lost(PeerId peer);
+
+ private:
+  struct Parked {
+    PeerId peer;
+    GetRange request;
+  };
+  struct Put {
+    PeerId peer;
+    Token token;
+    std::uint64_t total = 0, received = 0;
+    std::span<std::byte> place;
+  };
+  std::optional<ServerReply> get(PeerId peer, const GetRange& request);
+  ServerReply put(PeerId peer, const PutRange& range, const Buffer& payload);
+  ServerReply refuse_put(PeerId peer, const PutRange& range, std::string why);
+  void unpark_one(PeerId peer);
+
+  ValueHolder& holder_;
+  TokenGate gate_;
+  std::map<Key, std::vector<Parked>> parked_;
+  std::map<PeerId, std::size_t> parked_of_;
+  std::map<Key, Put> puts_;
+};
+
+// ---------------------------------------------------------------------------------------------- pulling
+
+struct Fetch {
+  FetchId id;                          // the owner's number; never 0
+  Key key;
+  std::uint32_t part = whole_value;
+  std::uint64_t bytes = 0;             // expected; 0 if not known
+  std::vector<Location> locations;     // tried in this order
+};
+
+/// How a fetch ended; exactly one for each that was started and not cancelled.
+struct FetchEnded {
+  FetchId id;
+  std::uint64_t content = 0;           // of the value, for its copies
+  Failure failure;                     // none: the bytes are in their place
+  std::vector<WorkerId> tried;         // those that could not give it
+};
+
+class ValueFetcher {
+ public:
+  /// The place for `total` bytes of a fetch. It must stay writable until the fetch ended or was cancelled. Asked again (and
+  /// the earlier place is free) if another holder's value has another size.
+  using Place = std::function<Result<std::span<std::byte>>(FetchId, std::uint64_t total)>;
+
+  ValueFetcher(Endpoint& endpoint, Place place, TransferOptions options = {}, ValueLinks::Connect connect = {});
+
+  void start(Fetch fetch, Time now);
+  void cancel(FetchId id);
+  /// True if the event was about one of our connections.
+  bool on_event(const EndpointEvent& event, Time now);
+  /// Close idle connections, give up silent peers. Call at `wake_at`.
+  void on_time(Time now);
+  Time wake_at() const { return links_.wake_at(); }
+  std::vector<FetchEnded> take() { return std::exchange(ended_, {}); }
+
+  std::size_t bytes_in_flight() const { return links_.in_flight(); }
+  std::size_t active() const { return fetches_.size(); }
+
+ private:
+  struct Running {
+    Fetch fetch;
+    std::size_t location = 0;          // index of the one in use
+    PeerId peer;                       // 0: no connection yet
+    bool known = false;                // total, content and place are
+    std::uint64_t total = 0, content = 0;
+    std::uint64_t asked = 0, received = 0;
+    std::span<std::byte> place;
+    std::deque<std::uint64_t> requests;  // not answered yet, in order
+    std::vector<WorkerId> tried;
+    std::string why;                   // what the last location said
+  };
+  struct Request {
+    FetchId fetch;                     // 0: nobody waits for the answer any more
+    PeerId peer;
+    std::uint64_t offset = 0, length = 0;
+    std::size_t charge = 0;
+  };
+
+  void pump(Time now);
+  TransferTurns::Turn ask(Running& running, Time now);
+  void connect_waiting(Time now);
+  void on_reply(PeerId peer, const ValueRange& reply, const Buffer& payload);
+  enum class Accepted { taken, again, lie };
+  Accepted accept(Running& running, const Request& request, const ValueRange& reply, const Buffer& payload);
+  Accepted accept_size(Running& running, const ValueRange& reply);
+  void next_location(Running& running, std::string why);
+  void leave(Running& running);
+  void remove(FetchId id);
+  void lose(PeerId peer, const std::string& why);
+  void end(FetchId id, Failure failure);
+
+  Endpoint& endpoint_;
+  Place place_;
+  ValueLinks links_;
+  std::map<FetchId, Running> fetches_;
+  std::deque<FetchId> unconnected_;    // need a connection
+  TransferTurns turns_;                // may ask for more
+  std::unordered_map<std::uint64_t, Request> requests_;
+  std::uint64_t last_request_ = 0;
+  std::vector<FetchEnded> ended_;
+};
+
+// ---------------------------------------------------------------------------------------------- pushing
+
+struct PutEnded {
+  FetchId id;
+  Failure failure;                     // none: the worker has the value
+};
+
+class ValueSender {
+ public:
+  ValueSender(Endpoint& endpoint, TransferOptions options = {}, ValueLinks::Connect connect = {});
+
+  /// Put these bytes under the key on that worker. Two puts of one key to one worker run one after the other.
+  void start(FetchId id, const Key& key, Buffer bytes, Location location, Time now);
+  void cancel(FetchId id, Time now);
+  bool on_event(const EndpointEvent& event, Time now);
+  void on_time(Time now);
+  Time wake_at() const { return links_.wake_at(); }
+  std::vector<PutEnded> take() { return std::exchange(ended_, {}); }
+
+  std::size_t bytes_in_flight() const { return links_.in_flight(); }
+
+ private:
+  struct Running {
+    Key key;
+    Buffer bytes;
+    Location location;
+    PeerId peer;
+    std::uint64_t sent = 0;
+    bool begun = false;                // the first range was sent (a value may have no bytes)
+    bool over = false;                 // ended or cancelled; only its answers are missing
+    std::deque<std::uint64_t> owed;    // where each range that is not answered ends
+  };
+  using Line = std::pair<PeerId, Key>;
+
+  void pump(Time now);
+  void connect_waiting(Time now);
+  TransferTurns::Turn push(FetchId id, Running& running, Time now);
+  void on_reply(PeerId peer, const PutDone& reply);
+  void lose(PeerId peer, const std::string& why);
+  void end(FetchId id, Failure failure);
+  void remove(FetchId id);
+
+  Endpoint& endpoint_;
+  ValueLinks links_;
+  std::map<FetchId, Running> puts_;
+  std::deque<FetchId> unconnected_;
+  TransferTurns turns_;
+  std::map<Line, std::deque<FetchId>> lines_;  // puts of one key to one worker; the first one runs
+  std::vector<PutEnded> ended_;
+};
+
+}  // namespace weft

@@ -1,0 +1,646 @@
+#include <cstring>
+#include <random>
+
+#include <doctest/doctest.h>
+
+#include "common/data/transfer.h"
+
+using namespace weft;
+
+namespace {
+
+constexpr std::size_t mib = 1u << 20;
+const Bytes secret(token_secret_size, std::byte{7});
+Key key(std::uint64_t n) { return Key{2, n}; }
+
+Value value_of(std::size_t bytes, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  Bytes part(bytes);
+  for (auto& byte : part) byte = std::byte(random());
+  std::span<const std::byte> view(part);
+  return Value::make(1, std::span(&view, 1));
+}
+
+/// One worker that holds values.
+struct Holder final : ValueHolder {
+  struct One {
+    Value value;
+    bool on_disk = false;
+    std::uint64_t content = 0;
+  };
+  std::map<Key, One> values;
+  std::map<Key, Bytes> coming, kept;
+  std::size_t given_up = 0;
+  ValueServer server{*this, secret};
+
+  Found look_up(const Key& key) override {
+    auto at = values.find(key);
+    if (at == values.end()) return {};
+    if (at->second.on_disk) return {.later = true};
+    return {.value = at->second.value, .content = at->second.content};
+  }
+  Result<std::span<std::byte>> begin_put(const Key& key, std::uint64_t total) override {
+    if (total > 100 * mib) return failure(ErrorKind::memory_limit, "too large for here");
+    coming[key] = Bytes(total);
+    return std::span<std::byte>(coming[key]);
+  }
+  Result<void> end_put(const Key& key, bool complete) override {
+    if (complete) kept[key] = coming[key];
+    else ++given_up;
+    coming.erase(key);
+    return {};
+  }
+};
+
+/// Endpoint whose frames wait until the test delivers them to holders by address.
+struct Net final : Endpoint {
+  struct Frame {
+    PeerId peer;
+    Bytes head;
+    Buffer payload;
+  };
+  std::map<std::string, Holder*> holders;
+  std::map<PeerId, std::string> open;
+  std::deque<Frame> to_holders;
+  std::deque<EndpointEvent> to_us;
+  std::uint64_t last_peer = 100;
+  std::size_t connections = 0, open_max = 0, frames = 0;
+  bool full = false;
+
+  Result<std::string> listen(const std::string& address) override { return address; }
+  Result<PeerId> connect(const std::string& address) override {
+    if (!holders.contains(address)) return failure(ErrorKind::connection_failed, "no such address");
+    ++connections;
+    open[PeerId{++last_peer}] = address;
+    open_max = std::max(open_max, open.size());
+    return PeerId{last_peer};
+  }
+  bool send(PeerId peer, Bytes head, Buffer payload) override {
+    if (full || !open.contains(peer)) return false;
+    ++frames;
+    to_holders.push_back({peer, std::move(head), std::move(payload)});
+    return true;
+  }
+  void close(PeerId peer) override { open.erase(peer); }
+  std::vector<int> poll(std::vector<EndpointEvent>&, Time) override { return {}; }
+  void watch(int) override {}
+  void unwatch(int) override {}
+  void wake() override {}
+
+  void reply(const ServerReply& reply) {
+    if (open.contains(reply.peer)) to_us.push_back(Received{reply.peer, Buffer::own(encode(reply.message)), reply.payload});
+  }
+  /// Hand one frame to its holder and queue the answer.
+  bool step_holder() {
+    if (to_holders.empty()) return false;
+    Frame frame = std::move(to_holders.front());
+    to_holders.pop_front();
+    if (!open.contains(frame.peer)) return true;
+    auto request = decode<ValueRequest>(frame.head);
+    REQUIRE(request);
+    if (auto answer = holders.at(open[frame.peer])->server.on_request(frame.peer, *request, frame.payload)) reply(*answer);
+    return true;
+  }
+  void lose(const std::string& address) {
+    holders.erase(address);
+    for (auto at = open.begin(); at != open.end();) {
+      if (at->second != address) {
+        ++at;
+        continue;
+      }
+      std::erase_if(to_us, [&](auto& event) { return std::get<Received>(event).peer == at->first; });
+      to_us.push_back(PeerLost{at->first, "killed"});
+      at = open.erase(at);
+    }
+  }
+};
+
+struct World {
+  Net net;
+  std::map<std::string, Holder> holders;
+  std::map<FetchId, Bytes> places;
+  std::size_t places_given = 0, most_in_flight = 0;
+  std::uint64_t nonce = 0;
+  Time now{1};
+  TransferOptions options;
+  std::optional<ValueFetcher> fetcher_;
+  std::map<FetchId, FetchEnded> ended;
+
+  Holder& holder(const std::string& address) {
+    net.holders[address] = &holders[address];
+    return holders[address];
+  }
+  ValueFetcher& fetcher() {
+    if (!fetcher_)
+      fetcher_.emplace(net, [this](FetchId id, std::uint64_t total) -> Result<std::span<std::byte>> {
+        ++places_given;
+        places[id] = Bytes(total);
+        return std::span<std::byte>(places[id]);
+      }, options);
+    return *fetcher_;
+  }
+  Location location(const std::string& address, Key key, std::uint32_t worker = 1) {
+    return {.worker = {worker}, .endpoint = address, .token = make_token(secret, key, ++nonce)};
+  }
+  void fetch(std::uint64_t id, Key key, std::vector<Location> locations, std::uint32_t part = whole_value) {
+    fetcher().start({.id = {id}, .key = key, .part = part, .locations = std::move(locations)}, now);
+    look();
+  }
+  void look() {
+    most_in_flight = std::max(most_in_flight, fetcher().bytes_in_flight());
+    for (auto& one : fetcher().take()) {
+      REQUIRE_FALSE(ended.contains(one.id));
+      ended[one.id] = one;
+    }
+  }
+  bool step() {
+    bool moved = net.step_holder();
+    if (!net.to_us.empty()) {
+      EndpointEvent event = std::move(net.to_us.front());
+      net.to_us.pop_front();
+      fetcher().on_event(event, now);
+      moved = true;
+    }
+    look();
+    return moved;
+  }
+  void run() {
+    while (step()) {
+    }
+  }
+  bool got(std::uint64_t id, const Buffer& bytes) {
+    return ended.contains({id}) && ended[{id}].failure.kind == ErrorKind::none && Buffer::copy(places[{id}]) == bytes;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a token opens its own key once, and no forged or foreign one does") {
+  TokenGate gate(secret);
+  Token token = make_token(secret, key(1), 5);
+  CHECK(gate.accepts(key(1), token));
+  CHECK_FALSE(gate.accepts(key(2), token));
+  CHECK_FALSE(gate.accepts(key(1), {token.nonce + 1, token.seal}));
+  CHECK_FALSE(gate.accepts(key(1), {token.nonce, token.seal ^ 1}));
+  CHECK_FALSE(gate.accepts(key(1), make_token(Bytes(token_secret_size, std::byte{8}), key(1), 5)));
+  gate.use_up(token);
+  CHECK_FALSE(gate.accepts(key(1), token));
+  CHECK(gate.accepts(key(1), make_token(secret, key(1), 6)));
+}
+
+TEST_CASE("a gate never accepts a used nonce again, in bounded memory") {
+  TokenGate gate(secret, 8);
+  std::mt19937_64 random(1);
+  std::vector<std::uint64_t> used;
+  for (std::uint64_t base = 0; base < 2000; base += 20)
+    for (int i = 0; i < 10; ++i) {
+      std::uint64_t nonce = base + random() % 20;
+      gate.use_up({nonce, 0});
+      used.push_back(nonce);
+      REQUIRE(gate.remembered() <= 8);
+    }
+  for (std::uint64_t nonce : used) CHECK_FALSE(gate.accepts(key(1), make_token(secret, key(1), nonce)));
+  CHECK(gate.accepts(key(1), make_token(secret, key(1), 5000)));
+}
+
+TEST_CASE("used nonces without gaps take the memory of one, in any order") {
+  TokenGate gate(secret);
+  for (std::uint64_t nonce : {3, 1, 2, 5, 4, 3}) gate.use_up({nonce, 0});
+  CHECK(gate.remembered() == 1);
+}
+
+TEST_CASE("a whole value arrives equal, with its content number") {
+  for (std::size_t size : {0ul, 1ul, 100ul, mib - 64, mib, 5 * mib + 17}) {
+    CAPTURE(size);
+    World w;
+    Value value = value_of(size, 1);
+    w.holder("a").values[key(1)] = {value, false, 77};
+    w.fetch(1, key(1), {w.location("a", key(1))});
+    w.run();
+    CHECK(w.got(1, value.block()));
+    CHECK(w.ended[{1}].content == 77);
+    CHECK(w.fetcher().bytes_in_flight() == 0);
+    CHECK(w.fetcher().active() == 0);
+  }
+}
+
+TEST_CASE("one part is fetched alone, also an empty one") {
+  World w;
+  Bytes first(10, std::byte{1}), second(3 * mib, std::byte{2});
+  std::vector<std::span<const std::byte>> parts{first, second, {}};
+  w.holder("a").values[key(1)] = {Value::make(0, parts), false, 5};
+  w.fetch(1, key(1), {w.location("a", key(1))}, 1);
+  w.fetch(2, key(1), {w.location("a", key(1))}, 2);
+  w.fetch(3, key(1), {w.location("a", key(1))}, 3);
+  w.run();
+  CHECK(w.got(1, Buffer::copy(second)));
+  CHECK(w.got(2, Buffer{}));
+  CHECK(w.ended[{3}].failure.message.find("no such part") != std::string::npos);
+}
+
+TEST_CASE("a wrong hint of the size changes nothing") {
+  for (std::uint64_t hint : {1ul, 1000ul, 2 * mib, 100 * mib}) {
+    World w;
+    Value value = value_of(2 * mib, 1);
+    w.holder("a").values[key(1)] = {value, false, 1};
+    w.fetcher().start({.id = {1}, .key = key(1), .bytes = hint, .locations = {w.location("a", key(1))}}, w.now);
+    w.run();
+    CHECK(w.got(1, value.block()));
+  }
+}
+
+TEST_CASE("transfers share one link and its bounds, and none starves") {
+  World w;
+  w.options.in_flight_max = 6 * mib;
+  w.options.in_flight_per_peer_max = 3 * mib;
+  std::vector<Value> values;
+  for (std::uint64_t n = 0; n < 6; ++n) {
+    values.push_back(value_of((n + 1) * mib, n));
+    w.holder(n % 3 == 0 ? "a" : n % 3 == 1 ? "b" : "c").values[key(n)] = {values.back(), false, 1};
+  }
+  for (std::uint64_t n = 0; n < 6; ++n) w.fetch(n + 1, key(n), {w.location(n % 3 == 0 ? "a" : n % 3 == 1 ? "b" : "c", key(n))});
+  w.run();
+  for (std::uint64_t n = 0; n < 6; ++n) CHECK(w.got(n + 1, values[n].block()));
+  CHECK(w.net.connections == 3);
+  CHECK(w.most_in_flight <= 6 * mib);
+  CHECK(w.most_in_flight > 5 * mib);
+}
+
+TEST_CASE("bytes asked from one peer stay below its bound") {
+  World w;
+  w.options.in_flight_per_peer_max = 2 * mib;
+  Value value = value_of(20 * mib, 3);
+  w.holder("a").values[key(1)] = {value, false, 1};
+  w.fetch(1, key(1), {w.location("a", key(1))});
+  w.run();
+  CHECK(w.got(1, value.block()));
+  CHECK(w.most_in_flight <= 2 * mib);
+  CHECK(w.most_in_flight > mib);
+}
+
+TEST_CASE("a peer lost in mid-transfer: another copy goes on where it stopped") {
+  World w;
+  Value value = value_of(10 * mib, 3);
+  w.holder("a").values[key(1)] = {value, false, 9};
+  w.holder("b").values[key(1)] = {value, false, 9};
+  w.options.in_flight_per_peer_max = 2 * mib;
+  w.fetch(1, key(1), {w.location("a", key(1), 1), w.location("b", key(1), 2)});
+  for (int i = 0; i < 6; ++i) w.step();
+  REQUIRE(w.fetcher().active() == 1);
+  std::size_t frames = w.net.frames;
+  w.net.lose("a");
+  w.run();
+  CHECK(w.got(1, value.block()));
+  CHECK(w.places_given == 1);
+  CHECK(w.net.frames - frames < 8);   // not all 11 ranges again
+  CHECK(w.ended[{1}].tried == std::vector<WorkerId>{{1}});
+}
+
+TEST_CASE("a copy with other bytes is fetched from the start, never mixed") {
+  for (std::size_t other_size : {10 * mib, 3 * mib, 100ul}) {
+    World w;
+    Value first = value_of(10 * mib, 3), other = value_of(other_size, 4);
+    w.holder("a").values[key(1)] = {first, false, 9};
+    w.holder("b").values[key(1)] = {other, false, 10};
+    w.options.in_flight_per_peer_max = 2 * mib;
+    w.fetch(1, key(1), {w.location("a", key(1)), w.location("b", key(1))});
+    for (int i = 0; i < 6; ++i) w.step();
+    REQUIRE(w.fetcher().active() == 1);
+    w.net.lose("a");
+    w.run();
+    CHECK(w.got(1, other.block()));
+    CHECK(w.ended[{1}].content == 10);
+  }
+}
+
+TEST_CASE("missing value, wrong token, unknown address: each is tried, then the fetch fails and names them") {
+  World w;
+  w.holder("a");
+  w.holder("b").values[key(1)] = {value_of(10, 1), false, 1};
+  Location forged = w.location("b", key(2), 2);
+  w.fetch(1, key(1), {w.location("a", key(1), 1), forged, w.location("nowhere", key(1), 3)});
+  w.run();
+  REQUIRE(w.ended.contains({1}));
+  CHECK(w.ended[{1}].failure.kind == ErrorKind::worker_unavailable);
+  CHECK(w.ended[{1}].tried == std::vector<WorkerId>{{1}, {2}, {3}});
+  CHECK(w.places_given == 0);
+  w.fetch(2, key(1), {});
+  w.run();
+  CHECK(w.ended[{2}].failure.kind == ErrorKind::worker_unavailable);
+}
+
+TEST_CASE("a token that completed a transfer is refused, one that did not is not") {
+  World w;
+  w.options.in_flight_per_peer_max = mib;
+  Value value = value_of(5 * mib, 1);
+  w.holder("a").values[key(1)] = {value, false, 1};
+  Location location = w.location("a", key(1));
+  w.fetch(1, key(1), {location});
+  w.step();
+  w.fetcher().cancel({1});
+  w.run();
+  w.fetch(2, key(1), {location});
+  w.run();
+  CHECK(w.got(2, value.block()));
+  w.fetch(3, key(1), {location});
+  w.run();
+  CHECK(w.ended[{3}].failure.message.find("token") != std::string::npos);
+}
+
+TEST_CASE("a cancelled fetch says nothing more, and its bytes count until they came") {
+  World w;
+  w.holder("a").values[key(1)] = {value_of(5 * mib, 1), false, 1};
+  w.fetch(1, key(1), {w.location("a", key(1))});
+  for (int i = 0; i < 3; ++i) w.step();
+  w.fetcher().cancel({1});
+  CHECK(w.fetcher().bytes_in_flight() > 0);
+  w.run();
+  CHECK(w.fetcher().bytes_in_flight() == 0);
+  CHECK(w.ended.empty());
+}
+
+TEST_CASE("a value on disk is answered when it came back, in order") {
+  World w;
+  Value value = value_of(3 * mib, 1);
+  Holder& a = w.holder("a");
+  a.values[key(1)] = {value, true, 1};
+  w.fetch(1, key(1), {w.location("a", key(1))});
+  w.run();
+  CHECK(w.ended.empty());
+  a.values[key(1)].on_disk = false;
+  for (auto& reply : a.server.arrived(key(1))) w.net.reply(reply);
+  w.run();
+  CHECK(w.got(1, value.block()));
+  CHECK(a.server.arrived(key(1)).empty());
+}
+
+TEST_CASE("ranges beyond the end are refused or cut") {
+  World w;
+  Holder& a = w.holder("a");
+  Value value = value_of(1000, 1);
+  a.values[key(1)] = {value, false, 1};
+  auto ask = [&](std::uint64_t offset, std::uint64_t length) {
+    auto token = make_token(secret, key(1), ++w.nonce);
+    return *a.server.on_request({1}, GetRange{1, key(1), whole_value, offset, length, token}, {});
+  };
+  auto error = [](const ServerReply& reply) { return std::get<ValueRange>(reply.message).error; };
+  CHECK(ask(0, 10).payload.size() == 10);
+  CHECK(ask(value.size() - 5, 100).payload.size() == 5);
+  CHECK(error(ask(value.size(), 1)).empty());
+  CHECK(ask(value.size(), 1).payload.empty());
+  CHECK_FALSE(error(ask(value.size() + 1, 1)).empty());
+  CHECK_FALSE(error(ask(UINT64_MAX, 5)).empty());
+  CHECK_FALSE(error(ask(0, UINT64_MAX)).empty());
+}
+
+TEST_CASE("a lying holder is cut off, and the next one is asked") {
+  for (int lie = 0; lie < 7; ++lie) {
+    CAPTURE(lie);
+    World w;
+    Value value = value_of(2 * mib, 1);
+    w.holder("a");
+    w.holder("b").values[key(1)] = {value, false, 1};
+    w.fetch(1, key(1), {w.location("a", key(1)), w.location("b", key(1))});
+    PeerId peer = w.net.to_holders.front().peer;
+    w.net.to_holders.clear();
+    ValueRange reply{.request = 1, .offset = 0, .total = 2 * mib, .content = 1};
+    Buffer payload = Buffer::own(Bytes(mib));
+    if (lie == 0) reply.offset = 5;
+    if (lie == 1) reply.total = 10;
+    if (lie == 2) payload = Buffer::own(Bytes(mib - 1));
+    if (lie == 3) payload = Buffer::own(Bytes(mib + 1));
+    if (lie == 4) reply.request = 99;
+    Buffer head = Buffer::own(encode(ValueReply(reply)));
+    if (lie == 5) head = Buffer::copy(std::string_view("garbage"));
+    if (lie == 6) head = Buffer::own(encode(ValueReply(PutDone{.key = key(1)})));
+    w.fetcher().on_event(Received{peer, head, payload}, w.now);
+    CHECK_FALSE(w.net.open.contains(peer));
+    w.run();
+    CHECK(w.got(1, value.block()));
+  }
+}
+
+TEST_CASE("a silent peer is given up when its time is over, an idle link is closed") {
+  World w;
+  Value value = value_of(100, 1);
+  w.holder("a");
+  w.holder("b").values[key(1)] = {value, false, 1};
+  w.fetch(1, key(1), {w.location("a", key(1)), w.location("b", key(1))});
+  w.net.to_holders.clear();
+  CHECK(w.fetcher().wake_at() == w.now + w.options.stall);
+  w.now = w.fetcher().wake_at();
+  w.fetcher().on_time(w.now);
+  w.run();
+  CHECK(w.got(1, value.block()));
+  CHECK(w.net.open.size() == 1);
+  w.now = w.fetcher().wake_at();
+  w.fetcher().on_time(w.now);
+  CHECK(w.net.open.empty());
+  CHECK(w.fetcher().wake_at() == Time::never());
+}
+
+TEST_CASE("links stay below their limit, and all transfers end") {
+  World w;
+  w.options.links_max = 2;
+  for (std::uint64_t n = 0; n < 8; ++n) {
+    std::string address(1, static_cast<char>('a' + n));
+    w.holder(address).values[key(n)] = {value_of(2 * mib, n), false, 1};
+  }
+  for (std::uint64_t n = 0; n < 8; ++n) w.fetch(n + 1, key(n), {w.location(std::string(1, static_cast<char>('a' + n)), key(n))});
+  w.run();
+  for (std::uint64_t n = 0; n < 8; ++n) CHECK(w.got(n + 1, value_of(2 * mib, n).block()));
+  CHECK(w.net.open_max == 2);
+}
+
+TEST_CASE("a connection that takes no more counts as lost") {
+  World w;
+  w.holder("a").values[key(1)] = {value_of(100, 1), false, 1};
+  w.net.full = true;
+  w.fetch(1, key(1), {w.location("a", key(1))});
+  CHECK(w.ended[{1}].failure.kind == ErrorKind::worker_unavailable);
+  CHECK(w.fetcher().bytes_in_flight() == 0);
+}
+
+TEST_CASE("random losses: every fetch ends once, right or with a failure") {
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    World w;
+    w.options.in_flight_max = 3 * mib;
+    w.options.in_flight_per_peer_max = 2 * mib;
+    w.options.links_max = 1 + random() % 4;
+    std::vector<std::string> names{"a", "b", "c", "d"};
+    std::vector<Value> values;
+    for (std::uint64_t n = 0; n < 8; ++n) {
+      values.push_back(value_of(random() % (4 * mib), n));
+      for (auto& name : names)
+        if (random() % 2) w.holder(name).values[key(n)] = {values[n], false, random() % 3};
+        else w.holder(name);
+    }
+    for (std::uint64_t n = 0; n < 8; ++n) {
+      std::vector<Location> locations;
+      for (auto& name : names) locations.push_back(w.location(name, key(n)));
+      std::shuffle(locations.begin(), locations.end(), random);
+      w.fetch(n + 1, key(n), locations);
+    }
+    for (int i = 0; w.step(); ++i) {
+      if (i % 10 == 9 && random() % 4 == 0) w.net.lose(names[random() % 4]);
+      REQUIRE(w.fetcher().bytes_in_flight() <= 3 * mib);
+    }
+    REQUIRE(w.ended.size() == 8);
+    for (std::uint64_t n = 0; n < 8; ++n) REQUIRE((w.got(n + 1, values[n].block()) || w.ended[{n + 1}].failure.kind != ErrorKind::none));
+    REQUIRE(w.fetcher().bytes_in_flight() == 0);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- puts
+
+namespace {
+
+struct PutWorld : World {
+  std::optional<ValueSender> sender_;
+  std::map<FetchId, Failure> put_ended;
+  ValueSender& sender() {
+    if (!sender_) sender_.emplace(net, options);
+    return *sender_;
+  }
+  void put(std::uint64_t id, Key key, Buffer bytes, Location location) {
+    sender().start({id}, key, std::move(bytes), std::move(location), now);
+    note();
+  }
+  void note() {
+    most_in_flight = std::max(most_in_flight, sender().bytes_in_flight());
+    for (auto& one : sender().take()) {
+      REQUIRE_FALSE(put_ended.contains(one.id));
+      put_ended[one.id] = one.failure;
+    }
+  }
+  bool push() {
+    bool moved = net.step_holder();
+    if (!net.to_us.empty()) {
+      EndpointEvent event = std::move(net.to_us.front());
+      net.to_us.pop_front();
+      sender().on_event(event, now);
+      moved = true;
+    }
+    note();
+    return moved;
+  }
+  void push_all() {
+    while (push()) {
+    }
+  }
+  bool put_well(std::uint64_t id) { return put_ended.contains({id}) && put_ended[{id}].kind == ErrorKind::none; }
+};
+
+}  // namespace
+
+TEST_CASE("values are put whole, within the bounds") {
+  for (std::size_t size : {0ul, 1ul, mib, 9 * mib + 5}) {
+    CAPTURE(size);
+    PutWorld w;
+    w.options.in_flight_per_peer_max = 2 * mib;
+    Holder& a = w.holder("a");
+    Bytes bytes(size);
+    std::mt19937_64 random(1);
+    for (auto& byte : bytes) byte = std::byte(random());
+    w.put(1, key(1), Buffer::copy(bytes), w.location("a", key(1)));
+    w.push_all();
+    CHECK(w.put_well(1));
+    CHECK(a.kept.at(key(1)) == bytes);
+    CHECK(w.most_in_flight <= 2 * mib);
+    CHECK(w.sender().bytes_in_flight() == 0);
+  }
+}
+
+TEST_CASE("a put token works once") {
+  PutWorld w;
+  w.holder("a");
+  Location location = w.location("a", key(1));
+  w.put(1, key(1), Buffer::own(Bytes(10)), location);
+  w.push_all();
+  w.put(2, key(1), Buffer::own(Bytes(10)), location);
+  w.push_all();
+  CHECK(w.put_well(1));
+  CHECK(w.put_ended[{2}].message.find("token") != std::string::npos);
+}
+
+TEST_CASE("two puts of one key to one worker run one after the other") {
+  PutWorld w;
+  Holder& a = w.holder("a");
+  w.put(1, key(1), Buffer::own(Bytes(3 * mib, std::byte{1})), w.location("a", key(1)));
+  w.put(2, key(1), Buffer::own(Bytes(2 * mib, std::byte{2})), w.location("a", key(1)));
+  w.push_all();
+  CHECK(w.put_well(1));
+  CHECK(w.put_well(2));
+  CHECK(a.kept.at(key(1)) == Bytes(2 * mib, std::byte{2}));
+  CHECK(a.given_up == 0);
+}
+
+TEST_CASE("a holder that refuses ends the put once, and the link goes on") {
+  PutWorld w;
+  Holder& a = w.holder("a");
+  w.put(1, key(1), Buffer::own(Bytes(101 * mib)), w.location("a", key(1)));
+  w.put(2, key(2), Buffer::own(Bytes(3 * mib)), w.location("a", key(2)));
+  w.push_all();
+  CHECK(w.put_ended[{1}].message == "too large for here");
+  CHECK(w.put_well(2));
+  CHECK(w.net.connections == 1);
+  CHECK(a.coming.empty());
+  CHECK(w.sender().bytes_in_flight() == 0);
+}
+
+TEST_CASE("a cancelled put frees its place on the holder") {
+  PutWorld w;
+  Holder& a = w.holder("a");
+  w.put(1, key(1), Buffer::own(Bytes(20 * mib)), w.location("a", key(1)));
+  for (int i = 0; i < 4; ++i) w.push();
+  CHECK(a.coming.size() == 1);
+  w.sender().cancel({1}, w.now);
+  w.push_all();
+  CHECK(a.coming.empty());
+  CHECK(a.kept.empty());
+  CHECK(w.put_ended.empty());
+  CHECK(w.sender().bytes_in_flight() == 0);
+  w.put(2, key(1), Buffer::own(Bytes(mib)), w.location("a", key(1)));
+  w.push_all();
+  CHECK(w.put_well(2));
+}
+
+TEST_CASE("a worker lost in mid-put fails the put, a client lost in mid-put frees the place") {
+  PutWorld w;
+  Holder& a = w.holder("a");
+  w.put(1, key(1), Buffer::own(Bytes(20 * mib)), w.location("a", key(1)));
+  for (int i = 0; i < 4; ++i) w.push();
+  PeerId peer = w.net.open.begin()->first;
+  w.net.lose("a");
+  w.push_all();
+  CHECK(w.put_ended[{1}].kind == ErrorKind::connection_failed);
+  CHECK(w.sender().bytes_in_flight() == 0);
+  a.server.on_lost(peer);
+  CHECK(a.coming.empty());
+  CHECK(a.given_up == 1);
+}
+
+TEST_CASE("ranges that do not follow each other give the put up") {
+  Holder a;
+  Token token = make_token(secret, key(1), 1);
+  auto send = [&](PeerId peer, std::uint64_t offset, std::uint64_t total, std::size_t size) {
+    auto reply = a.server.on_request(peer, PutRange{key(1), offset, total, token}, Buffer::own(Bytes(size)));
+    return std::get<PutDone>(reply->message).error;
+  };
+  CHECK_FALSE(send({1}, 5, 10, 5).empty());          // does not begin at 0
+  CHECK(a.given_up == 0);
+  CHECK(send({1}, 0, 10, 5).empty());
+  CHECK_FALSE(send({2}, 5, 10, 5).empty());          // somebody else
+  CHECK_FALSE(send({1}, 6, 10, 4).empty());          // a gap
+  CHECK(a.given_up == 1);
+  CHECK(send({1}, 0, 10, 5).empty());
+  CHECK_FALSE(send({1}, 5, 10, 6).empty());          // beyond the end
+  CHECK(send({1}, 0, 10, 5).empty());
+  CHECK_FALSE(send({1}, 5, 11, 5).empty());          // another total
+  CHECK(send({1}, 0, 10, 5).empty());
+  CHECK_FALSE(send({1}, 5, 10, 0).empty());          // nothing
+  CHECK(a.kept.empty());
+  CHECK(a.coming.empty());
+}
