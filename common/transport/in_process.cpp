@@ -234,12 +234,12 @@ class InProcessEndpoint final : public Endpoint {
       if (found == peers_.end()) continue;  // we closed it
       if (item.lost) {
         peers_.erase(found);
-        events.push_back(PeerLost{item.peer, item.lost});
+        events.emplace_back(std::in_place_type<PeerLost>, PeerLost{item.peer, item.lost});
         continue;
       }
       auto& mine = found->second.connection->sides[found->second.side];
       mine.waiting.fetch_sub(item.head.size() + item.payload.size(), std::memory_order_relaxed);
-      events.push_back(Received{item.peer, std::move(item.head), std::move(item.payload)});
+      events.emplace_back(std::in_place_type<Received>, Received{item.peer, std::move(item.head), std::move(item.payload)});
     }
   }
 

@@ -106,7 +106,7 @@ class ZeromqEndpoint final : public Endpoint {
       PeerId id = new_peer_id();
       auto connection = std::make_unique<Connection>(context_, id, address, options_, key);
       waiter_.add(connection->descriptor(), number_of(id));
-      waiter_.add(connection->monitor_descriptor(), number_of(id));
+      waiter_.add(connection->monitor_descriptor(), number_of(id) | side_channel);
       checks_.emplace(connection->check_at(), id);
       connections_.emplace(id, std::move(connection));
       return id;
@@ -142,9 +142,11 @@ class ZeromqEndpoint final : public Endpoint {
       bool news = events.size() != before;
       Ready ready = waiter_.wait(news || unread() ? Time{} : std::min(deadline, next_check()));
       for (std::uint64_t number : ready.added) {
-        if (number == listener_number) {
+        if ((number & ~side_channel) == listener_number) {
+          if (number & side_channel) listener_->read_side_channels(monotonic_now());
           listener_->read(events, monotonic_now());
-        } else if (auto found = connections_.find(PeerId{number}); found != connections_.end()) {
+        } else if (auto found = connections_.find(PeerId{number & ~side_channel}); found != connections_.end()) {
+          if (number & side_channel) found->second->read_monitor();
           read(found, events);
         }
       }
@@ -161,11 +163,14 @@ class ZeromqEndpoint final : public Endpoint {
  private:
   using Connections = std::unordered_map<PeerId, std::unique_ptr<Connection>>;
   static constexpr std::uint64_t listener_number = 0;  // no peer has it
+  // Monitors and the doorman: always read until they are empty, so they are read only when their descriptors say so.
+  static constexpr std::uint64_t side_channel = std::uint64_t(1) << 61;
   static std::uint64_t number_of(PeerId peer) { return peer.number; }
 
   void open_listener() {
     listener_ = std::make_unique<Listener>(context_, options_);
-    for (int descriptor : listener_->descriptors()) waiter_.add(descriptor, listener_number);
+    waiter_.add(listener_->descriptor(), listener_number);
+    for (int descriptor : listener_->side_descriptors()) waiter_.add(descriptor, listener_number | side_channel);
   }
 
   /// libzmq signals a descriptor only once, and any call on the socket can swallow the signal: sockets that were used, or had

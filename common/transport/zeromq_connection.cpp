@@ -13,6 +13,9 @@ constexpr int watched_events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHA
                                ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                                ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED;
 
+// Frames that may wait for a connection to stand: all fit into libzmq's queue at once.
+constexpr std::size_t early_frames_max = 60'000;
+
 /// A routing id must never be guessed (whoever knows it can take the seat) and never be used twice.
 std::string random_routing_id() {
   std::array<char, 16> bytes;
@@ -51,6 +54,7 @@ bool Connection::send(Bytes head, Buffer payload) {
   std::size_t before = waiting_->load(std::memory_order_relaxed) + early_bytes_;
   if (before != 0 && before + bytes > queue_bytes_max_) return false;
   if (stage_ == Stage::ready) return transmit(std::move(head), std::move(payload));
+  if (early_.size() == early_frames_max) return false;
   early_bytes_ += bytes;
   early_.emplace_back(std::move(head), std::move(payload));
   return true;
@@ -65,7 +69,6 @@ bool Connection::transmit(Bytes head, Buffer payload) {
 }
 
 void Connection::read(std::vector<EndpointEvent>& events, Time now) {
-  read_monitor();
   if (stage_ == Stage::connecting && now >= check_at_) break_off("no answer from " + address_ + " in time");
   // libzmq reports a break before it hands us the last frames. Once it has taken the pipe away (no room to send), all of
   // them are here.

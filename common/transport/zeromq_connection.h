@@ -19,6 +19,8 @@ class Connection {
              const std::string& server_key);
 
   bool send(Bytes head, Buffer payload);
+  /// Take note of whether the connection stands or broke.
+  void read_monitor();
   /// Append what arrived, at most one poll's share. Ends with PeerLost if the connection is over; then `over()`.
   void read(std::vector<EndpointEvent>& events, Time now);
   /// The owner wants no more events; it may be destroyed as soon as `over()`.
@@ -36,7 +38,6 @@ class Connection {
  private:
   enum class Stage { connecting, ready, broken };
 
-  void read_monitor();
   void break_off(std::string why);
   void end(std::vector<EndpointEvent>& events);
   bool transmit(Bytes head, Buffer payload);

@@ -6,6 +6,7 @@
 // those already here.
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <string>
@@ -30,12 +31,15 @@ class Listener {
   void close(PeerId peer);
   PeerIdentity identity(PeerId peer) const;
 
+  /// Answer handshakes and take note of what was disconnected.
+  void read_side_channels(Time now);
   /// Append what arrived, at most one poll's share.
   void read(std::vector<EndpointEvent>& events, Time now);
   /// More can be read without waiting for a descriptor.
   bool unread() const { return unread_; }
   Time check_at() const { return due_.empty() ? Time::never() : due_.begin()->first; }
-  std::vector<int> descriptors() const;
+  int descriptor() const { return socket_.descriptor(); }
+  std::array<int, 2> side_descriptors() const { return {monitor_.descriptor(), doorman_.descriptor()}; }
 
  private:
   struct Route {
@@ -82,6 +86,8 @@ class Listener {
   std::unordered_map<int, Descriptor> descriptors_;
   std::multimap<Time, PeerId> due_;  // suspects to ask after, closed peers to cut
   std::vector<PeerId> gone_;         // lost as soon as all that is here has been read
+  Time gone_since_;                  // when the first of them came
+  std::vector<Route> buried_;        // of the lost: what may still come from them is nobody's
   const Context& context_;
   Socket socket_;
   Monitor monitor_;

@@ -100,6 +100,9 @@ Monitor::Monitor(const Context& context, Socket& watched, int events) : watched_
   pair_.set(ZMQ_RCVHWM, 0);
   pair_.set(ZMQ_LINGER, 0);
   WEFT_CHECK(zmq_connect(pair_.handle(), address.c_str()) == 0);
+  // A pipe signals what is written only to a reader that has once found it empty.
+  Part nothing;
+  WEFT_CHECK(!pair_.receive(nothing));
 }
 
 Monitor::~Monitor() { zmq_socket_monitor(watched_.handle(), nullptr, 0); }

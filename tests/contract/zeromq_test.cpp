@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zmq.h>
 
 #include <cstdio>
 #include <fstream>
@@ -306,4 +307,80 @@ TEST_CASE("a server that accepts and stays silent is lost after the connect time
   until({&client}, [&] { return !client.lost(*peer).empty(); });
   CHECK(contains(client.lost(*peer), "in time"));
   ::close(silent);
+}
+
+namespace {
+
+/// A foreign program that may come in, and then does as it likes.
+struct Foreigner {
+  void* context = zmq_ctx_new();
+  void* dealer = zmq_socket(context, ZMQ_DEALER);
+  void* monitor = zmq_socket(context, ZMQ_PAIR);
+
+  explicit Foreigner(const std::string& address, const std::string& routing_id = "0123456789abcdef") {
+    int none = 0, never = -1;
+    zmq_setsockopt(dealer, ZMQ_LINGER, &none, sizeof none);
+    zmq_setsockopt(dealer, ZMQ_RECONNECT_IVL, &never, sizeof never);
+    zmq_setsockopt(dealer, ZMQ_ROUTING_ID, routing_id.data(), routing_id.size());
+    zmq_socket_monitor(dealer, "inproc://foreigner", ZMQ_EVENT_DISCONNECTED);
+    zmq_connect(monitor, "inproc://foreigner");
+    REQUIRE(zmq_connect(dealer, address.c_str()) == 0);
+  }
+  ~Foreigner() {
+    zmq_socket_monitor(dealer, nullptr, 0);
+    zmq_close(monitor);
+    zmq_close(dealer);
+    zmq_ctx_term(context);
+  }
+  void say(std::initializer_list<std::string_view> parts) {
+    for (auto part = parts.begin(); part != parts.end(); ++part)
+      zmq_send(dealer, part->data(), part->size(), part + 1 == parts.end() ? 0 : ZMQ_SNDMORE);
+  }
+  bool cut_off() {
+    char event[6];
+    return zmq_recv(monitor, event, sizeof event, ZMQ_DONTWAIT) > 0;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a peer that sends three parts is lost and cut, and others notice nothing") {
+  PrivateFolder folder;
+  Side server = side({}), good = side({});
+  std::string address = *server.endpoint->listen("ipc://" + folder.path, "guest");
+  PeerId from_good = *good.endpoint->connect(address);
+  good.endpoint->send(from_good, bytes("good"));
+  Foreigner bad(address);
+  bad.say({"one", "two", "three"});
+  until({&server, &good}, [&] { return server.heard("good") && bad.cut_off(); });
+  CHECK(server.all<Received>().size() == 1);
+  REQUIRE(server.all<PeerLost>().size() == 1);
+  CHECK(contains(server.all<PeerLost>()[0]->reason, "no peer may send"));
+  good.endpoint->send(from_good, bytes("still here"));
+  until({&server, &good}, [&] { return server.heard("still here"); });
+}
+
+TEST_CASE("a peer that does not answer a goodbye is cut") {
+  PrivateFolder folder;
+  Side server = side({});
+  Foreigner stubborn(*server.endpoint->listen("ipc://" + folder.path, "guest"));
+  stubborn.say({"hello"});
+  until({&server}, [&] { return server.heard("hello"); });
+  server.endpoint->close(server.all<Received>()[0]->peer);
+  stubborn.say({"I am still here"});
+  until({&server}, [&] { return stubborn.cut_off(); });
+  CHECK(server.events.size() == 1);
+}
+
+TEST_CASE("a peer with another kind of routing id, or an empty frame, gets no answer and does no harm") {
+  PrivateFolder folder;
+  Side server = side({});
+  std::string address = *server.endpoint->listen("ipc://" + folder.path, "guest");
+  Foreigner odd(address, "odd"), empty(address);
+  odd.say({"hello"});
+  empty.say({""});
+  empty.say({"", "goodbye?"});
+  empty.say({"hello"});
+  until({&server}, [&] { return server.heard("hello"); });
+  CHECK(server.events.size() == 1);
 }

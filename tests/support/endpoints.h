@@ -113,6 +113,7 @@ inline Kind zeromq_kind(std::string name, std::string free_place) {
   auto client = [=](KindOptions o) {
     ZeromqOptions options{.keys = *client_keys};
     options.server_key = server_keys->public_key;
+    options.connect_timeout = 15s;  // of a busy test machine
     options.queue_bytes_max = o.queue_bytes_max;
     options.receive_frames_max = o.receive_frames_max;
     return Side{make_zeromq_endpoint(options), {}};
