@@ -254,7 +254,7 @@ void Writer::put(const T& value) {
     put_archive(const_cast<T&>(value));
   } else if constexpr (kind == Kind::tuple) {
     if constexpr (std::tuple_size_v<T> == 0) byte(0);
-    std::apply([this](const auto&... element) { (put(element), ...); }, value);
+    else std::apply([&](const auto&... element) { (put(element), ...); }, value);
   } else if constexpr (kind == Kind::array) {
     if constexpr (requires { value.size(); }) if (value.size() == 0) byte(0);
     for (const auto& element : value) put(element);
@@ -268,7 +268,7 @@ void Writer::put(const T& value) {
   } else if constexpr (kind == Kind::aggregate) {
     if (++depth_ > depth_max) too_deep();
     if constexpr (std::tuple_size_v<FieldsOf<const T>> == 0) byte(0);
-    std::apply([this](const auto&... field) { (put(field), ...); }, tie_fields(value));
+    else std::apply([&](const auto&... field) { (put(field), ...); }, tie_fields(value));
     --depth_;
   } else if constexpr (Contiguous<T> && is_raw<typename T::value_type>()) {
     block(value.data(), value.size() * sizeof(typename T::value_type), value.size(), !temporary_);
@@ -355,7 +355,7 @@ void Reader::get(T& value) {
     get_archive(value);
   } else if constexpr (kind == Kind::tuple) {
     if constexpr (std::tuple_size_v<T> == 0) byte();
-    std::apply([this](auto&... element) { (get(element), ...); }, value);
+    else std::apply([&](auto&... element) { (get(element), ...); }, value);
   } else if constexpr (kind == Kind::array) {
     if constexpr (requires { value.size(); }) if (value.size() == 0) byte();
     for (auto& element : value) get(element);
@@ -370,7 +370,7 @@ void Reader::get(T& value) {
   } else if constexpr (kind == Kind::aggregate) {
     if (++depth_ > depth_max) damaged("it is nested too deeply");
     if constexpr (std::tuple_size_v<FieldsOf<T>> == 0) byte();
-    std::apply([this](auto&... field) { (get(field), ...); }, tie_fields(value));
+    else std::apply([&](auto&... field) { (get(field), ...); }, tie_fields(value));
     --depth_;
   } else if constexpr (Contiguous<T> && is_raw<typename T::value_type>()) {
     std::size_t count = 0;
