@@ -1,0 +1,47 @@
+// What the files behind mapped images say: build ids, hashes, and which file is mapped where.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <weft/buffer.h>
+#include <weft/key.h>
+
+namespace weft {
+
+using Address = std::uintptr_t;
+
+struct Range {
+  Address begin = 0, end = 0;
+  bool contains(Address address) const { return address >= begin && address < end; }
+};
+
+struct FileHash {
+  Bytes sha256;
+  std::uint64_t size = 0;
+};
+/// SHA-256 and size of a file; nothing if it cannot be opened.
+std::optional<FileHash> hash_file(const std::string& path);
+
+/// The NT_GNU_BUILD_ID among ELF notes; empty if there is none.
+Bytes build_id_in(std::span<const std::byte> notes, std::size_t alignment);
+/// The same of a file; empty also if the file is no ELF file.
+Bytes build_id_of_file(const std::string& path);
+
+/// An image's name in function references, from its build id.
+Key image_key(std::span<const std::byte> id);
+
+/// Whether a file belongs to the operating system, which every worker has by itself.
+bool is_system(const std::string& path);
+
+struct Mapped {
+  Range range;
+  std::string path;
+};
+/// The kernel's word on which file is mapped where: the loader's names may be relative, or empty for the program.
+std::vector<Mapped> mapped_files();
+
+}  // namespace weft
