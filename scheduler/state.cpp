@@ -6,7 +6,7 @@
 namespace weft::scheduler {
 
 State::State(Options options) : options_(options) {
-  attempts_ = options_.epoch << 40;
+  attempts_ = nonces_ = options_.epoch << 40;  // both rise across restarts
   workers_.emplace_back();  // worker 0 is nobody
   holders_.emplace_back();  // holder 0 is nobody
   fire_and_forget_ = new_holder(Holder::Kind::fire_and_forget);
