@@ -16,7 +16,10 @@ Key key(std::uint64_t n) { return Key{2, n}; }
 Value value_of(std::size_t bytes, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   Bytes part(bytes);
-  for (auto& byte : part) byte = std::byte(random());
+  for (std::size_t at = 0; at < bytes; at += 8) {
+    std::uint64_t word = random();
+    std::memcpy(part.data() + at, &word, std::min<std::size_t>(8, bytes - at));
+  }
   std::span<const std::byte> view(part);
   return Value::make(1, std::span(&view, 1));
 }
@@ -462,7 +465,7 @@ TEST_CASE("a connection that takes no more counts as lost") {
 }
 
 TEST_CASE("random losses: every fetch ends once, right or with a failure") {
-  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
     CAPTURE(seed);
     std::mt19937_64 random(seed);
     World w;
