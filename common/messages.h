@@ -59,6 +59,20 @@ struct Held {
 
 // ---------------------------------------------------------------------------------------------- client -> scheduler
 
+/// One file of a program: its main image or a library of it.
+struct ProgramFile {
+  std::string path;                  // where the client has it
+  Key build_id;
+  std::string sha256;
+  std::uint64_t size = 0;
+  bool main = false;
+  template <class A>
+  void fields(A& a) {
+    a(path, build_id, sha256, size, main);
+  }
+};
+using ProgramFiles = std::vector<ProgramFile>;
+
 /// First message of every connection. Answered by ClientWelcome, or Refused with sequence 0 and the link is closed.
 struct ClientHello {
   std::uint32_t protocol_min = 0, protocol_max = 0;
@@ -66,9 +80,11 @@ struct ClientHello {
   std::string name;
   std::uint64_t epoch = 0;           // of the scheduler last heard; 0 for the first time
   std::uint64_t executed = 0;        // highest sequence number whose execution this client has seen acknowledged
+  Key program;                       // what its functions belong to; none if it sends no user code
+  Bytes program_files;               // encoded ProgramFiles; the scheduler hands them to workers unread
   template <class A>
   void fields(A& a) {
-    a(protocol_min, protocol_max, session, name, epoch, executed);
+    a(protocol_min, protocol_max, session, name, epoch, executed, program, program_files);
   }
 };
 
@@ -461,6 +477,15 @@ struct DefineTemplate {
     a(number, shape);
   }
 };
+/// The files of a program that later templates name. Sent once per connection, before the first such template.
+struct DefineProgram {
+  Key program;
+  Bytes files;
+  template <class A>
+  void fields(A& a) {
+    a(program, files);
+  }
+};
 struct AssignedInput {
   Key key;
   std::uint32_t part = whole_value;
@@ -545,7 +570,7 @@ struct ToTask {
   }
 };
 
-using WorkerBound = std::variant<WorkerWelcome, WorkerRefused, DefineTemplate, Assign, Revoke, Drop, Replicate, Holders,
+using WorkerBound = std::variant<WorkerWelcome, WorkerRefused, DefineProgram, DefineTemplate, Assign, Revoke, Drop, Replicate, Holders,
                                  ExpectPut, Leave, ToTask, SchedulerTick>;
 
 // ---------------------------------------------------------------------------------------------- value plane

@@ -299,6 +299,9 @@ void State::assign(TaskNumber first, Worker& worker) {
     if (worker.shapes_known.size() < shapes_.size()) worker.shapes_known.resize(shapes_.size());
     if (!worker.shapes_known[task.shape]) {
       worker.shapes_known[task.shape] = true;
+      auto program = programs_.find(shape.function.program);
+      if (program != programs_.end() && worker.programs_known.insert(program->first).second)
+        tell(worker, DefineProgram{program->first, program->second});
       tell(worker, DefineTemplate{task.shape, shape});
     }
     Assign order{.attempt = {++attempts_}, .key = task.key, .number = task.shape,

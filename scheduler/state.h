@@ -216,6 +216,7 @@ class State {
   std::map<TaskNumber, WorkerId> moving_;       // rebalance: dropped at the source once the copy is there
   std::set<std::tuple<Time, TaskNumber, std::uint32_t>> delayed_;
 
+  std::map<Key, Bytes> programs_;               // of clients: their files, as they said
   // Templates and groups.
   std::vector<Template> shapes_;
   std::vector<std::uint32_t> shape_group_;

@@ -115,6 +115,7 @@ void State::hello(PeerId peer, const ClientHello& message, WorkerId through, std
     holders_[place->second].session = message.session;
   }
   HolderNumber number = place->second;
+  if (message.program) programs_[message.program] = message.program_files;
   Holder& session = holders_[number];
   session.name = message.name;
   session.outbox.clear();

@@ -64,6 +64,7 @@ void State::worker_hello(PeerId peer, const WorkerHello& message) {
   worker.pid = message.pid;
   worker.runs_user_code = message.runs_user_code;
   worker.shapes_known.clear();
+  worker.programs_known.clear();
   worker.outbox.clear();
   hungry_.insert(known);
   tell(worker, WorkerWelcome{1, options_.epoch, known, std::max<Duration>(options_.heartbeat_interval,

@@ -37,6 +37,7 @@ struct Worker {
   WorkerHeartbeat last;                   // as reported
   std::vector<TaskNumber> assigned;
   std::vector<TaskNumber> holding;
+  std::set<Key> programs_known;           // likewise
   std::vector<bool> shapes_known;         // templates it has on this connection
   std::set<std::pair<Rank, TaskNumber>> reserved;  // root tasks kept for it because their siblings are here
   Duration load{};                        // expected work of all assigned tasks

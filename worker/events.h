@@ -129,12 +129,16 @@ struct TellTask {
 };
 /// The link is new: the scheduler has not heard what tasks' own clients said on the old one.
 struct RenewTaskLinks {};
+/// How to start a program as an executor.
+struct LearnProgram {
+  DefineProgram program;
+};
 struct Exit {
   int code = 0;
   std::string reason;
 };
 
 using Action = std::variant<Send, Connect, HangUp, StartRun, StopRun, StartFetch, AbortFetch, DropValue, StoreSmall, AwaitPut, TellTask,
-                            RenewTaskLinks, Exit>;
+                            RenewTaskLinks, LearnProgram, Exit>;
 
 }  // namespace weft::worker

@@ -150,6 +150,8 @@ void State::handle(const Leave&) {
 
 // ------------------------------------------------------------------------------------------------ orders
 
+void State::handle(DefineProgram& message) { actions_.push_back(LearnProgram{std::move(message)}); }
+
 void State::handle(DefineTemplate& message) {
   shapes_[message.number] = std::make_shared<const Template>(std::move(message.shape));
 }

@@ -98,6 +98,7 @@ class State {
   void on(const Tick&) {}
   void handle(const WorkerWelcome& message);
   void handle(const WorkerRefused& message);
+  void handle(DefineProgram& message);
   void handle(DefineTemplate& message);
   void handle(Assign& message);
   void handle(const Revoke& message);

@@ -147,8 +147,8 @@ struct FakeScheduler {
 class FakeEndpoint : public Endpoint {
  public:
   explicit FakeEndpoint(std::shared_ptr<FakeScheduler> fake) : fake_(std::move(fake)) {}
-  Result<std::string> listen(const std::string&) override { return failure(ErrorKind::io_error, "not here"); }
-  Result<PeerId> connect(const std::string&) override {
+  Result<std::string> listen(const std::string&, const std::string&) override { return failure(ErrorKind::io_error, "not here"); }
+  Result<PeerId> connect(const std::string&, const std::string&) override {
     std::lock_guard guard(fake_->mutex);
     if (fake_->refuse) return failure(ErrorKind::connection_failed, "refused by the test");
     return fake_->peer = PeerId{++fake_->last_peer};
@@ -165,6 +165,7 @@ class FakeEndpoint : public Endpoint {
     return true;
   }
   void close(PeerId) override {}
+  PeerIdentity identity(PeerId) const override { return {}; }
   std::vector<int> poll(std::vector<EndpointEvent>& events, Time deadline) override {
     std::unique_lock guard(fake_->mutex);
     auto something = [&] { return fake_->woken || !fake_->inbox.empty(); };

@@ -70,8 +70,8 @@ struct Net final : Endpoint {
   std::size_t connections = 0, open_max = 0, frames = 0;
   bool full = false;
 
-  Result<std::string> listen(const std::string& address) override { return address; }
-  Result<PeerId> connect(const std::string& address) override {
+  Result<std::string> listen(const std::string& address, const std::string&) override { return address; }
+  Result<PeerId> connect(const std::string& address, const std::string&) override {
     if (!holders.contains(address)) return failure(ErrorKind::connection_failed, "no such address");
     ++connections;
     open[PeerId{++last_peer}] = address;
@@ -84,6 +84,7 @@ struct Net final : Endpoint {
     to_holders.push_back({peer, std::move(head), std::move(payload)});
     return true;
   }
+  PeerIdentity identity(PeerId) const override { return {}; }
   void close(PeerId peer) override { open.erase(peer); }
   std::vector<int> poll(std::vector<EndpointEvent>&, Time) override { return {}; }
   void watch(int) override {}

@@ -77,8 +77,9 @@ auto delayed(F f, Options options = {}) {
 template <class... T>
 std::tuple<Future<T>...> persist(Client& client, const Delayed<T>&... values) {
   auto handles = detail::submit_graph(client.core(), {values.node()...});
-  std::size_t at = 0;
-  return std::tuple<Future<T>...>{Future<T>(handles[at++])...};
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return std::tuple<Future<T>...>{Future<T>(handles[I])...};
+  }(std::index_sequence_for<T...>{});
 }
 /// Run several at once and wait for all results.
 template <class... T>

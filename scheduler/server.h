@@ -1,0 +1,45 @@
+// The scheduler's loop: receive, step, perform. All decisions are in State; all sockets are in the Endpoint.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "common/transport/endpoint.h"
+#include "scheduler/state.h"
+
+namespace weft::scheduler {
+
+class Server {
+ public:
+  /// Roles of the endpoint's listens.
+  static constexpr const char* client_role = "client";
+  static constexpr const char* worker_role = "worker";
+
+  /// The endpoint listens already, with these roles.
+  Server(Options options, std::unique_ptr<Endpoint> endpoint);
+
+  /// Serve until `stop`. Called on one thread.
+  void run();
+  /// From any thread or a signal handler's pipe: end `run` after the present step.
+  void stop();
+  /// Stop by itself when no client was here and no task was open for this long; 0: never. Set before `run`.
+  void set_idle_timeout(Duration timeout) { idle_timeout_ = timeout; }
+  bool ended_idle() const { return ended_idle_; }
+
+ private:
+  void receive(EndpointEvent& event, std::vector<Event>& batch);
+  void perform(Action& action);
+  void refuse(PeerId peer, const std::string& why);
+  bool is_idle_for_too_long(Time now);
+
+  State state_;
+  std::unique_ptr<Endpoint> endpoint_;
+  std::atomic<bool> stopping_{false};
+  Duration idle_timeout_{};
+  Time busy_at_;
+  bool ended_idle_ = false;
+};
+
+}  // namespace weft::scheduler
