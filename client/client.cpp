@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdlib>
 
+#include <weft/init.h>
+
 #include "client/client_core.h"
 
 namespace weft {
@@ -14,6 +16,8 @@ static std::atomic<LinkMaker> link_maker{nullptr};
 void set_link_maker(LinkMaker maker) { link_maker = maker; }
 
 static Links links_to(const std::string& address) {
+  detail::stop_strayed_executor();
+  if (!address.empty()) detail::require_init();  // an embedded cluster runs tasks in this process
   LinkMaker maker = link_maker.load();
   if (!maker) throw ConnectionFailed("this build of libweft has no transports: no way to reach '" + address + "'");
   return maker(address).value_or_throw();
@@ -28,7 +32,10 @@ static std::string address_from_environment() {
 
 Client::Client() : Client(address_from_environment()) {}
 Client::Client(const std::string& address, const ClientOptions& options) : Client(client::links_to(address), options) {}
-Client::Client(client::Links links, const ClientOptions& options) : core_(client::ClientCore::start(std::move(links), options)) {}
+Client::Client(client::Links links, const ClientOptions& options) {
+  detail::stop_strayed_executor();
+  core_ = client::ClientCore::start(std::move(links), options);
+}
 
 Client& Client::operator=(Client&& other) noexcept {
   std::swap(core_, other.core_);
