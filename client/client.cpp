@@ -3,6 +3,8 @@
 
 #include <cstdlib>
 
+#include <weft/init.h>
+
 #include "client/client_core.h"
 #include "client/links.h"
 
@@ -15,7 +17,10 @@ static std::string address_from_environment() {
 
 Client::Client() : Client(address_from_environment()) {}
 Client::Client(const std::string& address, const ClientOptions& options) : Client(client::open_links(address).value_or_throw(), options) {}
-Client::Client(client::Links links, const ClientOptions& options) : core_(client::ClientCore::start(std::move(links), options)) {}
+Client::Client(client::Links links, const ClientOptions& options) {
+  detail::stop_strayed_executor();
+  core_ = client::ClientCore::start(std::move(links), options);
+}
 
 Client& Client::operator=(Client&& other) noexcept {
   std::swap(core_, other.core_);

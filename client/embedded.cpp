@@ -2,6 +2,7 @@
 // stop keeps its thread.
 #include <thread>
 
+#include "client/init.h"
 #include "client/links.h"
 #include "common/transport/in_process.h"
 #include "scheduler/server.h"
@@ -30,7 +31,7 @@ class Embedded {
     options.scheduler = *worker_address;
     options.endpoint = *value_address;
     options.isolation = worker::Isolation::thread;
-    options.runtime = function_runtime();
+    options.runtime = user_code();
     cluster->worker_ = std::make_unique<worker::Server>(std::move(options), std::move(worker_end));
     cluster->scheduler_thread_ = std::thread([server = cluster->scheduler_.get()] { server->run(); });
     cluster->worker_thread_ = std::thread([server = cluster->worker_.get()] { server->run(); });

@@ -1,7 +1,8 @@
 #include "client/links.h"
 
+#include <weft/init.h>
+
 #include "client/images.h"
-#include "client/throw_trace.h"
 #include "common/data/transfer.h"
 
 namespace weft::client {
@@ -80,14 +81,6 @@ class TransferLink final : public ValueLink {
 
 std::unique_ptr<ValueLink> make_value_link(Endpoint& endpoint) { return std::make_unique<TransferLink>(endpoint); }
 
-worker::FunctionRuntime function_runtime() {
-  return {.resolve = [](const FunctionRef& function, void (**target)()) {
-            static thread_local ThrowTrace::Scope traced;  // this thread runs user code from now on
-            return resolve_function(function, target);
-          },
-          .describe_exception = [] { return failure_from_current_exception(); }};
-}
-
 /// What workers elsewhere need to run this program's functions.
 static Result<void> name_program(Links& links) {
   Result<Key> program = program_id();
@@ -102,7 +95,9 @@ static Result<void> name_program(Links& links) {
 }
 
 Result<Links> open_links(const std::string& address) {
+  detail::stop_strayed_executor();
   if (address.empty()) return start_embedded();
+  detail::require_init();  // workers elsewhere start this program
   Links links;
   links.address = address;
   links.endpoint = make_zeromq_endpoint(ZeromqOptions{});

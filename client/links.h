@@ -7,7 +7,6 @@
 
 #include "client/value_link.h"
 #include "common/transport/zeromq.h"
-#include "worker/run_function.h"
 
 namespace weft::client {
 
@@ -19,8 +18,5 @@ Result<Links> start_embedded();
 
 /// Values over the client's own endpoint.
 std::unique_ptr<ValueLink> make_value_link(Endpoint& endpoint);
-
-/// How functions of this process are found and their exceptions described.
-worker::FunctionRuntime function_runtime();
 
 }  // namespace weft::client
