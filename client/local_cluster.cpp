@@ -16,8 +16,8 @@
 
 #include <weft/init.h>
 
-#include "client/links.h"
 #include "common/programs.h"
+#include "common/time.h"
 
 extern char** environ;
 
@@ -120,8 +120,8 @@ class LocalCluster::Impl {
     // Above 3, so that dup2 to 3 always makes a descriptor that exec keeps.
     lifeline_read_ = Descriptor(fcntl(ends[0], F_DUPFD_CLOEXEC, 10));
     lifeline_write_ = Descriptor(fcntl(ends[1], F_DUPFD_CLOEXEC, 10));
-    close(ends[0]);
-    close(ends[1]);
+    ::close(ends[0]);
+    ::close(ends[1]);
     try {
       start_scheduler();
       unsigned workers = options.workers ? options.workers : std::max(1u, std::thread::hardware_concurrency());
@@ -215,7 +215,5 @@ std::vector<int> LocalCluster::worker_pids() const {
 }
 std::string LocalCluster::add_worker() { return impl_->add_worker(); }
 void LocalCluster::close() { impl_->end(); }
-
-client::Links LocalCluster::client_links() { return client::open_links(address()).value_or_throw(); }
 
 }  // namespace weft

@@ -9,10 +9,6 @@
 
 namespace weft {
 
-namespace client {
-struct Links;
-}
-
 /// Say what a LocalCluster consists of: `weft::LocalCluster cluster({.workers = 4});`.
 struct LocalClusterOptions {
   /// Worker processes. Default 0: one for each core.
@@ -53,9 +49,6 @@ class LocalCluster {
   std::string add_worker();
   /// End all processes now and wait for them. Idempotent.
   void close();
-
-  /// For Client's constructor.
-  client::Links client_links();
 
  private:
   class Impl;
