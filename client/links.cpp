@@ -2,7 +2,6 @@
 
 #include <weft/init.h>
 
-#include "client/images.h"
 #include "common/data/transfer.h"
 
 namespace weft::client {
@@ -81,19 +80,6 @@ class TransferLink final : public ValueLink {
 
 std::unique_ptr<ValueLink> make_value_link(Endpoint& endpoint) { return std::make_unique<TransferLink>(endpoint); }
 
-/// What workers elsewhere need to run this program's functions.
-static Result<void> name_program(Links& links) {
-  Result<Key> program = program_id();
-  if (!program) return program.error();
-  Result<std::vector<ImageFile>> files = program_files();
-  if (!files) return files.error();
-  ProgramFiles named;
-  for (const ImageFile& file : *files) named.push_back({file.path, file.build_id, file.sha256, file.size, file.main});
-  links.program = *program;
-  links.program_files = encode(named);
-  return {};
-}
-
 Result<Links> open_links(const std::string& address) {
   detail::stop_strayed_executor();
   if (address.empty()) return start_embedded();
@@ -102,7 +88,6 @@ Result<Links> open_links(const std::string& address) {
   links.address = address;
   links.endpoint = make_zeromq_endpoint(ZeromqOptions{});
   links.values = make_value_link(*links.endpoint);
-  if (Result<void> named = name_program(links); !named) return named.error();
   return links;
 }
 

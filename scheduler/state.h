@@ -84,6 +84,7 @@ class State {
   void handle(HolderNumber session, const Publish& message);
   void handle(HolderNumber session, const FireAndForget& message);
   void handle(HolderNumber session, const Locate& message);
+  void handle(HolderNumber session, const AnnounceProgram& message);
   void handle(HolderNumber session, const Ask& message);
   void handle(HolderNumber session, const ClientHeartbeat& message);
   void handle(HolderNumber session, const ClientGoodbye& message);
@@ -217,6 +218,7 @@ class State {
   std::set<std::tuple<Time, TaskNumber, std::uint32_t>> delayed_;
 
   std::map<Key, Bytes> programs_;               // of clients: their files, as they said
+  std::map<Key, SessionId> file_owners_;        // files of programs: who can send them
   // Templates and groups.
   std::vector<Template> shapes_;
   std::vector<std::uint32_t> shape_group_;

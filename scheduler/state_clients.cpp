@@ -115,7 +115,6 @@ void State::hello(PeerId peer, const ClientHello& message, WorkerId through, std
     holders_[place->second].session = message.session;
   }
   HolderNumber number = place->second;
-  if (message.program) programs_[message.program] = message.program_files;
   Holder& session = holders_[number];
   session.name = message.name;
   session.outbox.clear();
@@ -414,6 +413,11 @@ void State::handle(HolderNumber session, const Locate& message) {
     if (wanted) tell_outcome(session, number);
     else tell(session, TaskFailed{key, {Failure{.kind = ErrorKind::cancelled, .message = "it was cancelled or released", .key = key}}});
   }
+}
+
+void State::handle(HolderNumber session, const AnnounceProgram& message) {
+  programs_[message.program] = message.files;
+  for (const Key& key : message.file_keys) file_owners_[key] = holders_[session].session;
 }
 
 void State::handle(HolderNumber session, const Ask& message) {

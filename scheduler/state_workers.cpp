@@ -217,7 +217,14 @@ void State::handle(Worker& worker, const ValuesLost& message) {
 // in a row is taken for one that does not have it, so that the value is made again rather than waited for.
 void State::handle(Worker& worker, const InputMissing& message) {
   TaskNumber number = index_.find(message.key);
-  if (number == KeyIndex::none) return tell(worker, Drop{{message.key}});  // nobody needs it any more, nor the copy
+  if (number == KeyIndex::none) {
+    auto owner = file_owners_.find(message.key);
+    if (owner == file_owners_.end()) return tell(worker, Drop{{message.key}});  // nobody needs it any more, nor the copy
+    // A file of a program: its client puts it somewhere, and the worker asks again.
+    auto session = sessions_.find(owner->second);
+    if (session != sessions_.end()) tell(session->second, SendFile{message.key});
+    return;
+  }
   if (auto spread = spreads_.find(number); spread != spreads_.end())
     std::erase_if(spread->second.flights, [&](const auto& flight) { return flight.second == worker.id; });
   for (WorkerId tried : message.tried) {

@@ -94,6 +94,7 @@ class State {
   void on(const Pressure& event);
   void on(TaskSays& event);
   void on(const Logged& event);
+  void on(const NeedValue& event);
   void on(const Terminate&);
   void on(const Tick&) {}
   void handle(const WorkerWelcome& message);

@@ -220,6 +220,13 @@ void State::on(const ValueDamaged& event) {
   mark_gone(number);
 }
 
+void State::on(const NeedValue& event) {
+  ItemNumber number = item_for(event.key, whole_value);
+  if (items_[number].held || items_[number].fetch || items_[number].queued) return;
+  items_[number].keep = true;
+  ask_for(number);
+}
+
 void State::handle(const Drop& message) {
   for (const Key& key : message.keys) {
     ItemNumber number = index_.find(key);
