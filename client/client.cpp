@@ -1,25 +1,14 @@
 // The untyped half of the public Client.
 #include <weft/client.h>
 
-#include <atomic>
 #include <cstdlib>
 
+#include <weft/init.h>
+
 #include "client/client_core.h"
+#include "client/links.h"
 
 namespace weft {
-
-namespace client {
-
-static std::atomic<LinkMaker> link_maker{nullptr};
-void set_link_maker(LinkMaker maker) { link_maker = maker; }
-
-static Links links_to(const std::string& address) {
-  LinkMaker maker = link_maker.load();
-  if (!maker) throw ConnectionFailed("this build of libweft has no transports: no way to reach '" + address + "'");
-  return maker(address).value_or_throw();
-}
-
-}  // namespace client
 
 static std::string address_from_environment() {
   const char* address = std::getenv("WEFT_ADDRESS");
@@ -27,8 +16,11 @@ static std::string address_from_environment() {
 }
 
 Client::Client() : Client(address_from_environment()) {}
-Client::Client(const std::string& address, const ClientOptions& options) : Client(client::links_to(address), options) {}
-Client::Client(client::Links links, const ClientOptions& options) : core_(client::ClientCore::start(std::move(links), options)) {}
+Client::Client(const std::string& address, const ClientOptions& options) : Client(client::open_links(address).value_or_throw(), options) {}
+Client::Client(client::Links links, const ClientOptions& options) {
+  detail::stop_strayed_executor();
+  core_ = client::ClientCore::start(std::move(links), options);
+}
 
 Client& Client::operator=(Client&& other) noexcept {
   std::swap(core_, other.core_);

@@ -26,7 +26,8 @@ static SessionId draw_session() {
 ClientCore::ClientCore(Links links, const ClientOptions& options)
     : endpoint_(std::move(links.endpoint)), values_(std::move(links.values)), address_(std::move(links.address)),
       hold_(std::move(links.hold)), process_(process_number().load()),
-      state_(SessionOptions{.session = draw_session(), .name = options.name, .connect_timeout = options.connect_timeout,
+      state_(SessionOptions{.session = draw_session(), .name = options.name, .program = links.program,
+                            .program_files = std::move(links.program_files), .connect_timeout = options.connect_timeout,
                             .patience = options.patience},
              monotonic_now()) {}
 
@@ -208,8 +209,8 @@ void ClientCore::close() {
   deliver({.event = std::make_unique<Event>(SayGoodbye{})}, 0);
   thread_.join();
   callbacks_->close();
+  values_.reset();  // it closes its connections
   endpoint_.reset();
-  values_.reset();
   hold_.reset();
 }
 

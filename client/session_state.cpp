@@ -142,7 +142,8 @@ void SessionState::on(FromScheduler& event) {
 void SessionState::on(LinkUp&) {
   if (closed_) return;
   link_ = Link::greeting;
-  send(ClientHello{protocol_min, protocol_max, options_.session, options_.name, epoch_, acknowledged_});
+  send(ClientHello{protocol_min, protocol_max, options_.session, options_.name, epoch_, acknowledged_, options_.program,
+                   options_.program_files});
 }
 
 void SessionState::on(LinkLost& event) { lose_link(event.reason); }

@@ -23,6 +23,9 @@ namespace weft::client {
 struct SessionOptions {
   SessionId session;
   std::string name;
+  /// What workers need to run this client's functions: see ClientHello.
+  Key program;
+  Bytes program_files;
   /// How long the first connection may take. Default 10 s. Then every future ends with ConnectionFailed.
   Duration connect_timeout = std::chrono::seconds(10);
   /// How long a lost scheduler is looked for. Default 60 s, the grace that it gives a vanished client.

@@ -29,12 +29,9 @@ struct Links {
   std::unique_ptr<Endpoint> endpoint;
   std::unique_ptr<ValueLink> values;
   std::string address;         // of the scheduler, for `endpoint->connect`
+  Key program;                 // what workers must have to run this process's functions; none: they are in this process
+  Bytes program_files;         // encoded ProgramFiles
   std::shared_ptr<void> hold;  // whatever must live as long as the client, such as an embedded cluster
 };
-
-/// Opens links to an address; an empty address asks for an embedded cluster.
-using LinkMaker = Result<Links> (*)(const std::string& address);
-/// Set by the wiring, once, during static initialisation.
-void set_link_maker(LinkMaker maker);
 
 }  // namespace weft::client

@@ -36,6 +36,7 @@ class Server {
 
   State state_;
   std::unique_ptr<Endpoint> endpoint_;
+  std::vector<Event> lost_;              // peers that took nothing more, for the next step
   std::atomic<bool> stopping_{false};
   Duration idle_timeout_{};
   Time busy_at_;

@@ -194,7 +194,6 @@ void ThreadExecutors::Core::serve() {
     if (!queue.empty() && running < options.slots) {
       Run run = std::move(queue.front());
       queue.pop_front();
-      offer();
       run_one(lock, std::move(run), cache, lost);
     } else if (idle >= options.slots) {
       break;  // more threads than slots exist after waits
@@ -213,6 +212,7 @@ void ThreadExecutors::Core::serve() {
 void ThreadExecutors::Core::run_one(std::unique_lock<std::mutex>& lock, Run run, FunctionCache& cache, bool& thread_lost) {
   Active me(*this, run, cache);
   ++running;
+  offer();  // counted itself first: the rest of the queue is for others
   me.began = monotonic_now();
   if (run.shape->options.timeout > 0ns) {
     me.deadline = me.began + run.shape->options.timeout;

@@ -5,6 +5,7 @@
 // then ends open futures with ConnectionFailed; use fire_and_forget for work that must go on. Not usable after fork.
 #pragma once
 
+#include <concepts>
 #include <iterator>
 
 #include <weft/wait.h>
@@ -104,8 +105,8 @@ class Client {
   explicit Client(const std::string& address, const ClientOptions& options = {});
   /// For clusters that know how they are reached (LocalCluster).
   template <class Cluster>
-    requires requires(Cluster& cluster) { cluster.client_links(); }
-  explicit Client(Cluster& cluster, const ClientOptions& options = {}) : Client(cluster.client_links(), options) {}
+    requires requires(const Cluster& cluster) { { cluster.address() } -> std::convertible_to<std::string>; }
+  explicit Client(const Cluster& cluster, const ClientOptions& options = {}) : Client(cluster.address(), options) {}
   explicit Client(client::Links links, const ClientOptions& options = {});
   Client(Client&&) noexcept = default;
   Client& operator=(Client&&) noexcept;

@@ -1,0 +1,91 @@
+#include "scheduler/server.h"
+
+#include "common/logging.h"
+
+namespace weft::scheduler {
+
+Server::Server(Options options, std::unique_ptr<Endpoint> endpoint) : state_(options), endpoint_(std::move(endpoint)) {}
+
+void Server::run() {
+  std::vector<EndpointEvent> received;
+  std::vector<Event> batch;
+  busy_at_ = monotonic_now();
+  while (!stopping_) {
+    endpoint_->poll(received, lost_.empty() ? state_.wake_at() : monotonic_now());
+    batch = std::exchange(lost_, {});
+    for (EndpointEvent& event : received) receive(event, batch);
+    received.clear();
+    if (batch.empty()) batch.push_back(Tick{});
+    Time now = monotonic_now();
+    std::vector<Action> actions = state_.step(now, std::exchange(batch, {}));
+    for (Action& action : actions) perform(action);
+    if (is_idle_for_too_long(now)) {
+      log_info("stopped: idle for too long", {{"timeout", idle_timeout_}});
+      ended_idle_ = stopping_ = true;
+    }
+  }
+}
+
+void Server::stop() {
+  stopping_ = true;
+  endpoint_->wake();
+}
+
+template <class Message, class Wrap>
+static bool unpack(PeerId peer, const Buffer& head, std::vector<Event>& batch, std::string& why) {
+  auto messages = decode<std::vector<Message>>(head.bytes());
+  if (!messages) {
+    why = messages.error().message;
+    return false;
+  }
+  for (Message& message : *messages) batch.push_back(Wrap{peer, std::move(message)});
+  return true;
+}
+
+void Server::receive(EndpointEvent& event, std::vector<Event>& batch) {
+  if (const auto* lost = std::get_if<PeerLost>(&event)) {
+    batch.push_back(LinkLost{lost->peer});
+    return;
+  }
+  auto& frame = std::get<Received>(event);
+  std::string role = endpoint_->identity(frame.peer).role;
+  std::string why = "a peer without a role";
+  bool good = role == worker_role   ? unpack<WorkerMessage, FromWorker>(frame.peer, frame.head, batch, why)
+              : role == client_role ? unpack<ClientMessage, FromClient>(frame.peer, frame.head, batch, why)
+                                    : false;
+  if (good) return;
+  refuse(frame.peer, why);
+  batch.push_back(LinkLost{frame.peer});
+}
+
+/// Answer what no peer may send, then cut it; others notice nothing.
+void Server::refuse(PeerId peer, const std::string& why) {
+  log_warning("peer cut: it does not speak our protocol", {{"peer", peer.number}, {"why", why}});
+  WireFailure answer{failure(ErrorKind::protocol_error, why)};
+  if (endpoint_->identity(peer).role == worker_role) endpoint_->send(peer, encode(std::vector<WorkerBound>{WorkerRefused{answer}}));
+  else endpoint_->send(peer, encode(std::vector<ClientBound>{Refused{0, answer}}));
+  endpoint_->close(peer);
+}
+
+void Server::perform(Action& action) {
+  if (auto* frame = std::get_if<ToClient>(&action)) {
+    if (endpoint_->send(frame->peer, encode(frame->messages))) return;
+    endpoint_->close(frame->peer);  // it reads nothing; its session is resumed when it comes back
+    lost_.push_back(LinkLost{frame->peer});
+  } else if (auto* order = std::get_if<ToWorker>(&action)) {
+    if (endpoint_->send(order->peer, encode(order->messages))) return;
+    endpoint_->close(order->peer);
+    lost_.push_back(LinkLost{order->peer});
+  } else {
+    endpoint_->close(std::get<CloseLink>(action).peer);
+  }
+}
+
+bool Server::is_idle_for_too_long(Time now) {
+  if (idle_timeout_ == Duration{}) return false;
+  State::Counts counts = state_.counts();
+  if (counts.sessions > 0 || counts.by_state[static_cast<int>(TaskState::assigned)] > 0) busy_at_ = now;
+  return busy_at_ + idle_timeout_ <= now;
+}
+
+}  // namespace weft::scheduler

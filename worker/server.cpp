@@ -1,0 +1,260 @@
+// The loop and what comes in.
+#include "worker/server.h"
+
+#include <sodium.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "common/logging.h"
+
+namespace weft::worker {
+
+static Bytes random_bytes(std::size_t count) {
+  Bytes bytes(count);
+  randombytes_buf(bytes.data(), count);
+  return bytes;
+}
+
+static StateOptions state_options(const ServerOptions& options, const Bytes& secret) {
+  StateOptions state;
+  WorkerHello& hello = state.identity;
+  hello.name = options.name;
+  Bytes instance = random_bytes(sizeof hello.instance);
+  std::memcpy(&hello.instance, instance.data(), sizeof hello.instance);
+  hello.slots = options.slots;
+  hello.memory_limit = options.store.memory_limit;
+  hello.resources = options.resources;
+  hello.endpoint = options.endpoint;
+  auto key = std::as_bytes(std::span(options.public_key));
+  hello.public_key.assign(key.begin(), key.end());
+  hello.secret = secret;
+  hello.host = options.host;
+  hello.pid = static_cast<std::uint64_t>(getpid());
+  state.death_timeout = options.death_timeout;
+  return state;
+}
+
+/// The fetcher's way to another worker: the key that must answer travels in the location.
+static ValueLinks::Connect connect_by(Endpoint& endpoint) {
+  return [&endpoint](const Location& location) {
+    std::string key(reinterpret_cast<const char*>(location.public_key.data()), location.public_key.size());
+    return endpoint.connect(location.endpoint, key);
+  };
+}
+
+Server::Server(ServerOptions options, std::unique_ptr<Endpoint> endpoint)
+    : options_(std::move(options)),
+      endpoint_(std::move(endpoint)),
+      secret_(random_bytes(token_secret_size)),
+      store_(options_.store),
+      state_(state_options(options_, secret_)),
+      values_(*this, secret_),
+      fetcher_(*endpoint_, [this](FetchId id, std::uint64_t total) -> Result<std::span<std::byte>> {
+        auto found = fetches_.find(id);
+        WEFT_CHECK(found != fetches_.end());
+        found->second.place.reset();
+        auto place = store_.reserve(total);
+        if (!place) return place.error();
+        found->second.place = std::move(*place);
+        return found->second.place->bytes();
+      }, {}, connect_by(*endpoint_)) {
+  kernels_ = std::make_unique<ThreadExecutors>(ThreadOptions{.slots = options_.slots, .runtime = options_.runtime});
+  if (options_.isolation == Isolation::thread) {
+    user_code_ = std::make_unique<ThreadExecutors>(ThreadOptions{.slots = options_.slots, .runtime = options_.runtime});
+  } else {
+    ProcessOptions process = options_.process;
+    process.slots = options_.slots;
+    process.values = bridge();
+    process.program_for = [this](const Key& program) { return program_for(program); };
+    user_code_ = std::make_unique<ProcessExecutors>(std::move(process));
+  }
+  endpoint_->watch(store_.descriptor());
+}
+
+Server::~Server() {
+  endpoint_->unwatch(store_.descriptor());
+  for (int descriptor : watched_) endpoint_->unwatch(descriptor);
+  user_code_->shut_down();
+  kernels_->shut_down();
+}
+
+int Server::run() {
+  std::vector<EndpointEvent> received;
+  bool again = true;
+  while (!exited_ && !stopping_) {
+    Time deadline = std::min({state_.wake_at(), fetcher_.wake_at(), user_code_->wake_at(), kernels_->wake_at(), leave_by_});
+    endpoint_->poll(received, again ? monotonic_now() : deadline);
+    for (EndpointEvent& event : received) receive(event);
+    received.clear();
+    take_news();
+    again = !events_.empty();
+    if (!again) events_.push_back(Tick{});
+    std::vector<Action> actions = state_.step(monotonic_now(), std::exchange(events_, {}));
+    for (Action& action : actions) perform(action);
+    again |= !actions.empty();
+  }
+  return exit_code_;
+}
+
+void Server::stop() {
+  stopping_ = true;
+  endpoint_->wake();
+}
+
+void Server::terminate() {
+  terminating_ = true;
+  endpoint_->wake();
+}
+
+// ------------------------------------------------------------------------------------------------ what comes in
+
+void Server::receive(EndpointEvent& event) {
+  Time now = monotonic_now();
+  if (auto* frame = std::get_if<Received>(&event); frame && frame->peer == scheduler_ && scheduler_) {
+    auto messages = decode<std::vector<WorkerBound>>(frame->head.bytes());
+    if (!messages) {
+      log_error("the scheduler sent what we cannot read", {{"why", messages.error().message}});
+      endpoint_->close(scheduler_);
+      scheduler_ = {};
+      events_.push_back(LinkLost{});
+      return;
+    }
+    for (WorkerBound& message : *messages) events_.push_back(Message{std::move(message)});
+    return;
+  }
+  if (auto* lost = std::get_if<PeerLost>(&event); lost && lost->peer == scheduler_ && scheduler_) {
+    scheduler_ = {};
+    log_info("link to the scheduler lost", {{"why", lost->reason}});
+    events_.push_back(LinkLost{});
+    return;
+  }
+  if (fetcher_.on_event(event, now)) return;
+  if (auto* lost = std::get_if<PeerLost>(&event)) return values_.on_lost(lost->peer);
+  auto& frame = std::get<Received>(event);
+  auto request = decode<ValueRequest>(frame.head.bytes());
+  if (!request) {
+    log_warning("peer cut: it does not speak our protocol", {{"peer", frame.peer.number}, {"why", request.error().message}});
+    values_.on_lost(frame.peer);
+    return endpoint_->close(frame.peer);
+  }
+  if (auto reply = values_.on_request(frame.peer, *request, frame.payload))
+    endpoint_->send(reply->peer, encode(reply->message), std::move(reply->payload));
+}
+
+void Server::take_news() {
+  Time now = monotonic_now();
+  fetcher_.on_time(now);
+  for (FetchEnded& ended : fetcher_.take()) {
+    auto found = fetches_.find(ended.id);
+    if (found == fetches_.end()) continue;
+    Fetching fetch = std::move(found->second);
+    fetches_.erase(found);
+    std::uint64_t bytes = 0;
+    bool good = ended.failure.kind == ErrorKind::none && fetch.place;
+    if (good) {
+      bytes = fetch.place->bytes().size();
+      Result<void> kept = store_.commit(fetch.store_as, std::move(fetch.place), ended.content);
+      good = static_cast<bool>(kept);
+      if (!kept) log_warning("a fetched value was refused", {{"key", fetch.store_as}, {"why", kept.error().message}});
+    }
+    if (good) events_.push_back(FetchDone{ended.id, bytes});
+    else events_.push_back(FetchFailed{ended.id});
+  }
+  take_outcomes(*kernels_);
+  take_outcomes(*user_code_);
+  take_store_news();
+  if (terminating_ && !told_to_leave_) {
+    told_to_leave_ = true;
+    leave_by_ = now + options_.grace;
+    events_.push_back(Terminate{});
+  }
+  if (leave_by_ <= now && !exited_) {
+    exited_ = true;
+    exit_reason_ = "the grace period ended";
+  }
+}
+
+void Server::take_outcomes(Executors& executors) {
+  std::vector<int> descriptors = executors.descriptors();
+  for (int descriptor : descriptors)
+    if (watched_.insert(descriptor).second) endpoint_->watch(descriptor);
+  ExecutorEvents news = executors.take(monotonic_now());
+  for (AttemptId id : news.started) events_.push_back(RunStarted{id});
+  for (AttemptId id : news.waiting) events_.push_back(RunBlocked{id, true});
+  for (AttemptId id : news.resumed) events_.push_back(RunBlocked{id, false});
+  for (FromTask& message : news.from_tasks) events_.push_back(TaskSays{std::move(message)});
+  for (LogLine& line : news.logs) events_.push_back(Logged{std::move(line)});
+  for (Outcome& outcome : news.ended) end_run(outcome);
+}
+
+/// Keep the result, then tell the state.
+void Server::end_run(Outcome& outcome) {
+  kernel_runs_.erase(outcome.attempt);
+  RunEnded ended{.attempt = outcome.attempt, .key = outcome.key, .failure = std::move(outcome.failure), .run_time = outcome.run_time};
+  if (ended.failure.kind == ErrorKind::none) {
+    ended.bytes = outcome.value.size();
+    if (ended.bytes <= small_value_max) {
+      auto bytes = outcome.value.block().bytes();
+      ended.small.assign(bytes.begin(), bytes.end());
+    }
+    auto leased = leased_.find(outcome.value.block().data());
+    Result<void> kept;
+    if (leased != leased_.end()) {
+      std::unique_ptr<Reservation> place = std::move(leased->second);
+      leased_.erase(leased);
+      outcome.value = {};
+      kept = store_.commit(outcome.key, std::move(place));
+    } else {
+      kept = store_.put(outcome.key, std::move(outcome.value));
+    }
+    if (!kept) ended.failure = kept.error();
+  } else if (ended.failure.output.empty()) {
+    ended.failure.output = std::move(outcome.output);
+  }
+  events_.push_back(std::move(ended));
+}
+
+void Server::take_store_news() {
+  StoreEvents news = store_.take();
+  if (!news.trouble.empty()) {
+    log_warning("values cannot be spilled", {{"why", news.trouble}});
+    events_.push_back(Logged{LogLine{4, {}, news.trouble}});
+  }
+  auto arrived = [&](const Key& key) {
+    for (ServerReply& reply : values_.arrived(key))
+      endpoint_->send(reply.peer, encode(reply.message), std::move(reply.payload));
+    if (!awaited_.contains(key)) return;
+    std::vector<AttemptId> ready;
+    for (auto& [id, loading] : loading_)
+      if (loading.awaited.contains(key)) ready.push_back(id);
+    for (AttemptId id : ready) {
+      Loading loading = std::move(loading_.at(id));
+      loading_.erase(id);
+      perform(loading.order);
+    }
+    awaited_.erase(key);
+    if (drop_later_.erase(key)) store_.erase(key);
+  };
+  for (const Key& key : news.loaded) arrived(key);
+  for (const Key& key : news.lost) {
+    events_.push_back(ValueDamaged{key});
+    arrived(key);
+  }
+  note_pressure();
+}
+
+void Server::note_pressure() {
+  Pressure now{store_.managed_bytes(), store_.spilled_bytes(), 0, store_.paused()};
+  bool changed = now.paused != pressure_.paused || now.managed_bytes != pressure_.managed_bytes ||
+                 now.spilled_bytes != pressure_.spilled_bytes;
+  if (!changed) return;
+  std::ifstream file("/proc/self/statm");
+  std::uint64_t pages = 0, resident = 0;
+  if (file >> pages >> resident) now.process_bytes = resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  pressure_ = now;
+  events_.push_back(now);
+}
+
+}  // namespace weft::worker

@@ -1,0 +1,194 @@
+// What the state decided, done.
+#include <algorithm>
+
+#include "common/logging.h"
+#include "worker/server.h"
+
+namespace weft::worker {
+
+void Server::perform(Action& action) {
+  std::visit([this](auto& a) { perform(a); }, action);
+}
+
+void Server::perform(Send& action) {
+  if (!scheduler_ || endpoint_->send(scheduler_, encode(action.messages))) return;
+  endpoint_->close(scheduler_);
+  scheduler_ = {};
+  events_.push_back(LinkLost{});
+}
+
+void Server::perform(Connect&) {
+  auto peer = endpoint_->connect(options_.scheduler, options_.scheduler_key);
+  if (!peer) {
+    log_warning("cannot reach the scheduler", {{"address", options_.scheduler}, {"why", peer.error().message}});
+    events_.push_back(LinkLost{});
+    return;
+  }
+  scheduler_ = *peer;
+  events_.push_back(LinkUp{});
+}
+
+void Server::perform(HangUp&) {
+  if (scheduler_) endpoint_->close(scheduler_);
+  scheduler_ = {};
+}
+
+void Server::perform(Exit& action) {
+  exited_ = true;
+  exit_code_ = action.code;
+  exit_reason_ = action.reason;
+}
+
+// ------------------------------------------------------------------------------------------------ runs
+
+/// Hand a run over once all its inputs are in memory; spilled ones are loaded first.
+void Server::perform(StartRun& order) {
+  std::vector<Key> lost;
+  std::set<Key> awaited;
+  Run run{.attempt = order.attempt, .key = order.key, .try_number = order.try_number, .shape = order.shape};
+  for (const RunInput& input : order.inputs) {
+    if (!input.small.empty()) {
+      auto value = Value::from(Buffer::own(input.small));
+      if (value) run.inputs.push_back(std::move(*value));
+      else lost.push_back(input.store_key);
+      continue;
+    }
+    std::optional<Value> value = store_.find(input.store_key);
+    if (!value && store_.contains(input.store_key) && store_.load(input.store_key)) value = store_.find(input.store_key);
+    if (value && input.cut != whole_value) {
+      value = input.cut < value->part_count() ? Value::from(value->part(input.cut)) : std::nullopt;
+      if (!value) lost.push_back(input.store_key);
+    }
+    if (value) run.inputs.push_back(std::move(*value));
+    else if (store_.contains(input.store_key)) awaited.insert(input.store_key);
+    else lost.push_back(input.store_key);
+  }
+  if (!lost.empty()) {
+    events_.push_back(RunImpossible{order.attempt, std::move(lost)});
+    return;
+  }
+  if (!awaited.empty()) {
+    for (const Key& key : awaited) ++awaited_[key];
+    AttemptId id = order.attempt;
+    loading_[id] = Loading{std::move(order), std::move(awaited)};
+    return;
+  }
+  run.arguments = std::move(order.arguments);
+  bool kernel = order.shape->function.kernel != 0;
+  if (kernel) kernel_runs_[run.attempt] = 1;
+  executors_for(*order.shape).start(std::move(run));
+}
+
+void Server::perform(StopRun& action) {
+  if (loading_.erase(action.attempt)) return;
+  if (kernel_runs_.contains(action.attempt)) kernels_->cancel(action.attempt);
+  else user_code_->cancel(action.attempt);
+}
+
+void Server::perform(TellTask& action) { user_code_->to_task(action.message); }
+
+// ------------------------------------------------------------------------------------------------ values
+
+void Server::perform(StartFetch& action) {
+  fetches_[action.fetch] = Fetching{.store_as = action.store_as};
+  fetcher_.start(Fetch{.id = action.fetch, .key = action.key, .part = action.part, .bytes = action.bytes,
+                       .locations = {std::move(action.from)}}, monotonic_now());
+}
+
+void Server::perform(AbortFetch& action) {
+  fetcher_.cancel(action.fetch);
+  fetches_.erase(action.fetch);
+}
+
+void Server::perform(DropValue& action) {
+  if (awaited_.contains(action.key)) drop_later_.insert(action.key);
+  else store_.erase(action.key);
+}
+
+void Server::perform(StoreSmall& action) {
+  auto value = Value::from(Buffer::own(std::move(action.value)));
+  if (value && store_.put(action.key, std::move(*value))) return;
+  events_.push_back(ValueDamaged{action.key});
+}
+
+ValueHolder::Found Server::look_up(const Key& key) {
+  std::optional<Value> value = store_.find(key);
+  if (!value && store_.contains(key)) {
+    if (!store_.load(key)) return {.later = true, .content = store_.content_of(key)};
+    value = store_.find(key);
+  }
+  return {.value = std::move(value), .content = store_.content_of(key)};
+}
+
+Result<std::span<std::byte>> Server::begin_put(const Key& key, std::uint64_t total) {
+  auto place = store_.reserve(total);
+  if (!place) return place.error();
+  std::span<std::byte> bytes = (*place)->bytes();
+  puts_[key] = std::move(*place);
+  return bytes;
+}
+
+Result<void> Server::end_put(const Key& key, bool complete) {
+  auto found = puts_.find(key);
+  if (found == puts_.end()) return failure(ErrorKind::protocol_error, "no such put");
+  std::unique_ptr<Reservation> place = std::move(found->second);
+  puts_.erase(found);
+  if (!complete) return {};
+  std::uint64_t bytes = place->bytes().size();
+  if (Result<void> kept = store_.commit(key, std::move(place)); !kept) return kept.error();
+  events_.push_back(PutArrived{key, bytes});
+  return {};
+}
+
+/// How executors reach the store's memory: inputs where they lie, outputs in leased places that become values as they are.
+ValueBridge Server::bridge() {
+  return {
+      .locate = [this](const Value& value) { return store_.segment_of(value); },
+      .lease = [this](std::uint64_t bytes) -> Result<SegmentRange> {
+        auto place = store_.reserve(bytes);
+        if (!place) return place.error();
+        SegmentRange range = (*place)->range();
+        if (!range) return failure(ErrorKind::memory_limit, "no shared memory for a result of " + std::to_string(bytes) + " bytes");
+        leased_[(*place)->bytes().data()] = std::move(*place);
+        return range;
+      },
+      .seal = [this](const SegmentRange& range) -> Value {
+        for (const auto& [data, place] : leased_) {
+          SegmentRange own = place->range();
+          if (own.segment != range.segment || own.offset != range.offset) continue;
+          auto value = Value::from(Buffer(nullptr, place->bytes()));
+          return value ? *value : Value{};
+        }
+        return {};
+      },
+      .abandon = [this](const SegmentRange& range) {
+        std::erase_if(leased_, [&](const auto& entry) {
+          SegmentRange own = entry.second->range();
+          return own.segment == range.segment && own.offset == range.offset;
+        });
+      },
+  };
+}
+
+// ------------------------------------------------------------------------------------------------ programs
+
+void Server::perform(LearnProgram& action) {
+  auto files = decode<ProgramFiles>(action.program.files);
+  if (!files) {
+    bad_programs_[action.program.program] = files.error();
+    return;
+  }
+  for (const ProgramFile& file : *files) {
+    if (!file.main) continue;
+    programs_[action.program.program] = ProgramSpec{.path = file.path};
+    bad_programs_.erase(action.program.program);
+  }
+}
+
+Result<ProgramSpec> Server::program_for(const Key& program) {
+  if (auto found = programs_.find(program); found != programs_.end()) return found->second;
+  if (auto bad = bad_programs_.find(program); bad != bad_programs_.end()) return bad->second;
+  return failure(ErrorKind::program_error, "the client did not say which program its functions belong to");
+}
+
+}  // namespace weft::worker
