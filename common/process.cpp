@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <utility>
 
@@ -52,7 +53,7 @@ void handle_signal(int signal, void (*handler)(int)) {
 
 }  // namespace
 
-Signals::Signals(std::vector<int> signals, std::function<void(int)> on_signal)
+Signals::Signals(std::vector<int> signals, std::function<void(int)> on_signal, int lifeline)
     : signals_(std::move(signals)), on_signal_(std::move(on_signal)) {
   int ends[2];
   WEFT_CHECK(signal_pipe == -1 && pipe2(ends, O_CLOEXEC) == 0);
@@ -60,11 +61,24 @@ Signals::Signals(std::vector<int> signals, std::function<void(int)> on_signal)
   write_ = ends[1];
   fcntl(write_, F_SETFL, O_NONBLOCK);
   signal_pipe = write_;
-  thread_ = std::thread([this] {
-    for (char byte; ::read(read_, &byte, 1) == 1 && byte != 0;) on_signal_(byte);
-  });
+  thread_ = std::thread([this, lifeline] { run(lifeline); });
   for (int signal : signals_) handle_signal(signal, weft_note_signal);
   handle_signal(SIGPIPE, weft_ignore_signal);
+}
+
+void Signals::run(int lifeline) {
+  for (;;) {
+    pollfd look[] = {{read_, POLLIN, 0}, {lifeline, POLLIN, 0}};
+    if (poll(look, 2, -1) < 0) continue;
+    char byte = 0;
+    if (look[0].revents && (::read(read_, &byte, 1) != 1 || byte == 0)) return;
+    if (byte != 0) on_signal_(byte);
+    // Nobody writes to a lifeline: whatever it says means that its other end is gone.
+    if (lifeline >= 0 && look[1].revents) {
+      lifeline = -1;
+      on_signal_(lifeline_cut);
+    }
+  }
 }
 
 Signals::~Signals() {
@@ -77,6 +91,16 @@ Signals::~Signals() {
   signal_pipe = -1;
   ::close(read_);
   ::close(write_);
+}
+
+int take_lifeline() {
+  const char* text = std::getenv("WEFT_LIFELINE");
+  if (!text) return -1;
+  char* end = nullptr;
+  long number = std::strtol(text, &end, 10);
+  bool good = end != text && !*end && number > 2 && number < 1 << 20 && fcntl(static_cast<int>(number), F_SETFD, FD_CLOEXEC) == 0;
+  unsetenv("WEFT_LIFELINE");
+  return good ? static_cast<int>(number) : -1;
 }
 
 // ------------------------------------------------------------------------------------------------------- files

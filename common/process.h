@@ -19,16 +19,25 @@ namespace weft {
 /// blocked mask, because exec resets handlers: programs that we start see the signals as usual. SIGPIPE is ignored meanwhile.
 class Signals {
  public:
-  Signals(std::vector<int> signals, std::function<void(int)> on_signal);
+  /// What `on_signal` is called with when the other end of `lifeline` closes.
+  static constexpr int lifeline_cut = 0;
+
+  Signals(std::vector<int> signals, std::function<void(int)> on_signal, int lifeline = -1);
   ~Signals();
   Signals(const Signals&) = delete;
 
  private:
   std::vector<int> signals_;
   std::function<void(int)> on_signal_;
+  void run(int lifeline);
+
   int read_ = -1, write_ = -1;
   std::thread thread_;
 };
+
+/// The descriptor that $WEFT_LIFELINE names (-1: none), from now on hidden from programs that we start. Whoever starts us for
+/// its own use holds the other end, so that we end when it does, however it ends.
+int take_lifeline();
 
 /// A file with our process id, locked as long as we live and removed at the end. What a dead process left is replaced.
 class PidFile {
