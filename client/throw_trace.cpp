@@ -184,6 +184,11 @@ std::string symbolise(std::span<void* const> frames) {
   };
   auto* state = symbols();
   for (void* frame : frames) {
+    // What called the user's function is ours, and nobody's concern.
+    if (std::size_t caller = lines.text.find("weft::detail::Caller<"); caller != std::string::npos) {
+      lines.text.resize(lines.text.rfind('\n', caller) + 1);
+      break;
+    }
     auto address = reinterpret_cast<std::uintptr_t>(frame) - 1;   // inside the call, not behind it
     lines.address = reinterpret_cast<void*>(address);
     std::size_t before = lines.text.size();
