@@ -97,9 +97,9 @@ class ZeromqEndpoint final : public Endpoint {
       if (auto checked = check_ipc(address.substr(ipc.size())); !checked) return checked.error();
     } else if (auto port = port_of(address); !port || *port == 0) {
       return failure(ErrorKind::invalid_argument, "an address is tcp://host:port or ipc:///folder/name, not " + address);
-    } else if (!options_.clear_values) {
-      key = server_key.empty() ? options_.server_key : server_key;
-      if (!is_key_text(key))
+    } else {
+      key = server_key.empty() && !options_.clear_values ? options_.server_key : server_key;
+      if (!is_key_text(key) && !(key.empty() && options_.clear_values))
         return failure(ErrorKind::invalid_argument, "connecting to " + address + " needs the public key of its server");
     }
     try {

@@ -20,8 +20,9 @@ struct ZeromqOptions {
   std::function<bool(const std::string& role, const std::string& public_key)> allow;
   /// The key (Z85) that must answer when `connect` is not given one.
   std::string server_key;
-  /// TCP without CURVE, and without asking `allow`, in both directions. For the value plane of a trusted network only
-  /// (`--encrypt-values off`); never for control links. Default false.
+  /// Listen by TCP without CURVE and without asking `allow`; connect without CURVE where `connect` is given no key (with a key
+  /// it is as always). For the value plane of a trusted network only (`--encrypt-values off`); never for control links.
+  /// Default false.
   bool clear_values = false;
 
   /// Largest frame a peer may send us, in bytes; a peer that announces a larger one is cut. Default 65 MiB: a control frame

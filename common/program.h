@@ -1,0 +1,34 @@
+// What weft-scheduler and weft-worker have in common: the options of every server, and how one starts and says why it does not.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "common/logging.h"
+#include "common/options.h"
+#include "common/process.h"
+
+namespace weft {
+
+enum class ShowConfig : std::uint8_t { no, table, json };
+
+struct ProgramOptions {
+  std::string name;  // "weft-worker"
+  LogOptions log;
+  std::string pid_file;
+  ShowConfig show_config = ShowConfig::no;
+};
+
+/// Declare the logging options, --pid-file and --show-config.
+void add_program_options(Options& options, ProgramOptions& program);
+
+/// Read all options and start logging. Returns the exit code if the program should end now; what there is to say was printed.
+std::optional<int> start_program(Options& options, ProgramOptions& program, int argc, char** argv);
+
+/// Tell people (stderr) and the log's file why the program ends; returns the exit code, by default that of the failure's kind.
+int fail_program(const ProgramOptions& program, const Failure& why, std::optional<int> code = {});
+
+/// Every option with its value and where it came from, as `weft config` shows it.
+std::string describe_config(const std::string& program, const Options& options, ShowConfig format);
+
+}  // namespace weft

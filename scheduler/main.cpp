@@ -1,0 +1,225 @@
+// weft-scheduler: a scheduler as a program. Wiring only: options, keys, sockets, signals around scheduler::Server.
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <mutex>
+
+#include <weft/version.h>
+
+#include "common/credentials.h"
+#include "common/exit_codes.h"
+#include "common/listen.h"
+#include "common/machine.h"
+#include "common/program.h"
+#include "common/scheduler_file.h"
+#include "common/transport/zeromq.h"
+#include "scheduler/server.h"
+
+using namespace weft;
+
+namespace {
+
+struct Settings {
+  std::string host = "127.0.0.1";
+  PortRange port{8786, 8786}, worker_port{8788, 8788};
+  std::string listen, worker_listen;
+  std::string contact, worker_contact;
+  std::string folder, scheduler_file, keys;
+  Duration idle_timeout{};
+  scheduler::Options state;
+  ProgramOptions program{.name = "weft-scheduler"};
+};
+
+void declare(Options& options, Settings& s) {
+  options.add("host", s.host, "listen on this interface; * is every one");
+  options.add("port", s.port, "clients' port; 0 is any free one");
+  options.add("worker-port", s.worker_port, "workers' port; 0 is any free one");
+  options.add("listen", s.listen, "clients' address, instead of host and port: tcp://HOST:PORT or ipc://PATH");
+  options.add("worker-listen", s.worker_listen, "workers' address, likewise");
+  options.add("folder", s.folder, "listen on ipc:// sockets in this private folder only; it gets scheduler.json too");
+  options.add("contact-address", s.contact, "what clients elsewhere are told to connect to, if not the address listened on");
+  options.add("worker-contact-address", s.worker_contact, "the same for workers");
+  options.add("scheduler-file", s.scheduler_file, "write there how this scheduler is reached");
+  options.add("keys", s.keys, "folder of keys, made at the first start; empty: ~/.config/weft/keys");
+  options.add("idle-timeout", s.idle_timeout, "stop after so long without clients and work; 0: never");
+  options.add("worker-lease", s.state.lease, "how long a silent worker is believed alive");
+  options.add("heartbeat-interval", s.state.heartbeat_interval, "between heartbeats of a worker, up to 200 workers");
+  options.add("reconnect-grace", s.state.reconnect_grace, "how long a worker whose link was cut may take to come back");
+  options.add("client-grace", s.state.client_grace, "how long a vanished client's futures are kept");
+  options.add("locality", s.state.locality, "place tasks where their inputs are");
+  options.add("hold-back", s.state.hold_back, "deal out root tasks by credit instead of at once");
+  options.add("recall", s.state.recall, "take queued tasks back from busy workers for idle ones");
+  options.add("run-ahead", s.state.run_ahead, "send a task together with the inputs it waits for");
+  options.add("broadcast", s.state.broadcast, "let copies of a value that many read make further copies");
+  options.add("sessions-max", s.state.sessions_max, "most clients at once");
+  options.add("tasks-max", s.state.tasks_max, "most tasks at once");
+  add_program_options(options, s.program);
+}
+
+/// The allow-list in force; read again on SIGHUP.
+class DoorList {
+ public:
+  explicit DoorList(KeyFolder folder) : folder_(std::move(folder)) {}
+  Result<void> read() {
+    Result<AuthorizedKeys> list = folder_.authorized();
+    if (!list) return list.error();
+    std::lock_guard lock(mutex_);
+    list_ = std::move(*list);
+    return {};
+  }
+  bool allows(const std::string& role, const std::string& key) const {
+    std::lock_guard lock(mutex_);
+    return list_.allows(role, key);
+  }
+  const KeyFolder& folder() const { return folder_; }
+
+ private:
+  KeyFolder folder_;
+  mutable std::mutex mutex_;
+  AuthorizedKeys list_;
+};
+
+struct Places {
+  Address client, worker;
+  bool tcp() const { return std::holds_alternative<TcpAddress>(client) || std::holds_alternative<TcpAddress>(worker); }
+};
+
+Result<Places> places_for(const Settings& s) {
+  auto place = [&](const std::string& given, PortRange port, const char* name) {
+    if (!given.empty()) return read_listen_address(given, port.first);
+    if (!s.folder.empty()) return read_listen_address("ipc://" + s.folder + '/' + name);
+    // A host may be an IPv6 address; the reader of addresses knows which.
+    bool brackets = s.host.find(':') != std::string::npos && s.host.front() != '[';
+    return read_listen_address("tcp://" + (brackets ? '[' + s.host + ']' : s.host) + ':' + show_option(port));
+  };
+  Result<Address> client = place(s.listen, s.port, "client");
+  if (!client) return client.error();
+  Result<Address> worker = place(s.worker_listen, s.worker_port, "worker");
+  if (!worker) return worker.error();
+  return Places{*client, *worker};
+}
+
+/// Rises with every start, also across machines whose clocks agree to a second or so: milliseconds since 1970.
+std::uint64_t draw_epoch(const std::string& scheduler_file) {
+  using namespace std::chrono;
+  auto now = static_cast<std::uint64_t>(duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
+  if (!scheduler_file.empty())
+    if (auto last = read_scheduler_file(scheduler_file); last && last->epoch >= now) return last->epoch + 1;
+  return now;
+}
+
+class Program {
+ public:
+  explicit Program(Settings& settings) : s_(settings), doors_(KeyFolder(s_.keys.empty() ? default_key_folder() : s_.keys)) {}
+
+  int run() {
+    if (!s_.program.pid_file.empty()) {
+      Result<PidFile> held = PidFile::create(s_.program.pid_file);
+      if (!held) return fail_program(s_.program, held.error(), exit_code::cannot_create);
+      pid_file_ = std::move(*held);
+    }
+    Result<Places> places = places_for(s_);
+    if (!places) return fail_program(s_.program, places.error());
+    if (auto code = open(*places)) return *code;
+    return serve();
+  }
+
+ private:
+  /// Listen in both roles.
+  std::optional<int> open(const Places& places) {
+    if (!s_.folder.empty()) {
+      if (auto made = make_private_folder(s_.folder); !made) return fail_program(s_.program, made.error(), exit_code::cannot_create);
+      if (s_.scheduler_file.empty()) s_.scheduler_file = s_.folder + "/scheduler.json";
+    }
+    ZeromqOptions options;
+    if (places.tcp()) {
+      if (doors_.folder().path().empty())
+        return fail_program(s_.program, failure(ErrorKind::invalid_argument, "no folder for keys: name one with --keys"));
+      Result<KeyPair> keys = doors_.folder().scheduler_keys();
+      if (!keys) return fail_program(s_.program, keys.error(), exit_code::cannot_create);
+      if (auto read = doors_.read(); !read) return fail_program(s_.program, read.error(), exit_code::configuration);
+      public_key_ = keys->public_key;
+      options.keys = std::move(*keys);
+      options.allow = [this](const std::string& role, const std::string& key) { return doors_.allows(role, key); };
+    }
+    endpoint_ = make_zeromq_endpoint(options);
+    Result<Listening> client = listen_at(*endpoint_, places.client, scheduler::Server::client_role, s_.contact, host_name());
+    if (!client) return fail_program(s_.program, client.error());
+    Result<Listening> worker = listen_at(*endpoint_, places.worker, scheduler::Server::worker_role, s_.worker_contact, host_name());
+    if (!worker) return fail_program(s_.program, worker.error());
+    client_ = *client;
+    worker_ = *worker;
+    return std::nullopt;
+  }
+
+  /// Say where we are: to the log, to a person or script at stdout, and in the scheduler file.
+  std::optional<int> announce() {
+    log_info("listening", {{"clients", client_.bound}, {"workers", worker_.bound}, {"client_contact", client_.contact},
+                           {"worker_contact", worker_.contact}, {"epoch", s_.state.epoch}});
+    if (!s_.scheduler_file.empty()) {
+      std::string keys = public_key_.empty() ? "" : std::filesystem::absolute(doors_.folder().path()).string();
+      file_ = {client_.contact, worker_.contact, public_key_, keys, s_.state.epoch, getpid(), host_name(), WEFT_VERSION_STRING};
+      if (auto written = write_scheduler_file(s_.scheduler_file, file_); !written)
+        return fail_program(s_.program, written.error(), exit_code::cannot_create);
+    }
+    // Who gives a folder or sockets knows where they are.
+    if (!public_key_.empty()) {
+      std::printf("clients: %s\nworkers: %s\nkeys: %s\n", client_.contact.c_str(), worker_.contact.c_str(), doors_.folder().path().c_str());
+      std::fflush(stdout);
+    }
+    return std::nullopt;
+  }
+
+  int serve() {
+    s_.state.epoch = draw_epoch(s_.scheduler_file);
+    scheduler::Server server(s_.state, std::move(endpoint_));
+    server.set_idle_timeout(s_.idle_timeout);
+    int ends = 0;
+    auto on_signal = [&](int signal) {
+      if (signal == SIGHUP) {
+        if (auto read = doors_.read(); read) log_info("allow-list read again", {{"path", doors_.folder().authorized_path()}});
+        else log_error("allow-list not changed", {{"why", read.error().message}});
+        return;
+      }
+      if (++ends > 1 || signal == SIGQUIT) _exit(exit_code::interrupted);
+      log_info("stopping", {{"signal", signal}});
+      server.stop();
+    };
+    Signals signals({SIGTERM, SIGINT, SIGQUIT, SIGHUP}, on_signal, take_lifeline());
+    // Whoever hears of us may send signals from then on.
+    if (auto code = announce()) return *code;
+    server.run();
+    // Only our own file: a successor may have written its own by now.
+    if (auto now = read_scheduler_file(s_.scheduler_file); now && *now == file_) unlink(s_.scheduler_file.c_str());
+    log_info("stopped");
+    flush_log();
+    return exit_code::ok;
+  }
+
+  Settings& s_;
+  DoorList doors_;
+  PidFile pid_file_;
+  std::unique_ptr<Endpoint> endpoint_;
+  Listening client_, worker_;
+  std::string public_key_;
+  SchedulerFile file_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Settings settings;
+  Options options("weft-scheduler", "scheduler", "Serve clients and workers: place their tasks. Runs no user code.");
+  declare(options, settings);
+  if (auto code = start_program(options, settings.program, argc, argv)) return *code;
+  try {
+    return Program(settings).run();
+  } catch (const Error& error) {
+    return fail_program(settings.program, error.failure());
+  } catch (const std::exception& error) {
+    return fail_program(settings.program, failure(ErrorKind::io_error, error.what()), exit_code::os_error);
+  }
+}
