@@ -25,6 +25,7 @@ static SessionId draw_session() {
 
 ClientCore::ClientCore(Links links, const ClientOptions& options)
     : endpoint_(std::move(links.endpoint)), values_(std::move(links.values)), address_(std::move(links.address)),
+      server_key_(std::move(links.server_key)),
       hold_(std::move(links.hold)), process_(process_number().load()),
       state_(SessionOptions{.session = draw_session(), .name = options.name, .program = links.program,
                             .program_files = std::move(links.program_files), .connect_timeout = options.connect_timeout,

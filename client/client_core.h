@@ -125,7 +125,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
 
   std::unique_ptr<Endpoint> endpoint_;
   std::unique_ptr<ValueLink> values_;
-  std::string address_;
+  std::string address_, server_key_;
   std::shared_ptr<void> hold_;
   std::shared_ptr<CallbackQueue> callbacks_ = std::make_shared<CallbackQueue>();
   int process_;                      // counts forks: which process this client belongs to

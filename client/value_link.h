@@ -29,6 +29,7 @@ struct Links {
   std::unique_ptr<Endpoint> endpoint;
   std::unique_ptr<ValueLink> values;
   std::string address;         // of the scheduler, for `endpoint->connect`
+  std::string server_key;      // that must answer there; empty on ipc and in process
   Key program;                 // what workers must have to run this process's functions; none: they are in this process
   Bytes program_files;         // encoded ProgramFiles
   std::shared_ptr<void> hold;  // whatever must live as long as the client, such as an embedded cluster
