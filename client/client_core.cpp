@@ -1,6 +1,9 @@
 // The side of a client that API threads see: posting, waiting for answers, closing.
 #include "client/client_core.h"
 
+#include "client/images.h"
+#include "common/codec.h"
+
 #include <pthread.h>
 
 #include <atomic>
@@ -25,10 +28,9 @@ static SessionId draw_session() {
 
 ClientCore::ClientCore(Links links, const ClientOptions& options)
     : endpoint_(std::move(links.endpoint)), values_(std::move(links.values)), address_(std::move(links.address)),
-      server_key_(std::move(links.server_key)),
-      hold_(std::move(links.hold)), process_(process_number().load()),
-      state_(SessionOptions{.session = draw_session(), .name = options.name, .program = links.program,
-                            .program_files = std::move(links.program_files), .connect_timeout = options.connect_timeout,
+      server_key_(std::move(links.server_key)), runs_here_(links.runs_here), hold_(std::move(links.hold)),
+      process_(process_number().load()),
+      state_(SessionOptions{.session = draw_session(), .name = options.name, .connect_timeout = options.connect_timeout,
                             .patience = options.patience},
              monotonic_now()) {}
 
@@ -86,6 +88,7 @@ static void fail_cores(FutureCore* cores, std::size_t count, const Failure& why)
 
 detail::FutureHandle ClientCore::submit(TaskCall call, std::vector<detail::FutureHandle> holds) {
   check_process();
+  announce(call.shape.function.program);
   wait_for_space();
   FutureBlock* block = make_block(shared_from_this(), {&call.key, 1});
   block->holds = std::move(holds);
@@ -99,8 +102,10 @@ detail::FutureHandle ClientCore::submit(TaskCall call, std::vector<detail::Futur
 std::vector<detail::FutureHandle> ClientCore::submit(std::vector<GraphChunk> chunks, std::vector<detail::FutureHandle> holds) {
   check_process();
   std::vector<Key> keys;
-  for (const GraphChunk& chunk : chunks)
+  for (const GraphChunk& chunk : chunks) {
     for (std::uint32_t row : chunk.wanted) keys.push_back(chunk.key(row));
+    for (const Template& shape : chunk.templates) announce(shape.function.program);
+  }
   if (keys.empty()) return {};
   FutureBlock* block = make_block(shared_from_this(), keys);
   block->holds = std::move(holds);
@@ -115,6 +120,32 @@ std::vector<detail::FutureHandle> ClientCore::submit(std::vector<GraphChunk> chu
     at += count;
   }
   return handles;
+}
+
+/// Once for each program (it changes when another library is opened): reads and hashes its files, tens of milliseconds.
+void ClientCore::announce(const Key& program) {
+  if (runs_here_ || !program) return;
+  {
+    std::lock_guard guard(mutex_);
+    if (announced_.contains(program)) return;
+  }
+  ProgramFiles files;
+  AnnounceProgram announcement{.program = program};
+  std::vector<ImageFile> images = program_files().value_or_throw();
+  std::map<Key, std::string> paths;
+  for (const ImageFile& image : images) {
+    Key key = KeyHasher().add("program file").add(image.sha256).finish();
+    files.push_back({key, image.path, image.sha256, image.size, image.main});
+    announcement.file_keys.push_back(key);
+    paths[key] = image.path;
+  }
+  announcement.files = encode(files);
+  {
+    std::lock_guard guard(mutex_);
+    program_paths_.merge(paths);
+    if (!announced_.insert(program).second) return;
+  }
+  post(UseProgram{std::move(announcement)});
 }
 
 detail::FutureHandle ClientCore::attach(const Key& key) {

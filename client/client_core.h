@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <map>
+#include <set>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -98,6 +99,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   ClientCore(Links links, const ClientOptions& options);
   bool deliver(Post post, std::size_t bytes);  // false: closed
   void wait_for_space();
+  void announce(const Key& program);
   std::uint64_t new_request(std::shared_ptr<Answered> answered);
   static std::string answer(Answered& answered);
   static Failure closed_failure();
@@ -115,6 +117,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   void perform(Reconnect&);
   void perform(Fetch& action);
   void perform(PutValue& action);
+  void perform(ProvideFile& action);
   void perform(Complete& action);
   void perform(Pending& action);
   void perform(AnswerReady& action);
@@ -126,6 +129,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::unique_ptr<Endpoint> endpoint_;
   std::unique_ptr<ValueLink> values_;
   std::string address_, server_key_;
+  bool runs_here_;                   // workers are in this process: no program to announce
   std::shared_ptr<void> hold_;
   std::shared_ptr<CallbackQueue> callbacks_ = std::make_shared<CallbackQueue>();
   int process_;                      // counts forks: which process this client belongs to
@@ -140,6 +144,8 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   bool full_ = false;                // the session wants no more graph
   bool closed_ = false;
   std::uint64_t last_request_ = 0;
+  std::set<Key> announced_;                    // programs
+  std::map<Key, std::string> program_paths_;   // their files, by the key that workers ask for
   std::map<std::uint64_t, std::shared_ptr<Answered>> answers_;
 
   SessionState state_;               // the loop's own, from here on

@@ -1,5 +1,7 @@
 // The side of a client that its one thread sees.
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 
 #include "client/client_core.h"
 #include "common/codec.h"
@@ -178,6 +180,23 @@ void ClientCore::perform(Fetch& action) { values_->fetch(action.key, std::move(a
 void ClientCore::perform(PutValue& action) {
   auto value = to_put_.find(action.key);
   if (value != to_put_.end()) values_->put(action.key, value->second, action.location, monotonic_now());
+}
+
+void ClientCore::perform(ProvideFile& action) {
+  std::string path;
+  {
+    std::lock_guard guard(mutex_);
+    auto found = program_paths_.find(action.key);
+    if (found == program_paths_.end()) return;
+    path = found->second;
+  }
+  // The worker checks the hash, so a file that changed meanwhile is refused there.
+  std::ifstream file(path, std::ios::binary);
+  std::vector<char> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  std::span<const std::byte> parts[] = {std::as_bytes(std::span(bytes))};
+  Value value = Value::make(0, parts);
+  later_.push_back(ScatterValues{{{action.key, value.size()}}, {}, 1});
+  to_put_.insert_or_assign(action.key, std::move(value));
 }
 
 void ClientCore::perform(Complete& action) {

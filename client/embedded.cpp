@@ -63,6 +63,7 @@ Result<Links> start_embedded() {
   links.address = (*cluster)->address();
   links.endpoint = make_in_process_endpoint();
   links.values = make_value_link(*links.endpoint);
+  links.runs_here = true;
   links.hold = *cluster;
   return links;
 }

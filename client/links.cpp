@@ -2,7 +2,6 @@
 
 #include <weft/init.h>
 
-#include "client/images.h"
 #include "common/address.h"
 #include "common/credentials.h"
 #include "common/data/transfer.h"
@@ -83,19 +82,6 @@ class TransferLink final : public ValueLink {
 
 std::unique_ptr<ValueLink> make_value_link(Endpoint& endpoint) { return std::make_unique<TransferLink>(endpoint); }
 
-/// What workers elsewhere need to run this program's functions.
-static Result<void> name_program(Links& links) {
-  Result<Key> program = program_id();
-  if (!program) return program.error();
-  Result<std::vector<ImageFile>> files = program_files();
-  if (!files) return files.error();
-  ProgramFiles named;
-  for (const ImageFile& file : *files) named.push_back({file.path, file.build_id, file.sha256, file.size, file.main});
-  links.program = *program;
-  links.program_files = encode(named);
-  return {};
-}
-
 Result<Links> open_links(const std::string& address) {
   detail::stop_strayed_executor();
   if (address.empty()) return start_embedded();
@@ -110,7 +96,6 @@ Result<Links> open_links(const std::string& address) {
   // The control link is given its key; a worker that says it has none serves values in clear, by its operator's choice.
   links.endpoint = make_zeromq_endpoint(ZeromqOptions{.keys = std::move(credentials->keys), .clear_values = true});
   links.values = make_value_link(*links.endpoint);
-  if (Result<void> named = name_program(links); !named) return named.error();
   return links;
 }
 

@@ -175,7 +175,11 @@ void SessionState::on(PutFailed& event) {
   std::uint32_t slot = slot_of(event.key);
   auto placement = placements_.find(slot);
   if (slot == KeyIndex::none || placement == placements_.end()) return;
-  if (++placement->second.tries > placement_tries_max) return fail(slot, event.failure);
+  if (++placement->second.tries > placement_tries_max) {
+    // Whoever reads it must not wait for bytes that will never come.
+    command(Cancel{0, {event.key}, true, "its data could not be put on a worker: " + event.failure.message});
+    return fail(slot, event.failure);
+  }
   scatter({slot});
 }
 

@@ -82,6 +82,14 @@ void SessionState::on(AskScheduler& event) {
   questions_[request] = {std::move(event), up};
 }
 
+void SessionState::on(UseProgram& event) {
+  AnnounceProgram& kept = programs_[event.announcement.program];
+  kept = std::move(event.announcement);
+  if (link_ == Link::welcomed) send(kept);
+}
+
+void SessionState::hear(SendFile& message) { actions_.push_back(ProvideFile{message.key}); }
+
 void SessionState::hear(Answer& message) {
   auto question = questions_.find(message.request);
   if (question == questions_.end()) return;
@@ -142,8 +150,7 @@ void SessionState::on(FromScheduler& event) {
 void SessionState::on(LinkUp&) {
   if (closed_) return;
   link_ = Link::greeting;
-  send(ClientHello{protocol_min, protocol_max, options_.session, options_.name, epoch_, acknowledged_, options_.program,
-                   options_.program_files});
+  send(ClientHello{protocol_min, protocol_max, options_.session, options_.name, epoch_, acknowledged_});
 }
 
 void SessionState::on(LinkLost& event) { lose_link(event.reason); }
@@ -159,6 +166,7 @@ void SessionState::hear(ClientWelcome& message) {
   next_heartbeat_ = now_ + heartbeat_interval_;
   std::uint64_t executed = std::min(message.executed, last_sequence());
   acknowledged_ = executed;
+  for (const auto& [program, announcement] : programs_) send(announcement);
   for (std::uint64_t sequence = std::max(executed + 1, first_sequence_); sequence <= last_sequence(); ++sequence)
     actions_.push_back(Send{commands_[sequence - first_sequence_].message});
   for (auto& [request, question] : questions_) {

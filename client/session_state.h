@@ -23,9 +23,6 @@ namespace weft::client {
 struct SessionOptions {
   SessionId session;
   std::string name;
-  /// What workers need to run this client's functions: see ClientHello.
-  Key program;
-  Bytes program_files;
   /// How long the first connection may take. Default 10 s. Then every future ends with ConnectionFailed.
   Duration connect_timeout = std::chrono::seconds(10);
   /// How long a lost scheduler is looked for. Default 60 s, the grace that it gives a vanished client.
@@ -65,6 +62,8 @@ struct RunAlone { std::uint64_t request = 0; std::vector<Key> keys; };
 struct AskScheduler { Ask ask; bool repeatable = true; };
 /// Somebody waits for the bytes of this key, not only for its end.
 struct ReadValue { Key key; };
+/// Functions of this program will be submitted: say which files they need, now and after every reconnect.
+struct UseProgram { AnnounceProgram announcement; };
 struct FetchDone { Key key; Value value; };
 struct FetchFailed { Key key; Failure failure; };
 struct FromScheduler { ClientBound message; };
@@ -75,7 +74,7 @@ struct Tick {};
 struct SayGoodbye {};
 
 using Event = std::variant<SubmitGraph, Acquire, ReleaseKeys, CancelKeys, RetryKeys, ScatterValues, PutFailed, PublishName,
-                           RunAlone, AskScheduler, ReadValue, FetchDone, FetchFailed, FromScheduler, LinkUp, LinkLost, Tick,
+                           RunAlone, AskScheduler, ReadValue, UseProgram, FetchDone, FetchFailed, FromScheduler, LinkUp, LinkLost, Tick,
                            SayGoodbye>;
 
 // ------------------------------------------------------------------------------------------------------------ actions
@@ -86,6 +85,8 @@ struct Send { std::shared_ptr<const ClientMessage> message; };
 struct Reconnect {};
 struct Fetch { Key key; std::vector<Location> locations; };
 struct PutValue { Key key; Location location; };
+/// A worker lacks this file of an announced program: scatter it.
+struct ProvideFile { Key key; };
 /// The key ended; all its futures get this outcome. May come again with more (the value after a fetch) or other news.
 struct Complete { std::uint32_t slot; Key key; std::shared_ptr<const Outcome> outcome; };
 /// The key ended before and is open again.
@@ -94,7 +95,7 @@ struct AnswerReady { std::uint64_t request; Failure failure; std::string body; }
 /// The goodbye was answered, or nobody is there to answer it.
 struct Finished {};
 
-using Action = std::variant<Send, Reconnect, Fetch, PutValue, Complete, Pending, AnswerReady, Finished>;
+using Action = std::variant<Send, Reconnect, Fetch, PutValue, ProvideFile, Complete, Pending, AnswerReady, Finished>;
 
 // -------------------------------------------------------------------------------------------------------------- state
 
@@ -163,6 +164,7 @@ class SessionState {
   void on(RunAlone& event);
   void on(AskScheduler& event);
   void on(ReadValue& event);
+  void on(UseProgram& event);
   void on(FetchDone& event);
   void on(FetchFailed& event);
   void on(FromScheduler& event);
@@ -178,6 +180,7 @@ class SessionState {
   void hear(TaskFailed& message);
   void hear(TaskPending& message);
   void hear(ScatterTo& message);
+  void hear(SendFile& message);
   void hear(Answer& message);
   void hear(SchedulerTick& message);
   void hear(Goodbye& message);
@@ -219,6 +222,7 @@ class SessionState {
   std::map<std::uint32_t, Placement> placements_;  // by slot: scattered, not stored yet
   std::vector<Key> locate_;                        // to ask for at the end of the step
   std::map<std::uint64_t, Question> questions_;    // by request
+  std::map<Key, AnnounceProgram> programs_;
 
   std::deque<Command> commands_;  // numbered first_sequence_, first_sequence_ + 1, …
   std::uint64_t first_sequence_ = 1;

@@ -59,6 +59,7 @@ std::vector<FutureHandle> submit_map(const ClientPointer& client, const Options&
     inputs.resize(shared);
     append(inputs, std::span(tasks.own.inputs).subspan(input, tasks.input_ends[i] - input));
     Key key = base ? KeyHasher().add(base).add(std::uint64_t(i)).finish() : tasks.keys[i];
+    if (options.key) key.high |= 1;  // still a name, not a content
     builder.add(shape, key, std::span(tasks.own.bytes).subspan(byte, tasks.byte_ends[i] - byte), inputs, true);
     byte = tasks.byte_ends[i];
     input = tasks.input_ends[i];

@@ -61,17 +61,29 @@ struct Held {
 
 /// One file of a program: its main image or a library of it.
 struct ProgramFile {
+  Key key;                           // under which its bytes can be fetched when a worker does not have it
   std::string path;                  // where the client has it
-  Key build_id;
-  std::string sha256;
+  std::string sha256;                // of its bytes, hexadecimal
   std::uint64_t size = 0;
   bool main = false;
   template <class A>
   void fields(A& a) {
-    a(path, build_id, sha256, size, main);
+    a(key, path, sha256, size, main);
   }
 };
 using ProgramFiles = std::vector<ProgramFile>;
+
+/// What templates of this program need. Sent before the first Submit that names the program, again after a reconnect. A worker
+/// that lacks a file asks for its key, and the client is told to send it (SendFile).
+struct AnnounceProgram {
+  Key program;
+  Bytes files;                       // encoded ProgramFiles; the scheduler hands them to workers unread
+  std::vector<Key> file_keys;
+  template <class A>
+  void fields(A& a) {
+    a(program, files, file_keys);
+  }
+};
 
 /// First message of every connection. Answered by ClientWelcome, or Refused with sequence 0 and the link is closed.
 struct ClientHello {
@@ -80,11 +92,9 @@ struct ClientHello {
   std::string name;
   std::uint64_t epoch = 0;           // of the scheduler last heard; 0 for the first time
   std::uint64_t executed = 0;        // highest sequence number whose execution this client has seen acknowledged
-  Key program;                       // what its functions belong to; none if it sends no user code
-  Bytes program_files;               // encoded ProgramFiles; the scheduler hands them to workers unread
   template <class A>
   void fields(A& a) {
-    a(protocol_min, protocol_max, session, name, epoch, executed, program, program_files);
+    a(protocol_min, protocol_max, session, name, epoch, executed);
   }
 };
 
@@ -210,7 +220,7 @@ struct ClientGoodbye {
 };
 
 using ClientMessage = std::variant<ClientHello, Submit, Want, Release, Cancel, Retry, Scatter, Publish, FireAndForget,
-                                   Locate, Ask, ClientHeartbeat, ClientGoodbye>;
+                                   Locate, AnnounceProgram, Ask, ClientHeartbeat, ClientGoodbye>;
 
 // ---------------------------------------------------------------------------------------------- scheduler -> client
 
@@ -279,6 +289,14 @@ struct ScatterTo {
     a(key, location);
   }
 };
+/// A worker needs this file of an announced program: scatter it under this key.
+struct SendFile {
+  Key key;
+  template <class A>
+  void fields(A& a) {
+    a(key);
+  }
+};
 /// The answer to an Ask: JSON text, or why not.
 struct Answer {
   std::uint64_t request = 0;
@@ -303,7 +321,7 @@ struct Goodbye {
   }
 };
 
-using ClientBound = std::variant<ClientWelcome, Executed, Refused, TaskStored, TaskFailed, TaskPending, ScatterTo, Answer,
+using ClientBound = std::variant<ClientWelcome, Executed, Refused, TaskStored, TaskFailed, TaskPending, ScatterTo, SendFile, Answer,
                                  SchedulerTick, Goodbye>;
 
 // ---------------------------------------------------------------------------------------------- worker -> scheduler

@@ -54,12 +54,21 @@ static void check_task(const std::vector<Task>& tasks, TaskNumber number) {
   WEFT_CHECK((task.state == TaskState::stored) == !task.replicas.empty());
   WEFT_CHECK((task.state == TaskState::failed) == (task.failure != nullptr));
   if (task.state == TaskState::stored) WEFT_CHECK(task.needed());
+  if (task.state == TaskState::released) WEFT_CHECK(!task.needed());
+  if (task.delayed) WEFT_CHECK(task.state == TaskState::ready && !task.kept_for);
   WEFT_CHECK(task.needed() || !task.dependents.empty());
   if (task.started || task.recalling) WEFT_CHECK(task.state == TaskState::assigned);
 }
 
 void State::check() const {
-  WEFT_CHECK(review_.empty() && retract_.empty());
+  WEFT_CHECK(review_.empty() && retract_.empty() && spread_review_.empty());
+  for (const auto& [number, spread] : spreads_) {
+    WEFT_CHECK(tasks_[number].key && (!spread.flights.empty() || !spread.readers.empty()));
+    for (const Flight& flight : spread.flights) WEFT_CHECK(worker(flight.from) && worker(flight.to));
+    for (WorkerId reader : spread.readers) WEFT_CHECK(worker(reader));
+  }
+  for (const auto& [number, source] : moving_) WEFT_CHECK(tasks_[number].state == TaskState::stored && worker(source));
+  for (const auto& [number, copies] : replicas_wanted_) WEFT_CHECK(tasks_[number].key);
   std::size_t known = 0;
   std::vector<Group> groups(groups_.size());
   std::vector<std::size_t> wanted(holders_.size());

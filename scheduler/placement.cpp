@@ -14,8 +14,6 @@ namespace weft::scheduler {
 static constexpr Duration unknown_run_time = 10ms;
 // A family larger than this is no family: its members need not be together.
 static constexpr std::size_t family_max = 32;
-// Values up to this size are fetched by many at once without a tree.
-static constexpr std::uint64_t spread_min = 1u << 20;
 
 // ------------------------------------------------------------------------------------------------ queues
 
@@ -23,6 +21,7 @@ void State::enqueue(TaskNumber number) {
   Task& task = tasks_[number];
   task.queue_serial = ++serials_;
   task.kept_for = {};
+  task.delayed = false;
   Queue& queue = queues_[shape_queue_[task.shape]];
   std::vector<Entry>& heap = is_root_like(task) ? queue.roots : queue.fed;
   heap.push_back({task.rank, number, task.queue_serial});
@@ -45,15 +44,30 @@ bool State::is_root_like(const Task& task) const {
 
 void State::schedule() {
   if (!alive_.empty()) {
-    for (Queue& queue : queues_) {
+    // Credits are common to all queues: the one whose first task comes first has the first choice, so none starves.
+    bool anything_reserved = std::any_of(alive_.begin(), alive_.end(), [&](WorkerId id) { return !worker_ref(id).reserved.empty(); });
+    std::vector<std::pair<Rank, std::size_t>> order;
+    for (std::size_t i = 0; i < queues_.size(); ++i)
+      if (!queues_[i].fed.empty() || !queues_[i].roots.empty() || anything_reserved) order.emplace_back(first_rank(queues_[i]), i);
+    std::sort(order.begin(), order.end());
+    for (const auto& [rank, i] : order) {
       bool progress = true;
       while (progress) {
-        progress = place_fed(queue);
-        progress |= deal_roots(queue);
+        progress = place_fed(queues_[i]);
+        progress |= deal_roots(queues_[i]);
       }
     }
     if (options_.recall) recall_for_idle();
   }
+}
+
+/// The rank of its next root task; what is kept for a worker is of families that have begun, and comes first.
+Rank State::first_rank(Queue& queue) {
+  while (!queue.roots.empty() && !is_current(queue.roots.front())) {
+    std::pop_heap(queue.roots.begin(), queue.roots.end());
+    queue.roots.pop_back();
+  }
+  return queue.roots.empty() ? Rank{INT64_MIN, 0} : queue.roots.front().rank;
 }
 
 bool State::place_fed(Queue& queue) {
@@ -63,7 +77,7 @@ bool State::place_fed(Queue& queue) {
     Entry entry = heap.front();
     if (is_current(entry)) {
       const Task& task = tasks_[entry.task];
-      WorkerId target = choose(task, false);
+      WorkerId target = choose(task);
       if (!target) return placed;
       if (task.is_data) expect_put(entry.task, worker_ref(target));
       else assign(entry.task, worker_ref(target));
@@ -78,10 +92,7 @@ bool State::place_fed(Queue& queue) {
 bool State::deal_roots(Queue& queue) {
   bool placed = false;
   while (true) {
-    while (!queue.roots.empty() && !is_current(queue.roots.front())) {
-      std::pop_heap(queue.roots.begin(), queue.roots.end());
-      queue.roots.pop_back();
-    }
+    first_rank(queue);  // drops what is stale
     // The emptiest of the hungry first; they leave the set when they have no credit left.
     WorkerId target;
     double emptiest = 0;
@@ -175,7 +186,7 @@ void State::reserve_siblings(TaskNumber number, Worker& worker) {
   for (const InputEdge& edge : reader->inputs) {
     Task& sibling = tasks_[edge.task];
     if (sibling.state != TaskState::ready || sibling.shape != tasks_[number].shape || !is_root_like(sibling)) continue;
-    if (sibling.kept_for) continue;
+    if (sibling.kept_for || sibling.delayed) continue;
     sibling.kept_for = worker.id;
     sibling.queue_serial = ++serials_;  // out of the common queue
     worker.reserved.emplace(sibling.rank, edge.task);
@@ -253,7 +264,7 @@ Duration State::cost(const Task& task, const Worker& worker) const {
 }
 
 /// The best of a few candidates: holders of the inputs, and some workers in turn. Cost does not grow with the cluster.
-WorkerId State::choose(const Task& task, bool must_have_credit) {
+WorkerId State::choose(const Task& task) {
   std::vector<WorkerId> candidates;
   auto consider = [&](WorkerId id) {
     if (std::find(candidates.begin(), candidates.end(), id) == candidates.end()) candidates.push_back(id);
@@ -268,12 +279,13 @@ WorkerId State::choose(const Task& task, bool must_have_credit) {
                            ? alive_.size() : 6;
   for (std::size_t i = 0; i < others; ++i) consider(alive_[(cursor_ + i) % alive_.size()]);
   ++cursor_;
+  if (std::none_of(candidates.begin(), candidates.end(), [&](WorkerId id) { return fits_now(task, *workers_[id.number]); }))
+    candidates = alive_;
   WorkerId best;
   Duration best_cost{};
   for (WorkerId id : candidates) {
     const Worker& worker = *workers_[id.number];
     if (!fits_now(task, worker)) continue;
-    if (must_have_credit && !has_credit(task, worker)) continue;
     Duration price = cost(task, worker);
     bool better = !best || price < best_cost ||
                   (price == best_cost && worker.assigned.size() * workers_[best.number]->slots <
@@ -289,6 +301,7 @@ WorkerId State::choose(const Task& task, bool must_have_credit) {
 
 void State::assign(TaskNumber first, Worker& worker) {
   std::vector<TaskNumber> work{first};
+  std::uint32_t sent = 0;
   while (!work.empty()) {
     TaskNumber number = work.back();
     work.pop_back();
@@ -313,10 +326,17 @@ void State::assign(TaskNumber first, Worker& worker) {
     tell(worker, std::move(order));
     count_ahead(number, worker.id, true);
     if (!options_.run_ahead) continue;
+    // Of many readers only some: the others are better placed when the value is there. None that reserves anything, since
+    // what it reserves would lie idle until its inputs are made.
+    std::uint32_t readers = 0;
     for (const DependentEdge& edge : tasks_[number].dependents) {
+      if (readers == 2 * worker.slots || sent == options_.run_ahead_max) break;
       const Task& reader = tasks_[edge.task];
-      if (reader.state == TaskState::waiting && reader.ahead_count == reader.missing && reader.ahead_worker == worker.id)
-        work.push_back(edge.task);
+      const TaskOptions& wishes = shape_of(reader).options;
+      if (reader.state != TaskState::waiting || reader.ahead_count != reader.missing || reader.ahead_worker != worker.id) continue;
+      if (wishes.cores > 1 || !wishes.resources.empty()) continue;
+      work.push_back(edge.task);
+      ++readers, ++sent;
     }
   }
 }
@@ -380,26 +400,28 @@ std::vector<Location> State::all_locations(TaskNumber number, const Worker& read
 /// those to have it, so that copies spread as a tree and not all from one source.
 std::vector<Location> State::locations_for(TaskNumber number, Worker& reader) {
   const Task& task = tasks_[number];
-  if (!options_.broadcast || task.bytes < spread_min || task.dependents.size() <= options_.broadcast_fan_out)
-    return all_locations(number, reader);
+  bool ordered = replicas_wanted_.contains(number);
+  bool many = ordered || task.dependents.size() > options_.broadcast_fan_out;
+  if (!options_.broadcast || task.bytes < options_.broadcast_min || !many) return all_locations(number, reader);
   Spread& spread = spreads_[number];
-  for (const auto& [from, to] : spread.flights)
-    if (to == reader.id) return {};  // it is on its way there for another task
-  if (std::find(spread.readers.begin(), spread.readers.end(), reader.id) != spread.readers.end()) return {};
+  for (const Flight& flight : spread.flights)
+    if (flight.to == reader.id) return {};  // it is on its way there for another task
   const Worker* best = nullptr;
   std::ptrdiff_t least = options_.broadcast_fan_out;
   for (const Replica& replica : task.replicas) {
     const Worker& holder = *workers_[replica.worker.number];
-    auto busy = std::count_if(spread.flights.begin(), spread.flights.end(), [&](const auto& f) { return f.first == holder.id; });
+    auto busy = std::count_if(spread.flights.begin(), spread.flights.end(), [&](const Flight& f) { return f.from == holder.id; });
     if (!holder.peer || busy >= least) continue;
     least = busy;
     best = &holder;
   }
+  auto waits = std::find(spread.readers.begin(), spread.readers.end(), reader.id);
   if (!best) {
-    spread.readers.push_back(reader.id);
+    if (waits == spread.readers.end()) spread.readers.push_back(reader.id);
     return {};
   }
-  spread.flights.emplace_back(best->id, reader.id);
+  if (waits != spread.readers.end()) spread.readers.erase(waits);
+  spread.flights.push_back({best->id, reader.id, ordered});
   return {locate(task, *best)};
 }
 
@@ -419,13 +441,32 @@ void State::serve_waiting_readers(TaskNumber number) {
 
 void State::forget_flights(WorkerId worker) {
   for (auto& [number, spread] : spreads_) {
-    std::erase_if(spread.flights, [&](const auto& flight) { return flight.first == worker || flight.second == worker; });
+    std::erase_if(spread.flights, [&](const Flight& flight) { return flight.from == worker || flight.to == worker; });
     std::erase(spread.readers, worker);
+    spread_review_.insert(number);
   }
-  std::vector<TaskNumber> waiting;
-  for (const auto& [number, spread] : spreads_)
-    if (!spread.readers.empty() && tasks_[number].state == TaskState::stored) waiting.push_back(number);
-  for (TaskNumber number : waiting) serve_waiting_readers(number);
+}
+
+void State::end_flight(TaskNumber number, WorkerId to) {
+  auto spread = spreads_.find(number);
+  if (spread == spreads_.end()) return;
+  std::erase_if(spread->second.flights, [&](const Flight& flight) { return flight.to == to; });
+  spread_review_.insert(number);
+}
+
+/// A worker whose attempts were all taken back has given up its fetch without a word: its place is free for others.
+void State::review_spread(TaskNumber number) {
+  auto found = spreads_.find(number);
+  if (found == spreads_.end()) return;
+  Spread& spread = found->second;
+  std::set<WorkerId> reading;
+  for (const DependentEdge& edge : tasks_[number].dependents)
+    if (WorkerId worker = tasks_[edge.task].worker) reading.insert(worker);
+  std::erase_if(spread.flights, [&](const Flight& flight) { return !flight.ordered && !reading.contains(flight.to); });
+  if (!replicas_wanted_.contains(number))
+    std::erase_if(spread.readers, [&](WorkerId reader) { return !reading.contains(reader); });
+  if (tasks_[number].state == TaskState::stored) serve_waiting_readers(number);
+  else if (spread.flights.empty() && spread.readers.empty()) spreads_.erase(found);
 }
 
 /// Bring the number of copies to what was asked for; 0 means one on every worker.
@@ -437,7 +478,8 @@ void State::spread_replicas(TaskNumber number, std::uint32_t copies) {
     Worker& reader = worker_ref(alive_[(cursor_ + i) % alive_.size()]);
     bool has = std::any_of(task.replicas.begin(), task.replicas.end(), [&](const Replica& r) { return r.worker == reader.id; });
     if (has || !reader.usable()) continue;
-    tell(reader, Replicate{AssignedInput{.key = task.key, .bytes = task.bytes, .locations = all_locations(number, reader)}});
+    // Without a place it asks, and waits for its turn in the tree.
+    tell(reader, Replicate{AssignedInput{.key = task.key, .bytes = task.bytes, .locations = locations_for(number, reader)}});
     ++have;
   }
   ++cursor_;
@@ -458,7 +500,9 @@ void State::recall_for_idle() {
     Worker& worker = worker_ref(id);
     if (idle_slots == 0) return;
     if (!worker.peer || worker.recalls > 0 || worker.assigned.size() <= worker.slots) continue;
-    if (worker.load / worker.slots < options_.recall_worth) continue;
+    if (worker.load / worker.slots < options_.recall_worth || worker.recall_again > now_) continue;
+    // Looking through a long list pays only now and then.
+    worker.recall_again = now_ + 1us * worker.assigned.size();
     // Last in rank first; never more than half of what waits there.
     std::vector<std::pair<Rank, TaskNumber>> waiting;
     for (TaskNumber number : worker.assigned) {

@@ -100,7 +100,7 @@ Result<std::string> State::control(const Ask& ask) {
     for (const std::string& name : ask.words) {
       const Worker* found = find_worker(name);
       if (!found) return failure(ErrorKind::invalid_argument, "no worker is named '" + name + "'; `weft workers` lists them");
-      if (retire(worker_ref(found->id))) retired.push_back(found->name);
+      if (retire(worker_ref(found->id), false)) retired.push_back(found->name);
     }
     return text(retired);
   }

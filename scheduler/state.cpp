@@ -36,7 +36,10 @@ void State::forgive_own_sleep() {
     worker.echoed = worker.echoed + gap;
   }
   for (Holder& holder : holders_)
-    if (holder.kind == Holder::Kind::session) holder.expires = holder.expires + gap;
+    if (holder.kind == Holder::Kind::session) {
+      holder.expires = holder.expires + gap;
+      holder.heard = holder.heard + gap;
+    }
 }
 
 void State::check_leases() {
@@ -49,7 +52,13 @@ void State::check_leases() {
   for (WorkerId id : lost) lose_worker(id, true, "it was silent for longer than its lease");
   for (HolderNumber number = 1; number < holders_.size(); ++number) {
     const Holder& holder = holders_[number];
-    if (holder.kind == Holder::Kind::session && !holder.peer && !holder.through && holder.expires <= now_) end_holder(number);
+    if (holder.kind != Holder::Kind::session || holder.through) continue;
+    if (holder.peer && holder.heard + options_.lease <= now_) {
+      to_close_.push_back(holder.peer);
+      detach(number);
+    } else if (!holder.peer && holder.expires <= now_) {
+      end_holder(number);
+    }
   }
   while (!delayed_.empty() && std::get<0>(*delayed_.begin()) <= now_) {
     auto [when, number, serial] = *delayed_.begin();
@@ -61,7 +70,11 @@ void State::check_leases() {
 Time State::wake_at() const {
   Time next = now_ + options_.heartbeat_interval;
   if (!delayed_.empty()) next = std::min(next, std::get<0>(*delayed_.begin()));
-  for (WorkerId id : alive_) next = std::min(next, workers_[id.number]->lost_at);
+  for (WorkerId id : alive_) {
+    const Worker& worker = *workers_[id.number];
+    next = std::min(next, worker.lost_at);
+    if (worker.hand_over_again > now_) next = std::min(next, worker.hand_over_again);
+  }
   return std::max(next, now_);
 }
 
@@ -93,13 +106,7 @@ void State::on(const LinkLost& event) {
     worker.lost_at = std::min(worker.lost_at, now_ + options_.reconnect_grace);
     if (worker.leave_sent) lose_worker(worker.id, false, "it left");
   }
-  if (auto found = session_of_peer_.find(event.peer); found != session_of_peer_.end()) {
-    Holder& session = holders_[found->second];
-    session_of_peer_.erase(found);
-    session.peer = {};
-    session.outbox.clear();
-    session.expires = now_ + options_.client_grace;
-  }
+  if (auto found = session_of_peer_.find(event.peer); found != session_of_peer_.end()) detach(found->second);
 }
 
 // One frame a peer, in a fixed order: workers first, so that what clients hear of is on its way.

@@ -84,12 +84,16 @@ class State {
   void handle(HolderNumber session, const Publish& message);
   void handle(HolderNumber session, const FireAndForget& message);
   void handle(HolderNumber session, const Locate& message);
+  void handle(HolderNumber session, const AnnounceProgram& message);
   void handle(HolderNumber session, const Ask& message);
   void handle(HolderNumber session, const ClientHeartbeat& message);
   void handle(HolderNumber session, const ClientGoodbye& message);
   Result<void> admit(HolderNumber session, const GraphChunk& chunk, bool last);
   Result<void> check_against_known(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes) const;
   void cancel_task(TaskNumber number, const std::string& reason);
+  std::set<TaskNumber> needed_by_others(HolderNumber session, const std::vector<Key>& keys) const;
+  void refuse_graph(HolderNumber session, const Failure& failure);
+  void detach(HolderNumber session);
   HolderNumber new_holder(Holder::Kind kind);
   void end_holder(HolderNumber holder);
   void add_want(HolderNumber holder, TaskNumber task);
@@ -129,7 +133,9 @@ class State {
   void tell(Worker& worker, WorkerBound message);
   void spread_replicas(TaskNumber task, std::uint32_t copies);
   void advance_retirements();
-  bool retire(Worker& worker);
+  bool retire(Worker& worker, bool at_any_price);
+  void hand_over(Worker& worker, bool& holds_unique);
+  WorkerId place_for_copy(TaskNumber number);
   Worker& worker_ref(WorkerId id);
 
   // Tasks (state_tasks.cpp).
@@ -171,6 +177,7 @@ class State {
   };
   void enqueue(TaskNumber number);
   void schedule();
+  Rank first_rank(Queue& queue);
   bool place_fed(Queue& queue);
   bool deal_roots(Queue& queue);
   bool free_a_reservation(Queue& queue);
@@ -178,7 +185,7 @@ class State {
   void reserve_siblings(TaskNumber number, Worker& worker);
   bool is_current(const Entry& entry) const;
   bool is_root_like(const Task& task) const;
-  WorkerId choose(const Task& task, bool must_have_credit);
+  WorkerId choose(const Task& task);
   Duration cost(const Task& task, const Worker& worker) const;
   bool may_run(const Task& task, const Worker& worker) const;
   bool fits_now(const Task& task, const Worker& worker) const;
@@ -194,6 +201,8 @@ class State {
   std::vector<Location> all_locations(TaskNumber number, const Worker& reader);
   void serve_waiting_readers(TaskNumber number);
   void forget_flights(WorkerId worker);
+  void review_spread(TaskNumber number);
+  void end_flight(TaskNumber number, WorkerId to);
 
   void check_workers() const;
   void note_transition(const Task& task, TaskState from, TaskState to);
@@ -217,6 +226,7 @@ class State {
   std::set<std::tuple<Time, TaskNumber, std::uint32_t>> delayed_;
 
   std::map<Key, Bytes> programs_;               // of clients: their files, as they said
+  std::map<Key, SessionId> file_owners_;        // files of programs: who can send them
   // Templates and groups.
   std::vector<Template> shapes_;
   std::vector<std::uint32_t> shape_group_;
@@ -246,11 +256,16 @@ class State {
   std::uint64_t slots_total_ = 0;
 
   // Values that many fetch at once.
+  struct Flight {
+    WorkerId from, to;
+    bool ordered;                               // by Replicate; else some attempt there reads it
+  };
   struct Spread {
-    std::vector<std::pair<WorkerId, WorkerId>> flights;  // from, to
-    std::deque<WorkerId> readers;                        // wait for a place to fetch from
+    std::vector<Flight> flights;
+    std::deque<WorkerId> readers;               // wait for a place to fetch from
   };
   std::map<TaskNumber, Spread> spreads_;
+  std::set<TaskNumber> spread_review_;          // an attempt that read it ended: its flight is perhaps off
 
   std::deque<Transition> story_;
   struct LoggedLine {

@@ -115,29 +115,51 @@ void State::hello(PeerId peer, const ClientHello& message, WorkerId through, std
     holders_[place->second].session = message.session;
   }
   HolderNumber number = place->second;
-  if (message.program) programs_[message.program] = message.program_files;
   Holder& session = holders_[number];
   session.name = message.name;
   session.outbox.clear();
+  session.heard = now_;
+  std::erase_if(session.refusals, [&](const Holder::Refusal& refusal) { return refusal.sequence <= message.executed; });
   if (session.peer && session.peer != peer) {
     session_of_peer_.erase(session.peer);
     to_close_.push_back(session.peer);
+    session.peer = {};
   }
+  if (session.through) session_of_channel_.erase({session.through, session.channel});
+  session.through = {};
+  // One connection speaks for one session: whoever spoke on this one before has left it.
   if (through) {
+    auto before = session_of_channel_.find({through, channel});
+    if (before != session_of_channel_.end()) end_holder(before->second);
     session.through = through;
     session.channel = channel;
     session_of_channel_[{through, channel}] = number;
   } else {
+    auto before = session_of_peer_.find(peer);
+    if (before != session_of_peer_.end() && before->second != number) detach(before->second);
     session.peer = peer;
     session_of_peer_[peer] = number;
   }
   resume(number);
 }
 
+/// Its client cannot be reached now; its futures are kept for a while.
+void State::detach(HolderNumber number) {
+  Holder& session = holders_[number];
+  session_of_peer_.erase(session.peer);
+  session.peer = {};
+  session.outbox.clear();
+  session.expires = now_ + options_.client_grace;
+}
+
 /// Bring a session's client up to date: what was executed, and how everything that it wants stands.
 void State::resume(HolderNumber number) {
   tell(number, ClientWelcome{1, options_.epoch, holders_[number].executed, options_.heartbeat_interval, options_.lease});
-  for (TaskNumber task : holders_[number].wanted) {
+  for (Holder::Refusal& refusal : holders_[number].refusals) {
+    refusal.said = now_;
+    tell(number, Refused{refusal.sequence, {refusal.failure}});
+  }
+  for (TaskNumber task : std::vector<TaskNumber>(holders_[number].wanted)) {
     tell_outcome(number, task);
     // Bytes that it was to put somewhere may be lost on the way: ask again, somewhere else perhaps.
     if (tasks_[task].is_data && tasks_[task].state == TaskState::assigned) run_again(task, Duration{});
@@ -145,6 +167,7 @@ void State::resume(HolderNumber number) {
 }
 
 void State::client_message(HolderNumber session, const ClientMessage& message) {
+  holders_[session].heard = now_;
   std::visit(
       [&](const auto& m) {
         using M = std::decay_t<decltype(m)>;
@@ -168,17 +191,39 @@ bool State::is_next(HolderNumber number, std::uint64_t sequence) {
 }
 
 void State::refuse(HolderNumber session, std::uint64_t sequence, Failure failure) {
+  holders_[session].refusals.push_back({now_, sequence, failure});
   tell(session, Refused{sequence, {std::move(failure)}});
 }
 
 // ------------------------------------------------------------------------------------------------ graphs
 
 void State::handle(HolderNumber session, const Submit& message) {
-  Result<void> admitted = admit(session, message.chunk, message.last);
-  if (!admitted) refuse(session, message.sequence, admitted.error());
+  std::shared_ptr<const Failure> refused = holders_[session].graph_refused;
+  Result<void> admitted = refused ? Result<void>(*refused) : admit(session, message.chunk, message.last);
+  if (!admitted) {
+    refuse(session, message.sequence, admitted.error());
+    if (!refused) refuse_graph(session, admitted.error());
+    holders_[session].graph_refused = std::make_shared<const Failure>(admitted.error());
+  }
+  if (message.last) holders_[session].graph_refused.reset();
   if ((!admitted || message.last) && holders_[session].graph) {
     end_holder(holders_[session].graph);
     holders_[session].graph = 0;
+  }
+}
+
+/// A later chunk was refused: what came before of the same graph and is nobody else's ends with the same cause.
+void State::refuse_graph(HolderNumber session, const Failure& why) {
+  HolderNumber graph = holders_[session].graph;
+  if (!graph) return;
+  auto cause = std::make_shared<const Failure>(why);
+  std::vector<Key> keys;
+  for (TaskNumber number : holders_[graph].wanted) keys.push_back(tasks_[number].key);
+  std::set<TaskNumber> kept = needed_by_others(session, keys);
+  for (TaskNumber number : std::vector<TaskNumber>(holders_[graph].wanted)) {
+    if (!is_open(tasks_[number].state) || kept.contains(number)) continue;
+    if (tasks_[number].state == TaskState::assigned) revoke(number, true);
+    fail(number, cause);
   }
 }
 
@@ -191,6 +236,7 @@ Result<void> State::check_against_known(const GraphChunk& chunk, const std::vect
     return failure(ErrorKind::protocol_error, "refused graph chunk: more than " + std::to_string(options_.tasks_max) + " tasks");
   for (std::size_t row = 0; row < chunk.size(); ++row) {
     Key key = chunk.key(row);
+    if (!key) return failure(ErrorKind::protocol_error, "refused graph chunk: a task has no key");
     TaskNumber number = index_.find(key);
     if (number == KeyIndex::none || !key.is_named()) continue;
     const Task& task = tasks_[number];
@@ -222,7 +268,8 @@ Result<void> State::admit(HolderNumber session, const GraphChunk& chunk, bool la
     owner.generation = ++generations_;
     owner.generation_began = now_;
   }
-  std::int64_t generation = owner.generation;
+  // What a task asks for comes before everything that was there, the newest first: its parent waits for it.
+  std::int64_t generation = owner.through ? -owner.generation : owner.generation;
   HolderNumber graph = owner.graph;
   if (!last && !graph) {
     graph = new_holder(Holder::Kind::graph);
@@ -230,7 +277,7 @@ Result<void> State::admit(HolderNumber session, const GraphChunk& chunk, bool la
   }
 
   std::vector<TaskNumber> rows(chunk.size());
-  std::vector<TaskNumber> fresh;
+  std::vector<TaskNumber> fresh, revived;
   for (std::size_t row = 0; row < chunk.size(); ++row) {
     Key key = chunk.key(row);
     TaskNumber number = index_.find(key);
@@ -254,16 +301,23 @@ Result<void> State::admit(HolderNumber session, const GraphChunk& chunk, bool la
       }
       fresh.push_back(number);
     } else if (tasks_[number].state == TaskState::failed && tasks_[number].failure->kind == ErrorKind::cancelled) {
+      tasks_[number].errors = tasks_[number].losses = 0;
       move_to(number, TaskState::released);  // what was cancelled before may be asked for again
+      revived.push_back(number);
     }
     rows[row] = number;
   }
+  for (TaskNumber number : revived)
+    for (const WantEdge& want : tasks_[number].wants) tell(want.holder, TaskPending{tasks_[number].key});
   for (std::uint32_t row : chunk.wanted) {
     TaskNumber number = rows[row];
     add_want(session, number);
     if (tasks_[number].state == TaskState::released) require(number);
     else tell_outcome(session, number);
   }
+  for (TaskNumber number : revived)
+    if (tasks_[number].needed()) require(number);
+    else review_.push_back(number);
   for (TaskNumber number : fresh) {
     if (graph) {
       add_want(graph, number);
@@ -298,18 +352,44 @@ void State::handle(HolderNumber session, const Release& message) {
 
 void State::handle(HolderNumber session, const Cancel& message) {
   std::string reason = message.reason.empty() ? "cancelled by client " + holders_[session].name : message.reason;
+  std::set<TaskNumber> shared;
+  if (!message.force) shared = needed_by_others(session, message.keys);
   for (const Key& key : message.keys) {
     TaskNumber number = index_.find(key);
     if (number == KeyIndex::none) continue;
-    Task& task = tasks_[number];
-    bool shared = std::any_of(task.wants.begin(), task.wants.end(), [&](const WantEdge& w) { return w.holder != session; });
-    if (!shared || message.force) {
+    if (!shared.contains(number)) {
       // The want stays until the client releases it, so that a lost answer is given again.
       cancel_task(number, reason);
     } else if (remove_want(session, number)) {
       tell(session, TaskFailed{key, {Failure{.kind = ErrorKind::cancelled, .message = reason, .key = key}}});
     }
   }
+}
+
+/// Which of these tasks, and of the open tasks that depend on them, somebody else needs: directly or through a dependent.
+std::set<TaskNumber> State::needed_by_others(HolderNumber session, const std::vector<Key>& keys) const {
+  std::set<TaskNumber> seen, shared;
+  std::vector<TaskNumber> work, foreign;
+  for (const Key& key : keys)
+    if (TaskNumber number = index_.find(key); number != KeyIndex::none && seen.insert(number).second) work.push_back(number);
+  while (!work.empty()) {
+    TaskNumber number = work.back();
+    work.pop_back();
+    const Task& task = tasks_[number];
+    bool other = std::any_of(task.wants.begin(), task.wants.end(), [&](const WantEdge& want) {
+      return want.holder != session && want.holder != holders_[session].graph;
+    });
+    if (other && shared.insert(number).second) foreign.push_back(number);
+    for (const DependentEdge& edge : task.dependents)
+      if (is_open(tasks_[edge.task].state) && seen.insert(edge.task).second) work.push_back(edge.task);
+  }
+  while (!foreign.empty()) {
+    TaskNumber number = foreign.back();
+    foreign.pop_back();
+    for (const InputEdge& edge : tasks_[number].inputs)
+      if (seen.contains(edge.task) && shared.insert(edge.task).second) foreign.push_back(edge.task);
+  }
+  return shared;
 }
 
 /// End an open task as cancelled; everything that depends on it ends with the same cause.
@@ -324,18 +404,21 @@ void State::handle(HolderNumber, const Retry& message) {
   for (const Key& key : message.keys) {
     TaskNumber first = index_.find(key);
     if (first == KeyIndex::none || tasks_[first].state != TaskState::failed) continue;
-    std::vector<TaskNumber> work{first};
+    std::vector<TaskNumber> work{first}, again;
     while (!work.empty()) {
       TaskNumber number = work.back();
       work.pop_back();
       Task& task = tasks_[number];
       if (task.state != TaskState::failed) continue;
+      again.push_back(number);
       task.errors = task.losses = 0;
       move_to(number, TaskState::released);
       for (const WantEdge& want : tasks_[number].wants) tell(want.holder, TaskPending{tasks_[number].key});
       for (const InputEdge& edge : tasks_[number].inputs) work.push_back(edge.task);
     }
-    if (tasks_[first].needed()) require(first);
+    for (TaskNumber number : again)
+      if (tasks_[number].needed()) require(number);
+      else review_.push_back(number);
   }
 }
 
@@ -345,6 +428,7 @@ void State::handle(HolderNumber session, const Scatter& message) {
   shape.options.max_attempts = 1'000;
   std::uint32_t number_of_shape = intern_shape(shape);
   for (const Held& value : message.values) {
+    if (!value.key) continue;
     TaskNumber number = index_.find(value.key);
     if (number == KeyIndex::none) {
       number = create(value.key, number_of_shape);
@@ -416,13 +500,22 @@ void State::handle(HolderNumber session, const Locate& message) {
   }
 }
 
+void State::handle(HolderNumber session, const AnnounceProgram& message) {
+  programs_[message.program] = message.files;
+  for (const Key& key : message.file_keys) file_owners_[key] = holders_[session].session;
+}
+
 void State::handle(HolderNumber session, const Ask& message) {
   Result<std::string> body = query(message);
   if (body) answer(session, message.request, std::move(*body));
   else answer_failure(session, message.request, body.error());
 }
 
-void State::handle(HolderNumber session, const ClientHeartbeat&) {
+void State::handle(HolderNumber session, const ClientHeartbeat& message) {
+  // Links keep their order: who heard this tick has heard what was said before it.
+  std::erase_if(holders_[session].refusals, [&](const Holder::Refusal& refusal) {
+    return refusal.said < Time{static_cast<std::int64_t>(message.tick)};
+  });
   tell(session, SchedulerTick{static_cast<std::uint64_t>(now_.nanoseconds)});
 }
 

@@ -43,6 +43,7 @@ void State::move_to(TaskNumber number, TaskState state) {
     task.queue_serial = ++serials_;  // its queue entries are stale now
     if (task.kept_for) worker_ref(task.kept_for).reserved.erase({task.rank, number});
     task.kept_for = {};
+    task.delayed = false;
   }
   Group& group = group_of(task);
   --group.counts[static_cast<int>(from)];
@@ -80,6 +81,9 @@ void State::leave_assigned(TaskNumber number, TaskState to) {
   if (to != TaskState::stored)
     for (const DependentEdge& edge : task.dependents)
       if (tasks_[edge.task].state == TaskState::assigned && tasks_[edge.task].worker == task.worker) retract_.push_back(edge.task);
+  if (to != TaskState::stored && !spreads_.empty())
+    for (const InputEdge& edge : task.inputs)
+      if (spreads_.contains(edge.task)) spread_review_.insert(edge.task);
   task.recalling = task.started = false;
   task.attempt = {};
   task.worker = {};
@@ -89,7 +93,10 @@ void State::leave_assigned(TaskNumber number, TaskState to) {
 void State::leave_stored(TaskNumber number) {
   tasks_[number].small = {};
   moving_.erase(number);
-  if (auto spread = spreads_.find(number); spread != spreads_.end()) spread->second.flights.clear();
+  if (auto spread = spreads_.find(number); spread != spreads_.end()) {
+    spread->second.flights.clear();
+    spread_review_.insert(number);
+  }
   for (std::size_t i = 0; i < tasks_[number].dependents.size(); ++i) {
     TaskNumber reader = tasks_[number].dependents[i].task;
     Task& dependent = tasks_[reader];
@@ -223,6 +230,7 @@ void State::run_again(TaskNumber number, Duration delay) {
   move_to(number, TaskState::ready);
   if (delay > Duration{}) {
     tasks_[number].queue_serial = ++serials_;
+    tasks_[number].delayed = true;
     delayed_.emplace(now_ + delay, number, serials_);
   }
 }
@@ -259,6 +267,7 @@ void State::settle() {
     if (tasks_[number].state == TaskState::stored) drop_value(number);
     if (tasks_[number].dependents.empty()) forget(number);
   }
+  for (TaskNumber number : std::exchange(spread_review_, {})) review_spread(number);
 }
 
 void State::drop_value(TaskNumber number) {
@@ -287,6 +296,7 @@ void State::forget(TaskNumber number) {
   replicas_wanted_.erase(number);
   spreads_.erase(number);
   moving_.erase(number);
+  spread_review_.erase(number);
   std::uint32_t serial = ++serials_;
   task = Task{};
   task.queue_serial = serial;

@@ -5,6 +5,11 @@
 
 namespace weft::scheduler {
 
+// A copy that this many readers in a row could not get counts as gone.
+static constexpr std::uint32_t strikes_max = 2, data_strikes_max = 16;
+// Copies that are on their way from one retiring worker.
+static constexpr std::size_t hand_over_max = 256;
+
 void State::tell(Worker& worker, WorkerBound message) {
   if (worker.peer) worker.outbox.push_back(std::move(message));
 }
@@ -74,6 +79,10 @@ void State::worker_hello(PeerId peer, const WorkerHello& message) {
 
 // One path for a new worker, a blip, a healed partition and a restarted scheduler: compare what it has with what we think.
 void State::take_inventory(Worker& worker, const WorkerHello& message) {
+  // Copies that were ordered on the old connection: perhaps it never heard of them.
+  for (auto& [number, spread] : spreads_)
+    if (std::erase_if(spread.flights, [&](const Flight& flight) { return flight.ordered && flight.to == worker.id; }))
+      spread_review_.insert(number);
   std::set<Key> held;
   for (const Held& value : message.held) held.insert(value.key);
   for (TaskNumber number : std::vector<TaskNumber>(worker.holding))
@@ -105,6 +114,8 @@ void State::adopt(Worker& worker, const Key& key, std::uint64_t bytes) {
   TaskNumber number = index_.find(key);
   bool known = number != KeyIndex::none;
   if (known) {
+    end_flight(number, worker.id);
+    for (Replica& replica : tasks_[number].replicas) replica.strikes = 0;
     for (const Replica& replica : tasks_[number].replicas)
       if (replica.worker == worker.id) return;
     // The value of a user-named key may stem from an earlier task of that name.
@@ -121,9 +132,15 @@ void State::accept_value(Worker& worker, TaskNumber number, AttemptId attempt, s
   if (task.state == TaskState::stored) {
     add_replica(number, worker);
     if (auto moved = moving_.find(number); moved != moving_.end() && moved->second != worker.id) {
-      if (Worker& source = worker_ref(moved->second); source.peer) tell(source, Drop{{task.key}});
-      remove_replica(number, moved->second);
+      WorkerId source = moved->second;
       moving_.erase(moved);
+      // Who is about to read it there keeps it: the value is then at both.
+      bool read_there = std::any_of(task.dependents.begin(), task.dependents.end(),
+                                    [&](const DependentEdge& edge) { return tasks_[edge.task].worker == source; });
+      if (!read_there) {
+        tell(worker_ref(source), Drop{{task.key}});
+        remove_replica(number, source);
+      }
     }
     return serve_waiting_readers(number);
   }
@@ -196,14 +213,7 @@ void State::handle(Worker& worker, const AttemptReturned& message) {
 }
 
 void State::handle(Worker& worker, const ValuesHeld& message) {
-  for (const Held& value : message.values) {
-    TaskNumber number = index_.find(value.key);
-    if (number != KeyIndex::none) {
-      if (auto spread = spreads_.find(number); spread != spreads_.end())
-        std::erase_if(spread->second.flights, [&](const auto& flight) { return flight.second == worker.id; });
-    }
-    adopt(worker, value.key, value.bytes);
-  }
+  for (const Held& value : message.values) adopt(worker, value.key, value.bytes);
 }
 
 void State::handle(Worker& worker, const ValuesLost& message) {
@@ -214,18 +224,27 @@ void State::handle(Worker& worker, const ValuesLost& message) {
 }
 
 // The worker could not get an input from where we said. Tell it the present places; a holder that could not serve it twice
-// in a row is taken for one that does not have it, so that the value is made again rather than waited for.
+// in a row is taken for one that does not have it, so that the value is made again rather than waited for. Scattered data
+// cannot be made again: it gets many more chances.
 void State::handle(Worker& worker, const InputMissing& message) {
   TaskNumber number = index_.find(message.key);
-  if (number == KeyIndex::none) return tell(worker, Drop{{message.key}});  // nobody needs it any more, nor the copy
-  if (auto spread = spreads_.find(number); spread != spreads_.end())
-    std::erase_if(spread->second.flights, [&](const auto& flight) { return flight.second == worker.id; });
+  if (number == KeyIndex::none) {
+    auto owner = file_owners_.find(message.key);
+    if (owner == file_owners_.end()) return tell(worker, Drop{{message.key}});  // nobody needs it any more, nor the copy
+    // A file of a program: its client puts it somewhere, and the worker asks again.
+    auto session = sessions_.find(owner->second);
+    if (session != sessions_.end()) tell(session->second, SendFile{message.key});
+    return;
+  }
+  end_flight(number, worker.id);
+  moving_.erase(number);
   for (WorkerId tried : message.tried) {
-    bool held = std::any_of(tasks_[number].replicas.begin(), tasks_[number].replicas.end(),
-                            [&](const Replica& r) { return r.worker == tried; });
-    if (!held || tasks_[number].state != TaskState::stored) continue;
+    std::vector<Replica>& replicas = tasks_[number].replicas;
+    auto replica = std::find_if(replicas.begin(), replicas.end(), [&](const Replica& r) { return r.worker == tried; });
+    if (replica == replicas.end() || tasks_[number].state != TaskState::stored) continue;
     Worker& holder = worker_ref(tried);
     if (!holder.peer) continue;  // its lease decides
+    if (++replica->strikes < (tasks_[number].is_data ? data_strikes_max : strikes_max)) continue;
     tell(holder, Drop{{message.key}});
     lose_replica(number, tried);
   }
@@ -246,7 +265,7 @@ void State::handle(Worker& worker, const WorkerHeartbeat& message) {
   tell(worker, SchedulerTick{static_cast<std::uint64_t>(now_.nanoseconds)});
 }
 
-void State::handle(Worker& worker, const WorkerLeaving&) { retire(worker); }
+void State::handle(Worker& worker, const WorkerLeaving&) { retire(worker, true); }
 
 void State::handle(Worker& worker, const FromTask& message) {
   for (const ClientMessage& inner : message.messages) {
@@ -282,6 +301,7 @@ void State::lose_replica(TaskNumber number, WorkerId id) {
 /// The worker's process is gone, or counts as gone. `blame`: what it was running may have killed it.
 void State::lose_worker(WorkerId id, bool blame, const std::string& why) {
   Worker& worker = worker_ref(id);
+  blame = blame && !worker.retiring;  // it was told to go, perhaps before its tasks could end
   log_line(blame ? 4 : 6, "worker lost: " + why, worker.name);
   for (const auto& [place, session] : std::map(session_of_channel_))
     if (place.first == id) end_holder(session);
@@ -316,42 +336,67 @@ void State::lose_worker(WorkerId id, bool blame, const std::string& why) {
   workers_[id.number].reset();
 }
 
-/// Begin to empty a worker. False if there is no other worker to take what it holds.
-bool State::retire(Worker& worker) {
-  bool others = std::any_of(alive_.begin(), alive_.end(), [&](WorkerId id) { return id != worker.id && worker_ref(id).usable(); });
+/// Begin to empty a worker. False if nobody could take what only it holds, unless it goes `at_any_price`.
+bool State::retire(Worker& worker, bool at_any_price) {
+  bool others = std::any_of(alive_.begin(), alive_.end(), [&](WorkerId id) { return id != worker.id && !worker_ref(id).retiring; });
   bool unique = std::any_of(worker.holding.begin(), worker.holding.end(), [&](TaskNumber n) { return tasks_[n].needed(); });
-  if (!others && unique && alive_.size() > 1) return false;
+  if (!others && unique && !at_any_price) return false;
   if (worker.retiring) return true;
   worker.retiring = true;
   hungry_.erase(worker.id);
   for (TaskNumber number : std::vector<TaskNumber>(worker.assigned))
     if (!tasks_[number].started && !tasks_[number].recalling) revoke(number, false);
-  for (const auto& [rank, number] : worker.reserved) enqueue(number);
-  worker.reserved.clear();
+  for (const auto& [rank, number] : std::exchange(worker.reserved, {})) enqueue(number);
   return true;
+}
+
+/// The emptiest of a few workers that may take a copy of this value.
+WorkerId State::place_for_copy(TaskNumber number) {
+  const std::vector<Replica>& replicas = tasks_[number].replicas;
+  WorkerId best;
+  int seen = 0;
+  for (std::size_t i = 0; i < alive_.size() && seen < 8; ++i) {
+    const Worker& worker = worker_ref(alive_[(cursor_ + i) % alive_.size()]);
+    bool has = std::any_of(replicas.begin(), replicas.end(), [&](const Replica& r) { return r.worker == worker.id; });
+    if (has || !worker.usable()) continue;
+    ++seen;
+    if (!best || worker.holding_bytes < worker_ref(best).holding_bytes) best = worker.id;
+  }
+  ++cursor_;
+  return best;
+}
+
+/// Order copies of what only a retiring worker has; a bounded number at a time.
+void State::hand_over(Worker& worker, bool& holds_unique) {
+  bool others = std::any_of(alive_.begin(), alive_.end(), [&](WorkerId id) { return !worker_ref(id).retiring; });
+  std::size_t under_way = 0;
+  for (TaskNumber number : worker.holding) {
+    const Task& task = tasks_[number];
+    bool elsewhere = std::any_of(task.replicas.begin(), task.replicas.end(),
+                                 [&](const Replica& r) { return !worker_ref(r.worker).retiring; });
+    if (elsewhere || !task.needed()) continue;
+    if (!others) return;  // the values are given up with the worker
+    holds_unique = true;
+    if (under_way >= hand_over_max) return;
+    auto spread = spreads_.find(number);
+    if (spread == spreads_.end() || spread->second.flights.empty()) {
+      WorkerId target = place_for_copy(number);
+      if (!target) continue;  // all others are paused or away just now
+      spreads_[number].flights.push_back({worker.id, target, true});
+      tell(worker_ref(target), Replicate{AssignedInput{.key = task.key, .bytes = task.bytes, .locations = {locate(task, worker)}}});
+    }
+    ++under_way;
+  }
 }
 
 void State::advance_retirements() {
   for (WorkerId id : std::vector<WorkerId>(alive_)) {
     Worker& worker = worker_ref(id);
-    if (!worker.retiring || !worker.peer || worker.leave_sent) continue;
-    bool unique = false;
-    for (TaskNumber number : worker.holding) {
-      Task& task = tasks_[number];
-      bool elsewhere = std::any_of(task.replicas.begin(), task.replicas.end(),
-                                   [&](const Replica& r) { return !worker_ref(r.worker).retiring; });
-      if (elsewhere || !task.needed()) continue;
-      WorkerId target = choose(task, false);
-      if (!target) continue;  // nobody can take it: the value is given up with the worker
-      unique = true;
-      if (spreads_[number].flights.empty()) {
-        spreads_[number].flights.emplace_back(id, target);
-        Worker& reader = worker_ref(target);
-        AssignedInput input{.key = task.key, .bytes = task.bytes, .locations = {locate(task, worker)}};
-        tell(reader, Replicate{std::move(input)});
-      }
-    }
-    if (unique || !worker.assigned.empty()) continue;
+    if (!worker.retiring || !worker.peer || worker.leave_sent || worker.hand_over_again > now_) continue;
+    bool holds_unique = false;
+    hand_over(worker, holds_unique);
+    if (worker.holding.size() > hand_over_max) worker.hand_over_again = now_ + 10ms;
+    if (holds_unique || !worker.assigned.empty()) continue;
     worker.leave_sent = true;
     tell(worker, Leave{});
   }

@@ -62,6 +62,7 @@ struct WantEdge {
 struct Replica {
   WorkerId worker;
   std::uint32_t slot = 0;
+  std::uint32_t strikes = 0;  // readers in a row that could not get it there
 };
 
 struct Task {
@@ -73,6 +74,7 @@ struct Task {
   bool was_stored = false;                   // data: the client's bytes have arrived once
   bool recalling = false;                    // assigned, and we asked for it back
   bool started = false;                      // assigned, and the worker said that it runs
+  bool delayed = false;                      // ready: in no queue before its retry is due
   std::uint32_t missing = 0;                 // open: input edges whose value is not stored
   std::uint32_t open_dependents = 0;         // dependent edges whose task is open
   std::uint32_t ahead_count = 0;             // waiting: missing inputs that are assigned to `ahead_worker`

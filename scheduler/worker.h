@@ -22,7 +22,6 @@ struct Worker {
   bool paused = false;                    // memory nearly full: gets no new work
   bool retiring = false;                  // hands over what only it holds, then leaves
   bool leave_sent = false;
-  std::uint64_t retire_request = 0;       // Ask to answer when it has left; with the session below
   std::uint32_t slots = 1;
   std::uint64_t memory_limit = 0;
   std::map<std::string, double> resources;
@@ -42,8 +41,9 @@ struct Worker {
   std::set<std::pair<Rank, TaskNumber>> reserved;  // root tasks kept for it because their siblings are here
   Duration load{};                        // expected work of all assigned tasks
   std::uint32_t recalls = 0;              // answers to Revoke outstanding
+  Time recall_again;                      // looked through for recall not before
+  Time hand_over_again;                   // retiring: what it holds is looked through not before
   std::uint64_t holding_bytes = 0;
-  std::uint32_t sending = 0;              // copies that leave it now, by our own orders
   std::vector<WorkerBound> outbox;
 
   bool usable() const { return peer && !paused && !retiring; }
@@ -64,7 +64,15 @@ struct Holder {
   std::uint64_t executed = 0;
   bool acknowledge = false;               // an Executed is due in this step
   Time expires;                           // when not connected
+  Time heard;                             // last message
+  struct Refusal {
+    Time said;
+    std::uint64_t sequence;
+    Failure failure;
+  };
+  std::vector<Refusal> refusals;          // perhaps not heard: said again to a client that comes back
   HolderNumber graph = 0;                 // the holder that keeps tasks of an unfinished graph
+  std::shared_ptr<const Failure> graph_refused;  // why the rest of an unfinished graph is refused
   std::int64_t generation = 0;            // of its last submission
   Time generation_began;
   Bytes note;                             // published: the client's description

@@ -69,12 +69,16 @@ struct TaskSays {
 struct Logged {
   LogLine line;
 };
+/// The server needs this value for itself: a file of a program.
+struct NeedValue {
+  Key key;
+};
 /// Somebody wants this worker to end in good order.
 struct Terminate {};
 struct Tick {};
 
 using Event = std::variant<LinkUp, LinkLost, Message, RunStarted, RunBlocked, RunEnded, RunImpossible, FetchDone, FetchFailed,
-                           PutArrived, ValueDamaged, Pressure, TaskSays, Logged, Terminate, Tick>;
+                           PutArrived, ValueDamaged, Pressure, TaskSays, Logged, NeedValue, Terminate, Tick>;
 
 // ------------------------------------------------------------------------------------------------ actions
 

@@ -59,7 +59,8 @@ Server::Server(ServerOptions options, std::unique_ptr<Endpoint> endpoint)
         if (!place) return place.error();
         found->second.place = std::move(*place);
         return found->second.place->bytes();
-      }, {}, connect_by(*endpoint_)) {
+      }, {}, connect_by(*endpoint_)),
+      programs_(options_.program_folder) {
   kernels_ = std::make_unique<ThreadExecutors>(ThreadOptions{.slots = options_.slots, .runtime = options_.runtime});
   if (options_.isolation == Isolation::thread) {
     user_code_ = std::make_unique<ThreadExecutors>(ThreadOptions{.slots = options_.slots, .runtime = options_.runtime});
@@ -67,7 +68,7 @@ Server::Server(ServerOptions options, std::unique_ptr<Endpoint> endpoint)
     ProcessOptions process = options_.process;
     process.slots = options_.slots;
     process.values = bridge();
-    process.program_for = [this](const Key& program) { return program_for(program); };
+    process.program_for = [this](const Key& program) { return programs_.spec(program); };
     user_code_ = std::make_unique<ProcessExecutors>(std::move(process));
   }
   endpoint_->watch(store_.descriptor());
@@ -161,6 +162,7 @@ void Server::take_news() {
     }
     if (good) events_.push_back(FetchDone{ended.id, bytes});
     else events_.push_back(FetchFailed{ended.id});
+    if (good && programs_.awaits(fetch.store_as)) take_program_file(fetch.store_as);
   }
   take_outcomes(*kernels_);
   take_outcomes(*user_code_);

@@ -12,6 +12,7 @@
 #include "common/transport/endpoint.h"
 #include "worker/executors.h"
 #include "worker/process_executors.h"
+#include "worker/programs.h"
 #include "worker/state.h"
 #include "worker/thread_executors.h"
 #include "worker/value_store.h"
@@ -32,6 +33,7 @@ struct ServerOptions {
   Isolation isolation = Isolation::process;
   FunctionRuntime runtime;               // for threads
   ProcessOptions process;                // for processes; `slots`, `program_for` and `values` are filled in
+  std::string program_folder;            // where fetched files of users' programs are kept
   StoreOptions store;
   Duration death_timeout = 600s;
   Duration grace = 25s;                  // from `terminate` until running tasks are given up
@@ -89,7 +91,7 @@ class Server : private ValueHolder {
   bool start_if_loaded(StartRun& order, std::set<Key>& awaited);
   Executors& executors_for(const Template& shape) { return shape.function.kernel ? *kernels_ : *user_code_; }
   ValueBridge bridge();
-  Result<ProgramSpec> program_for(const Key& program);
+  void take_program_file(const Key& file);
 
   // ValueHolder.
   Found look_up(const Key& key) override;
@@ -115,8 +117,8 @@ class Server : private ValueHolder {
   std::set<Key> drop_later_;
   std::map<Key, std::unique_ptr<Reservation>> puts_;
   std::map<const std::byte*, std::unique_ptr<Reservation>> leased_;  // output of executors
-  std::map<Key, ProgramSpec> programs_;
-  std::map<Key, Failure> bad_programs_;
+  Programs programs_;
+  std::map<Key, std::vector<StartRun>> unprepared_;  // runs whose program is not all here yet
   Pressure pressure_;
   std::set<int> watched_;
   std::atomic<bool> stopping_{false};

@@ -43,6 +43,12 @@ void Server::perform(Exit& action) {
 
 /// Hand a run over once all its inputs are in memory; spilled ones are loaded first.
 void Server::perform(StartRun& order) {
+  const Key& program = order.shape->function.program;
+  if (options_.isolation == Isolation::process && order.shape->function.kernel == 0 &&
+      programs_.state(program) == Programs::State::incomplete) {
+    unprepared_[program].push_back(std::move(order));
+    return;
+  }
   std::vector<Key> lost;
   std::set<Key> awaited;
   Run run{.attempt = order.attempt, .key = order.key, .try_number = order.try_number, .shape = order.shape};
@@ -81,6 +87,8 @@ void Server::perform(StartRun& order) {
 
 void Server::perform(StopRun& action) {
   if (loading_.erase(action.attempt)) return;
+  for (auto& [program, orders] : unprepared_)
+    if (std::erase_if(orders, [&](const StartRun& order) { return order.attempt == action.attempt; })) return;
   if (kernel_runs_.contains(action.attempt)) kernels_->cancel(action.attempt);
   else user_code_->cancel(action.attempt);
 }
@@ -137,6 +145,7 @@ Result<void> Server::end_put(const Key& key, bool complete) {
   std::uint64_t bytes = place->bytes().size();
   if (Result<void> kept = store_.commit(key, std::move(place)); !kept) return kept.error();
   events_.push_back(PutArrived{key, bytes});
+  if (programs_.awaits(key)) take_program_file(key);
   return {};
 }
 
@@ -173,22 +182,25 @@ ValueBridge Server::bridge() {
 // ------------------------------------------------------------------------------------------------ programs
 
 void Server::perform(LearnProgram& action) {
-  auto files = decode<ProgramFiles>(action.program.files);
-  if (!files) {
-    bad_programs_[action.program.program] = files.error();
-    return;
-  }
-  for (const ProgramFile& file : *files) {
-    if (!file.main) continue;
-    programs_[action.program.program] = ProgramSpec{.path = file.path};
-    bad_programs_.erase(action.program.program);
+  if (options_.isolation == Isolation::thread) return;
+  for (const Key& file : programs_.add(action.program)) {
+    if (store_.contains(file)) take_program_file(file);
+    else events_.push_back(NeedValue{file});
   }
 }
 
-Result<ProgramSpec> Server::program_for(const Key& program) {
-  if (auto found = programs_.find(program); found != programs_.end()) return found->second;
-  if (auto bad = bad_programs_.find(program); bad != bad_programs_.end()) return bad->second;
-  return failure(ErrorKind::program_error, "the client did not say which program its functions belong to");
+/// A file of a program is in the store: keep it as a file, and start what waited for the last one.
+void Server::take_program_file(const Key& file) {
+  if (!store_.load(file)) return;
+  std::optional<Value> value = store_.find(file);
+  if (!value) return;
+  for (const Key& program : programs_.provide(file, *value)) {
+    auto waiting = unprepared_.find(program);
+    if (waiting == unprepared_.end()) continue;
+    std::vector<StartRun> orders = std::move(waiting->second);
+    unprepared_.erase(waiting);
+    for (StartRun& order : orders) perform(order);
+  }
 }
 
 }  // namespace weft::worker

@@ -181,8 +181,17 @@ void State::handle(const Revoke& message) {
     send(AttemptReturned{message.attempt, attempt.order.key});
   } else if (attempt.in_hand) {
     actions_.push_back(StopRun{message.attempt});
+    Key key = attempt.order.key;
+    forget(message.attempt);
+    return drop_if_ownerless(key);
   }
   forget(message.attempt);
+}
+
+/// A run that nobody wanted any more may have stored its value while another try of the same key was in hand, which then owns
+/// it. When that one leaves nothing behind either, the value goes.
+void State::drop_if_ownerless(const Key& key) {
+  if (!is_held(key) && !made_here_.contains(key)) actions_.push_back(DropValue{key});
 }
 
 /// Out of every table; what its run brings later is dropped.
@@ -263,7 +272,7 @@ void State::on(RunEnded& event) {
   bool wanted = found != attempts_.end() && found->second.in_hand;
   if (!wanted) {
     // Revoked in the meantime. Its value stays only if the same key is here by another way.
-    if (event.failure.kind == ErrorKind::none && !is_held(event.key)) actions_.push_back(DropValue{event.key});
+    if (event.failure.kind == ErrorKind::none) drop_if_ownerless(event.key);
     return;
   }
   forget(event.attempt);
@@ -274,6 +283,7 @@ void State::on(RunEnded& event) {
     send(AttemptFinished{event.attempt, event.key, event.bytes, event.run_time, std::move(event.small)});
     return;
   }
+  drop_if_ownerless(event.key);
   AttemptFailed failed{event.attempt, event.key, {std::move(event.failure)}};
   if (link_ == Link::welcomed || link_ == Link::greeted) send(std::move(failed));
   else unreported_.push_back(std::move(failed));

@@ -69,11 +69,13 @@ class State {
     bool held = false;
     bool keep = false;                    // the scheduler ordered a copy
     std::uint64_t bytes = 0;
-    std::vector<AttemptId> users;         // wanted attempts, not in hand, that need it
+    std::set<AttemptId> users;            // wanted attempts, not in hand, that need it
     std::vector<Location> locations;      // not tried yet
     std::vector<WorkerId> tried;
-    FetchId fetch;                        // under way
-    bool queued = false;                  // for fetching
+    FetchId fetch;                        // under way, booked with so many bytes
+    std::uint64_t fetch_bytes = 0;
+    bool queued = false;                  // for fetching, at this place
+    Place queue_place;
     bool asks = false;                    // in asks_: the scheduler will be asked where it is
     Time ask_again;
   };
@@ -94,6 +96,7 @@ class State {
   void on(const Pressure& event);
   void on(TaskSays& event);
   void on(const Logged& event);
+  void on(const NeedValue& event);
   void on(const Terminate&);
   void on(const Tick&) {}
   void handle(const WorkerWelcome& message);
@@ -121,6 +124,7 @@ class State {
   void mark_gone(ItemNumber number);
   void release_uses(Attempt& attempt);
   void forget_if_idle(ItemNumber number);
+  void end_fetch(ItemNumber number);
   void start_fetches();
   void try_next_location(ItemNumber number);
   void ask_for(ItemNumber number);
@@ -131,6 +135,7 @@ class State {
   void start_runs();
   std::uint32_t depth() const;
   void forget(AttemptId id);
+  void drop_if_ownerless(const Key& key);
   Place place_of(const Attempt& attempt) const {
     return {attempt.order.rank, attempt.order.rank_minor, attempt.order.attempt};
   }
@@ -168,7 +173,8 @@ class State {
   std::vector<ItemNumber> free_items_;
   KeyIndex index_;
   std::map<FetchId, ItemNumber> fetches_;
-  std::map<std::pair<Place, ItemNumber>, ItemNumber> fetch_queue_;
+  std::set<std::pair<Place, ItemNumber>> fetch_queue_;
+  std::map<Key, std::set<ItemNumber>> parts_;    // by the key of the whole value
   std::set<std::pair<Time, ItemNumber>> asks_;
   std::uint64_t fetch_count_ = 0;
   std::uint64_t fetch_bytes_ = 0;

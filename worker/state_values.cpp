@@ -23,6 +23,7 @@ State::ItemNumber State::item_for(const Key& key, std::uint32_t part) {
   }
   items_[number] = Item{.key = stored_as, .source = key, .part = part};
   index_.insert(stored_as, number);
+  if (part != whole_value) parts_[key].insert(number);
   return number;
 }
 
@@ -36,11 +37,10 @@ void State::use(Attempt& attempt, const AssignedInput& input) {
   bool whole_here = input.part != whole_value && is_held(input.key);
   ItemNumber number = item_for(input.key, whole_here ? whole_value : input.part);
   Item& item = items_[number];
-  if (std::find(item.users.begin(), item.users.end(), attempt.order.attempt) != item.users.end()) return;
-  item.users.push_back(attempt.order.attempt);
+  if (!item.users.insert(attempt.order.attempt).second) return;
   if (item.held) return;
   ++attempt.missing;
-  if (input.bytes > 0 && !item.fetch) item.bytes = input.bytes;
+  if (input.bytes > 0) item.bytes = input.bytes;
   learn_locations(number, input.locations);
   if (!items_[number].fetch && !items_[number].queued) ask_later(number);
 }
@@ -65,13 +65,15 @@ void State::try_next_location(ItemNumber number) {
   Place place{INT64_MAX, 0, {}};  // copies for their own sake come after everything that somebody waits for
   for (AttemptId user : item.users) place = std::min(place, place_of(attempts_.at(user)));
   item.queued = true;
-  fetch_queue_.emplace(std::pair(place, number), number);
+  item.queue_place = place;
+  fetch_queue_.emplace(place, number);
 }
 
 void State::start_fetches() {
   while (!fetch_queue_.empty() && fetches_.size() < options_.fetches_max) {
     ItemNumber number = fetch_queue_.begin()->second;
     Item& item = items_[number];
+    WEFT_CHECK(!item.held && !item.locations.empty());
     if (!fetches_.empty() && fetch_bytes_ + item.bytes > options_.fetch_bytes_max) return;
     if (pressure_.paused && !fetches_.empty()) return;
     fetch_queue_.erase(fetch_queue_.begin());
@@ -81,6 +83,7 @@ void State::start_fetches() {
     item.tried.push_back(from.worker);
     item.fetch = {++fetch_count_};
     fetches_.emplace(item.fetch, number);
+    item.fetch_bytes = item.bytes;
     fetch_bytes_ += item.bytes;
     actions_.push_back(StartFetch{item.fetch, item.source, item.part, item.key, item.bytes, std::move(from)});
   }
@@ -110,6 +113,7 @@ void State::mark_held(ItemNumber number, std::uint64_t bytes) {
   held_bytes_ += bytes;
   if (item.asks) asks_.erase({item.ask_again, number});
   item.asks = false;
+  end_fetch(number);  // it came by another way
   item.keep = false;  // that the copy is here is said to the scheduler in any case
   item.tried.clear();
   item.locations.clear();
@@ -141,7 +145,7 @@ void State::release_uses(Attempt& attempt) {
     for (std::uint32_t part : {input.part, whole_value}) {
       ItemNumber number = index_.find(part == whole_value ? input.key : part_key(input.key, part));
       if (number == KeyIndex::none) continue;
-      std::erase(items_[number].users, attempt.order.attempt);
+      items_[number].users.erase(attempt.order.attempt);
       forget_if_idle(number);
       if (input.part == whole_value) break;
     }
@@ -158,21 +162,28 @@ void State::forget_if_idle(ItemNumber number) {
     --held_count_;
     held_bytes_ -= item.bytes;
   }
-  if (item.queued)
-    for (auto at = fetch_queue_.begin(); at != fetch_queue_.end(); ++at)
-      if (at->second == number) {
-        fetch_queue_.erase(at);
-        break;
-      }
-  if (item.fetch) {
-    actions_.push_back(AbortFetch{item.fetch});
-    fetch_bytes_ -= item.bytes;
-    fetches_.erase(item.fetch);
+  end_fetch(number);
+  if (item.part != whole_value) {
+    auto parts = parts_.find(item.source);
+    parts->second.erase(number);
+    if (parts->second.empty()) parts_.erase(parts);
   }
   if (item.asks) asks_.erase({item.ask_again, number});
   index_.erase(item.key);
   item = Item{};
   free_items_.push_back(number);
+}
+
+/// Neither fetch it nor wait for its turn any more.
+void State::end_fetch(ItemNumber number) {
+  Item& item = items_[number];
+  if (item.queued) fetch_queue_.erase({item.queue_place, number});
+  item.queued = false;
+  if (!item.fetch) return;
+  actions_.push_back(AbortFetch{item.fetch});
+  fetch_bytes_ -= item.fetch_bytes;
+  fetches_.erase(item.fetch);
+  item.fetch = {};
 }
 
 std::vector<Held> State::inventory() const {
@@ -189,9 +200,10 @@ void State::on(const FetchDone& event) {
   if (found == fetches_.end()) return;  // aborted; the server drops what came
   ItemNumber number = found->second;
   Item& item = items_[number];
-  fetch_bytes_ -= item.bytes;
+  fetch_bytes_ -= item.fetch_bytes;
   item.fetch = {};
   fetches_.erase(found);
+  if (item.held) return;
   mark_held(number, event.bytes);
   if (item.part == whole_value) send(ValuesHeld{{{item.key, event.bytes}}});
   else forget_if_idle(number);
@@ -201,7 +213,7 @@ void State::on(const FetchFailed& event) {
   auto found = fetches_.find(event.fetch);
   if (found == fetches_.end()) return;
   ItemNumber number = found->second;
-  fetch_bytes_ -= items_[number].bytes;
+  fetch_bytes_ -= items_[number].fetch_bytes;
   items_[number].fetch = {};
   fetches_.erase(found);
   try_next_location(number);
@@ -218,6 +230,13 @@ void State::on(const ValueDamaged& event) {
   if (number == KeyIndex::none || !items_[number].held) return;
   if (items_[number].part == whole_value) send(ValuesLost{{event.key}});
   mark_gone(number);
+}
+
+void State::on(const NeedValue& event) {
+  ItemNumber number = item_for(event.key, whole_value);
+  if (items_[number].held || items_[number].fetch || items_[number].queued) return;
+  items_[number].keep = true;
+  ask_for(number);
 }
 
 void State::handle(const Drop& message) {
@@ -239,7 +258,7 @@ void State::handle(const Replicate& message) {
   ItemNumber number = item_for(input.key, whole_value);
   if (items_[number].held) return send(ValuesHeld{{{input.key, items_[number].bytes}}});
   items_[number].keep = true;
-  if (!items_[number].fetch) items_[number].bytes = input.bytes;
+  items_[number].bytes = input.bytes;
   if (input.locations.empty()) ask_for(number);
   else learn_locations(number, input.locations);
 }
@@ -256,13 +275,13 @@ void State::handle(const Holders& message) {
       send(ValuesHeld{{{input.key, bytes}}});
       return;
     }
-    items_[number].bytes = items_[number].fetch ? items_[number].bytes : input.bytes;
+    items_[number].bytes = input.bytes;
     learn_locations(number, input.locations);
   }
   // Parts of it are waited for one by one.
-  for (ItemNumber part = 0; part < items_.size(); ++part)
-    if (items_[part].source == input.key && items_[part].part != whole_value && items_[part].asks)
-      learn_locations(part, input.locations);
+  if (auto parts = parts_.find(input.key); parts != parts_.end())
+    for (ItemNumber part : parts->second)
+      if (items_[part].asks) learn_locations(part, input.locations);
 }
 
 }  // namespace weft::worker

@@ -35,6 +35,8 @@ Plan Plan::draw(std::uint64_t seed) {
   plan.cancel_percent = percent(30, 40);
   plan.release_early_percent = percent(30, 40);
   plan.scatter_percent = percent(30, 50);
+  plan.late_end_percent = percent(30, 100);
+  plan.trees = random.chance(30);
   std::uint64_t slow = random.below(3);
   plan.delay_max = slow == 0 ? 200us : slow == 1 ? 5ms : 300ms;
   return plan;
@@ -47,7 +49,7 @@ std::string Plan::text() const {
          " freeze=" + ms(link_freeze) + " pause=" + ms(worker_pause) + " damage=" + ms(value_damage) + " retire=" + ms(worker_retire) +
          " throw%=" + std::to_string(throw_percent) + " crash%=" + std::to_string(crash_percent) + " fetchfail%=" +
          std::to_string(fetch_fail_percent) + " cancel%=" + std::to_string(cancel_percent) + " release%=" +
-         std::to_string(release_early_percent) + " scatter%=" + std::to_string(scatter_percent) + " delay=" + ms(delay_max);
+         std::to_string(release_early_percent) + " scatter%=" + std::to_string(scatter_percent) + " late%=" + std::to_string(late_end_percent) + (trees ? " trees" : "") + " delay=" + ms(delay_max);
 }
 
 namespace {
@@ -175,9 +177,10 @@ class World {
   std::uint64_t sequence_ = 0;
   std::priority_queue<Pending> agenda_;
 
-  scheduler::State scheduler_{[] {
+  scheduler::State scheduler_{[this] {
     scheduler::Options options;
     options.story_max = 0;
+    if (plan_.trees) options.broadcast_min = 0, options.broadcast_fan_out = 1;
     return options;
   }()};
   Time scheduler_tick_at_;
@@ -411,6 +414,8 @@ void World::perform(int number, worker::Action& action) {
     process.order.push_back(run->attempt);
     process.queue.emplace(run->attempt, std::move(*run));
   } else if (auto* stop = std::get_if<worker::StopRun>(&action)) {
+    // A run on a thread cannot be stopped, and one that was just ending is reported after all.
+    if (process.running.contains(stop->attempt) && plan_.late_end_percent && random_.chance(plan_.late_end_percent)) return;
     process.queue.erase(stop->attempt);
     process.running.erase(stop->attempt);
     std::erase(process.order, stop->attempt);
@@ -632,8 +637,11 @@ void World::judge(int number, const Key& key, const client::Outcome& outcome) {
     case ErrorKind::task_error: allowed = throws; break;
     case ErrorKind::task_crashed: allowed = crashes; break;
     case ErrorKind::task_poisoned: allowed = workers_died_ || lossy || crashes; break;
-    case ErrorKind::cancelled: allowed = cancelled; break;
+    case ErrorKind::cancelled:
+      allowed = cancelled || (data && lossy && outcome.failure->message.starts_with("its data could not be put"));
+      break;
     case ErrorKind::data_lost: allowed = data && lossy; break;
+    case ErrorKind::connection_failed: allowed = task.data && lossy; break;  // no worker took the client's bytes
     default: allowed = false;
   }
   if (outcome.failure->kind == ErrorKind::task_error && throws) {

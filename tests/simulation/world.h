@@ -40,6 +40,9 @@ struct Plan {
   std::uint32_t cancel_percent = 0;      // of graphs
   std::uint32_t release_early_percent = 0;
   std::uint32_t scatter_percent = 0;
+  std::uint32_t late_end_percent = 0;    // of stopped runs: they end nevertheless
+  std::uint32_t bad_chunk_percent = 0;   // of graphs: a second chunk that is refused
+  bool trees = false;                    // values of any size are spread as trees
   Duration delay_min = 1us;
   Duration delay_max = 2ms;
 

@@ -70,7 +70,11 @@ struct FakeScheduler {
       const Template& shape = chunk.templates[chunk.template_of[row]];
       std::vector<Value> inputs;
       auto [begin, end] = chunk.inputs_of(row);
-      for (auto i = begin; i < end; ++i) inputs.push_back(values.at(chunk.input_key(chunk.inputs[i])));
+      for (auto i = begin; i < end; ++i) {
+        const Value& value = values.at(chunk.input_key(chunk.inputs[i]));
+        std::uint32_t part = chunk.input_parts.empty() ? whole_value : chunk.input_parts[i];
+        inputs.push_back(part == whole_value ? value : *Value::from(value.part(part)));
+      }
       detail::Call call{shape.shared_arguments, chunk.arguments_of(row), inputs};
       Sink sink;
       call.result = &sink;

@@ -1,0 +1,48 @@
+// Users' programs on this worker: which of their files are here, unchanged, and how to start them as executors. A file is taken
+// from where the client has it when the same bytes are there (one machine, a shared disk, an image with the program in it);
+// otherwise it is fetched and kept in a private folder, named by its hash, so a second program shares it.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <weft/value.h>
+
+#include "common/messages.h"
+#include "worker/process_executors.h"
+
+namespace weft::worker {
+
+class Programs {
+ public:
+  /// `folder`: where fetched files are kept; made when the first one comes.
+  explicit Programs(std::string folder) : folder_(std::move(folder)) {}
+
+  /// Learn of a program; returns the keys of files that must be fetched. Reads and hashes the files that are here.
+  std::vector<Key> add(const DefineProgram& program);
+  /// Whether this key is a file that somebody waits for.
+  bool awaits(const Key& file) const { return awaited_.contains(file); }
+  /// A file came; returns the programs that can start now, or can never.
+  std::vector<Key> provide(const Key& file, const Value& value);
+
+  enum class State { unknown, incomplete, ready, bad };
+  State state(const Key& program) const;
+  /// How to start it; the failure says why it cannot be started.
+  Result<ProgramSpec> spec(const Key& program) const;
+
+ private:
+  struct Program {
+    ProgramFiles files;
+    std::map<Key, std::string> places;  // by file key
+    Failure bad;
+  };
+  Result<std::string> keep(const ProgramFile& file, std::span<const std::byte> bytes);
+
+  std::string folder_;
+  std::map<Key, Program> programs_;
+  std::map<Key, std::set<Key>> awaited_;  // file to programs
+};
+
+}  // namespace weft::worker
