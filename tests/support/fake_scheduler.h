@@ -216,7 +216,12 @@ class FakeValues : public client::ValueLink {
 };
 
 inline client::Links links_to(const std::shared_ptr<FakeScheduler>& fake) {
-  return {std::make_unique<FakeEndpoint>(fake), std::make_unique<FakeValues>(fake), "fake://", true, nullptr};
+  client::Links links;
+  links.endpoint = std::make_unique<FakeEndpoint>(fake);
+  links.values = std::make_unique<FakeValues>(fake);
+  links.address = "fake://";
+  links.runs_here = true;
+  return links;
 }
 
 }  // namespace weft::test
