@@ -1,21 +1,15 @@
 // The untyped half of the public Client.
 #include <weft/client.h>
 
-#include <cstdlib>
-
 #include <weft/init.h>
 
 #include "client/client_core.h"
 #include "client/links.h"
+#include "common/scheduler_file.h"
 
 namespace weft {
 
-static std::string address_from_environment() {
-  const char* address = std::getenv("WEFT_ADDRESS");
-  return address ? address : "";
-}
-
-Client::Client() : Client(address_from_environment()) {}
+Client::Client() : Client(find_scheduler_address().value_or_throw()) {}
 Client::Client(const std::string& address, const ClientOptions& options) : Client(client::open_links(address).value_or_throw(), options) {}
 Client::Client(client::Links links, const ClientOptions& options) {
   detail::stop_strayed_executor();

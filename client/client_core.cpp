@@ -28,7 +28,8 @@ static SessionId draw_session() {
 
 ClientCore::ClientCore(Links links, const ClientOptions& options)
     : endpoint_(std::move(links.endpoint)), values_(std::move(links.values)), address_(std::move(links.address)),
-      runs_here_(links.runs_here), hold_(std::move(links.hold)), process_(process_number().load()),
+      server_key_(std::move(links.server_key)), runs_here_(links.runs_here), hold_(std::move(links.hold)),
+      process_(process_number().load()),
       state_(SessionOptions{.session = draw_session(), .name = options.name, .connect_timeout = options.connect_timeout,
                             .patience = options.patience},
              monotonic_now()) {}

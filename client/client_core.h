@@ -128,7 +128,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
 
   std::unique_ptr<Endpoint> endpoint_;
   std::unique_ptr<ValueLink> values_;
-  std::string address_;
+  std::string address_, server_key_;
   bool runs_here_;                   // workers are in this process: no program to announce
   std::shared_ptr<void> hold_;
   std::shared_ptr<CallbackQueue> callbacks_ = std::make_shared<CallbackQueue>();

@@ -166,7 +166,7 @@ void ClientCore::perform(std::vector<Action>& actions) {
 void ClientCore::perform(Reconnect&) {
   if (peer_) endpoint_->close(peer_);
   peer_ = {};
-  auto peer = endpoint_->connect(address_);
+  auto peer = endpoint_->connect(address_, server_key_);
   if (!peer) {
     later_.push_back(LinkLost{peer.error().message});
     return;

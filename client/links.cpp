@@ -2,6 +2,8 @@
 
 #include <weft/init.h>
 
+#include "common/address.h"
+#include "common/credentials.h"
 #include "common/data/transfer.h"
 
 namespace weft::client {
@@ -85,8 +87,14 @@ Result<Links> open_links(const std::string& address) {
   if (address.empty()) return start_embedded();
   detail::require_init();  // workers elsewhere start this program
   Links links;
-  links.address = address;
-  links.endpoint = make_zeromq_endpoint(ZeromqOptions{});
+  Result<Address> read = read_contact_address(address, 8786);
+  if (!read) return read.error();
+  links.address = to_text(*read);
+  Result<ClientCredentials> credentials = find_client_credentials(links.address);
+  if (!credentials) return credentials.error();
+  links.server_key = credentials->server_key;
+  // The control link is given its key; a worker that says it has none serves values in clear, by its operator's choice.
+  links.endpoint = make_zeromq_endpoint(ZeromqOptions{.keys = std::move(credentials->keys), .clear_values = true});
   links.values = make_value_link(*links.endpoint);
   return links;
 }

@@ -29,6 +29,7 @@ struct Links {
   std::unique_ptr<Endpoint> endpoint;
   std::unique_ptr<ValueLink> values;
   std::string address;         // of the scheduler, for `endpoint->connect`
+  std::string server_key;      // that must answer there; empty on ipc and in process
   bool runs_here = false;      // the workers are in this process, so they have its functions
   std::shared_ptr<void> hold;  // whatever must live as long as the client, such as an embedded cluster
 };

@@ -212,7 +212,7 @@ void log(LogLevel level, std::string_view event, LogFields fields) {
   log->logger->log(to_spdlog(level), "{}", log_line(log->options.format, log->options.program, now, level, event, fields));
 }
 
-void add_log_options(Options& options, LogOptions& log) {
+void add_log_options(ProgramOptions& options, LogOptions& log) {
   options.add_choice<LogLevel>("log-level", log.level,
                                {{"debug", LogLevel::debug},
                                 {"info", LogLevel::info},

@@ -80,9 +80,9 @@ inline void log_error(std::string_view event, LogFields fields = {}) { log(LogLe
 /// Whether a line of this level would be written; for fields that are costly to compute.
 bool logs(LogLevel level);
 
-class Options;
+class ProgramOptions;
 /// Declare --log-level, --log-format, --log-file, --log-file-size and --log-files.
-void add_log_options(Options& options, LogOptions& log);
+void add_log_options(ProgramOptions& options, LogOptions& log);
 
 /// The line without its end, as it is written; for tests and for what is forwarded to others.
 std::string log_line(LogFormat format, std::string_view program, std::int64_t unix_nanoseconds, LogLevel level,

@@ -63,27 +63,27 @@ bool asks_for_help(std::string_view flag) { return flag == "--help" || flag == "
 
 }  // namespace
 
-Options::Options(std::string program, std::string section, std::string summary)
+ProgramOptions::ProgramOptions(std::string program, std::string section, std::string summary)
     : program_(std::move(program)), section_(std::move(section)), summary_(std::move(summary)) {
   WEFT_CHECK(std::find(sections.begin(), sections.end(), section_) != sections.end());
 }
 
-void Options::add_entry(Entry entry) {
+void ProgramOptions::add_entry(Entry entry) {
   WEFT_CHECK(!find(entry.name) && entry.name != "help" && entry.name != "version" && entry.name != "config");
   entry.default_value = entry.show();
   entries_.push_back(std::move(entry));
 }
 
-void Options::positional(std::string name, TextList& values, std::size_t least, std::size_t most, std::string help) {
+void ProgramOptions::positional(std::string name, TextList& values, std::size_t least, std::size_t most, std::string help) {
   positional_ = Positional{std::move(name), std::move(help), &values, least, most};
 }
 
-Options::Entry* Options::find(std::string_view name) {
+ProgramOptions::Entry* ProgramOptions::find(std::string_view name) {
   auto entry = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.name == name; });
   return entry == entries_.end() ? nullptr : &*entry;
 }
 
-Failure Options::unknown(const std::string& what, std::string_view name, const std::string& prefix) const {
+Failure ProgramOptions::unknown(const std::string& what, std::string_view name, const std::string& prefix) const {
   std::vector<std::string> names = {"help", "version", "config"};
   for (const Entry& entry : entries_) names.push_back(entry.name);
   std::string near = nearest_name(name, names);
@@ -92,7 +92,7 @@ Failure Options::unknown(const std::string& what, std::string_view name, const s
 }
 
 // Set the value unless something stronger already did.
-Result<void> Options::set(Entry& entry, std::string_view text, Origin origin) {
+Result<void> ProgramOptions::set(Entry& entry, std::string_view text, Origin origin) {
   if (origin.kind < entry.origin.kind) return {};
   // A list given by several flags is all of them.
   bool joins = entry.is_list && origin.kind == OriginKind::flag && entry.origin.kind == OriginKind::flag;
@@ -103,7 +103,7 @@ Result<void> Options::set(Entry& entry, std::string_view text, Origin origin) {
 }
 
 // Read the flag at the front; returns how many arguments it took.
-Result<std::size_t> Options::read_flag(std::span<const std::string> arguments) {
+Result<std::size_t> ProgramOptions::read_flag(std::span<const std::string> arguments) {
   const std::string& flag = arguments[0];
   if (flag[1] != '-') return mistake("unknown option " + flag + ": options begin with --; see " + program_ + " --help");
   std::size_t equals = flag.find('=');
@@ -135,7 +135,7 @@ Result<std::size_t> Options::read_flag(std::span<const std::string> arguments) {
   return taken;
 }
 
-Result<Options::Next> Options::read_arguments(std::span<const std::string> arguments) {
+Result<ProgramOptions::Next> ProgramOptions::read_arguments(std::span<const std::string> arguments) {
   TextList values;
   for (std::size_t i = 0; i < arguments.size();) {
     const std::string& argument = arguments[i];
@@ -162,7 +162,7 @@ Result<Options::Next> Options::read_arguments(std::span<const std::string> argum
   return Next::run;
 }
 
-Result<void> Options::read_environment(const std::function<std::optional<std::string>(const std::string&)>& variable) {
+Result<void> ProgramOptions::read_environment(const std::function<std::optional<std::string>(const std::string&)>& variable) {
   for (Entry& entry : entries_) {
     // The special variable first; the general one does not override it.
     for (const std::string& name :
@@ -176,7 +176,7 @@ Result<void> Options::read_environment(const std::function<std::optional<std::st
   return {};
 }
 
-Result<void> Options::read_config_line(std::string_view line, const std::string& where, std::string& section) {
+Result<void> ProgramOptions::read_config_line(std::string_view line, const std::string& where, std::string& section) {
   line = trimmed(without_comment(line));
   if (line.empty()) return {};
   if (line.front() == '[' && line.back() == ']') {
@@ -199,7 +199,7 @@ Result<void> Options::read_config_line(std::string_view line, const std::string&
   return set(*entry, *text, {OriginKind::file, where});
 }
 
-Result<void> Options::read_file(std::string_view text, const std::string& path) {
+Result<void> ProgramOptions::read_file(std::string_view text, const std::string& path) {
   std::string section;
   for (int number = 1; !text.empty(); ++number) {
     std::size_t end = std::min(text.find('\n'), text.size());
@@ -210,7 +210,7 @@ Result<void> Options::read_file(std::string_view text, const std::string& path) 
   return {};
 }
 
-Result<void> Options::read_files() {
+Result<void> ProgramOptions::read_files() {
   struct File {
     std::string path;
     bool must_exist;
@@ -233,12 +233,12 @@ Result<void> Options::read_files() {
   return {};
 }
 
-std::optional<int> Options::start(int argc, char** argv) {
+std::optional<int> ProgramOptions::start(int argc, char** argv) {
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   return start(arguments);
 }
 
-std::optional<int> Options::start(std::span<const std::string> arguments) {
+std::optional<int> ProgramOptions::start(std::span<const std::string> arguments) {
   auto complain = [&](const Failure& failure, int code) {
     std::fprintf(stderr, "%s: %s\n", program_.c_str(), failure.message.c_str());
     return code;
@@ -255,14 +255,14 @@ std::optional<int> Options::start(std::span<const std::string> arguments) {
   return std::nullopt;
 }
 
-std::vector<OptionRow> Options::rows() const {
+std::vector<OptionRow> ProgramOptions::rows() const {
   std::vector<OptionRow> rows;
   for (const Entry& entry : entries_)
     rows.push_back({entry.name, entry.type, entry.help, entry.show(), entry.default_value, entry.origin});
   return rows;
 }
 
-std::string Options::help() const {
+std::string ProgramOptions::help() const {
   std::vector<std::pair<std::string, std::string>> lines;
   if (positional_) lines.emplace_back(positional_->name, positional_->help);
   for (const Entry& entry : entries_) {

@@ -1,8 +1,8 @@
-// The options of a program: each is declared once, bound to the variable that holds its value and its default, and may be
-// set by (strongest first) a flag, the environment, a configuration file. Who set it is kept, so that `weft config` can show
-// it.
+// The options of a program (those of one call are weft::Options): each is declared once, bound to the variable that holds its
+// value and its default, and may be set by (strongest first) a flag, the environment, a configuration file. Who set it is kept,
+// so that `weft config` can show it.
 //
-//   Options options("weft-worker", "worker", "Run tasks for a scheduler.");
+//   ProgramOptions options("weft-worker", "worker", "Run tasks for a scheduler.");
 //   options.add("memory-limit", settings.memory_limit, "most memory for values");
 //   if (auto code = options.start(argc, argv)) return *code;       // --help, --version or a mistake: already printed
 //
@@ -40,10 +40,10 @@ struct OptionRow {
   Origin origin;
 };
 
-class Options {
+class ProgramOptions {
  public:
   /// `program` is shown in texts ("weft local"), `section` names the part of a configuration file that is ours.
-  Options(std::string program, std::string section, std::string summary);
+  ProgramOptions(std::string program, std::string section, std::string summary);
 
   /// Declare an option. `value` holds the default now and the value later; it must outlive this object.
   template <class T>

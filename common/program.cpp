@@ -8,7 +8,7 @@
 
 namespace weft {
 
-void add_program_options(Options& options, ProgramOptions& program) {
+void add_program_options(ProgramOptions& options, ProgramSettings& program) {
   program.log.program = program.name;
   add_log_options(options, program.log);
   options.add("pid-file", program.pid_file, "keep the process id in this file");
@@ -17,7 +17,7 @@ void add_program_options(Options& options, ProgramOptions& program) {
                                  "show every value and its origin, and stop");
 }
 
-std::string describe_config(const std::string& program, const Options& options, ShowConfig format) {
+std::string describe_config(const std::string& program, const ProgramOptions& options, ShowConfig format) {
   auto origin = [](const OptionRow& row) { return row.origin.where.empty() ? std::string("default") : row.origin.where; };
   if (format == ShowConfig::json) {
     nlohmann::ordered_json values = nlohmann::ordered_json::object();
@@ -41,7 +41,7 @@ std::string describe_config(const std::string& program, const Options& options, 
   return out;
 }
 
-std::optional<int> start_program(Options& options, ProgramOptions& program, int argc, char** argv) {
+std::optional<int> start_program(ProgramOptions& options, ProgramSettings& program, int argc, char** argv) {
   if (auto code = options.start(argc, argv)) return code;
   if (program.show_config != ShowConfig::no) {
     std::fputs(describe_config(program.name, options, program.show_config).c_str(), stdout);
@@ -51,7 +51,7 @@ std::optional<int> start_program(Options& options, ProgramOptions& program, int 
   return std::nullopt;
 }
 
-int fail_program(const ProgramOptions& program, const Failure& why, std::optional<int> code) {
+int fail_program(const ProgramSettings& program, const Failure& why, std::optional<int> code) {
   std::fprintf(stderr, "%s: %s\n", program.name.c_str(), why.message.c_str());
   int exit = code.value_or(exit_code::of(why.kind));
   if (!program.log.file.empty()) log_error("ended with an error", {{"why", why.message}, {"exit_code", exit}});

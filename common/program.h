@@ -12,7 +12,7 @@ namespace weft {
 
 enum class ShowConfig : std::uint8_t { no, table, json };
 
-struct ProgramOptions {
+struct ProgramSettings {
   std::string name;  // "weft-worker"
   LogOptions log;
   std::string pid_file;
@@ -20,15 +20,15 @@ struct ProgramOptions {
 };
 
 /// Declare the logging options, --pid-file and --show-config.
-void add_program_options(Options& options, ProgramOptions& program);
+void add_program_options(ProgramOptions& options, ProgramSettings& program);
 
 /// Read all options and start logging. Returns the exit code if the program should end now; what there is to say was printed.
-std::optional<int> start_program(Options& options, ProgramOptions& program, int argc, char** argv);
+std::optional<int> start_program(ProgramOptions& options, ProgramSettings& program, int argc, char** argv);
 
 /// Tell people (stderr) and the log's file why the program ends; returns the exit code, by default that of the failure's kind.
-int fail_program(const ProgramOptions& program, const Failure& why, std::optional<int> code = {});
+int fail_program(const ProgramSettings& program, const Failure& why, std::optional<int> code = {});
 
 /// Every option with its value and where it came from, as `weft config` shows it.
-std::string describe_config(const std::string& program, const Options& options, ShowConfig format);
+std::string describe_config(const std::string& program, const ProgramOptions& options, ShowConfig format);
 
 }  // namespace weft

@@ -30,10 +30,10 @@ struct Settings {
   std::string folder, scheduler_file, keys;
   Duration idle_timeout{};
   scheduler::Options state;
-  ProgramOptions program{.name = "weft-scheduler"};
+  ProgramSettings program{.name = "weft-scheduler"};
 };
 
-void declare(Options& options, Settings& s) {
+void declare(ProgramOptions& options, Settings& s) {
   options.add("host", s.host, "listen on this interface; * is every one");
   options.add("port", s.port, "clients' port; 0 is any free one");
   options.add("worker-port", s.worker_port, "workers' port; 0 is any free one");
@@ -212,7 +212,7 @@ class Program {
 
 int main(int argc, char** argv) {
   Settings settings;
-  Options options("weft-scheduler", "scheduler", "Serve clients and workers: place their tasks. Runs no user code.");
+  ProgramOptions options("weft-scheduler", "scheduler", "Serve clients and workers: place their tasks. Runs no user code.");
   declare(options, settings);
   if (auto code = start_program(options, settings.program, argc, argv)) return *code;
   try {

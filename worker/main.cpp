@@ -49,10 +49,10 @@ struct Settings {
   std::uint64_t executor_tasks_max = 0;
   bool core_files = false;
   bool encrypt_values = true;
-  ProgramOptions program{.name = "weft-worker"};
+  ProgramSettings program{.name = "weft-worker"};
 };
 
-void declare(Options& options, Settings& s) {
+void declare(ProgramOptions& options, Settings& s) {
   options.positional("SCHEDULER", s.scheduler, 0, 1, "its address for workers: HOST, HOST:PORT, tcp://… or ipc://…");
   options.add("scheduler-address", s.scheduler_address, "the same, for configuration files and the environment");
   options.add("scheduler-file", s.scheduler_file, "the file that the scheduler writes; waited for if it is not there yet");
@@ -267,7 +267,7 @@ class Program {
 
 int main(int argc, char** argv) {
   Settings settings;
-  Options options("weft-worker", "worker", "Hold values and run tasks for a scheduler.");
+  ProgramOptions options("weft-worker", "worker", "Hold values and run tasks for a scheduler.");
   declare(options, settings);
   if (auto code = start_program(options, settings.program, argc, argv)) return *code;
   try {

@@ -147,6 +147,7 @@ struct FakeScheduler {
   }
   void on(Ask& m) { say({Answer{m.request, {}, m.verb == "get_dataset" ? "{\"keys\":[\"" + m.words.at(0) + "\"]}" : "[]"}}); }
   void on(ClientHeartbeat&) {}
+  void on(AnnounceProgram&) {}
   void on(ClientGoodbye&) { say({Goodbye{}}); }
   void done(std::uint64_t sequence) {
     executed = sequence;
@@ -221,7 +222,12 @@ class FakeValues : public client::ValueLink {
 };
 
 inline client::Links links_to(const std::shared_ptr<FakeScheduler>& fake) {
-  return {.endpoint = std::make_unique<FakeEndpoint>(fake), .values = std::make_unique<FakeValues>(fake), .address = "fake://"};
+  client::Links links;
+  links.endpoint = std::make_unique<FakeEndpoint>(fake);
+  links.values = std::make_unique<FakeValues>(fake);
+  links.address = "fake://";
+  links.runs_here = true;
+  return links;
 }
 
 }  // namespace weft::test

@@ -24,7 +24,7 @@ struct Program {
   Amounts resources;
   Colour colour = Colour::red;
   TextList rest;
-  Options options{"weft-test", "worker", "Test."};
+  ProgramOptions options{"weft-test", "worker", "Test."};
 
   Program() {
     options.add("name", name, "what it is called");
@@ -150,7 +150,7 @@ TEST_CASE("flags set options of every type") {
       p.arguments({"--name", "w 2", "--no-nanny", "--threads=8", "--worker-timeout", "3s", "--memory-limit=0.5", "--preload",
                    "a", "--preload", "b,c", "--resources", "GPU=1", "--colour", "green", "f1", "--", "--f2"});
   REQUIRE(next);
-  CHECK(*next == Options::Next::run);
+  CHECK(*next == ProgramOptions::Next::run);
   CHECK(p.name == "w 2");
   CHECK_FALSE(p.nanny);
   CHECK(p.threads == 8);
@@ -233,8 +233,8 @@ TEST_CASE("a mistake names its place and the nearest name") {
 
 TEST_CASE("help and version win over what follows them, and help shows every option with its default") {
   Program p;
-  CHECK(*p.arguments({"--help", "--nonsense"}) == Options::Next::help);
-  CHECK(*p.arguments({"--version"}) == Options::Next::version);
+  CHECK(*p.arguments({"--help", "--nonsense"}) == ProgramOptions::Next::help);
+  CHECK(*p.arguments({"--version"}) == ProgramOptions::Next::version);
   std::string help = p.options.help();
   for (const OptionRow& row : p.options.rows()) CHECK(help.find("--" + row.name) != std::string::npos);
   CHECK(help.find("how long a silent worker is believed alive [15s]") != std::string::npos);

@@ -99,7 +99,8 @@ struct ScatterOptions {
 
 class Client {
  public:
-  /// Connect to WEFT_ADDRESS if it is set, else start an embedded scheduler and workers in this process.
+  /// Connect to WEFT_ADDRESS, else to the scheduler of the file WEFT_SCHEDULER_FILE; if neither is set, start an embedded
+  /// scheduler and workers in this process.
   Client();
   /// Connect to a scheduler. Returns at once; futures end with ConnectionFailed if nobody answers in `connect_timeout`.
   explicit Client(const std::string& address, const ClientOptions& options = {});

@@ -1,0 +1,180 @@
+// Verbs that look: status, workers, tasks, story, explain, logs, debug.
+#include <algorithm>
+
+#include "client/cli/cli.h"
+#include "common/exit_codes.h"
+
+namespace weft::cli {
+
+namespace {
+
+std::string number(const Json& value) { return std::to_string(value.get<std::uint64_t>()); }
+std::string word(const Json& value) { return harmless(value.get<std::string>()); }
+
+std::string counts(const Json& by_state) {
+  std::string out;
+  for (const auto& [state, count] : by_state.items())
+    if (count != 0) out += (out.empty() ? "" : ", ") + number(count) + ' ' + state;
+  return out.empty() ? "none" : out;
+}
+
+std::string held_of(const Json& worker) {
+  std::string limit = worker.at("memory_limit") == 0 ? "no limit" : show_bytes(worker.at("memory_limit"));
+  return show_bytes(worker.at("managed_bytes")) + " of " + limit;
+}
+
+const char* level_name(std::uint64_t syslog_level) {
+  return syslog_level <= 3 ? "error" : syslog_level == 4 ? "warning" : syslog_level <= 6 ? "info" : "debug";
+}
+
+void print_failure(const Json& error) {
+  print(word(error.at("kind")) + ": " + harmless(error.at("message"), true) + '\n');
+  for (const char* name : {"type", "worker", "key"})
+    if (error.contains(name) && error.at(name) != "") print(std::string("  ") + name + ": " + word(error.at(name)) + '\n');
+  if (error.contains("traceback") && error.at("traceback") != "") print(harmless(error.at("traceback"), true) + '\n');
+}
+
+}  // namespace
+
+int run_status(Arguments arguments) {
+  VerbOptions options("status", "Show what the cluster does.");
+  if (auto code = options.start(arguments)) return *code;
+  Cluster cluster(options);
+  Json status = cluster.ask("status");
+  Json workers = cluster.ask("workers");
+  Json groups = cluster.ask("groups");
+  if (options.json()) {
+    status["address"] = cluster.address();
+    status["labels"] = groups;
+    print_json("status", status);
+    return exit_code::ok;
+  }
+  std::uint64_t slots = 0, running = 0;
+  for (const Json& worker : workers) {
+    slots += worker.at("slots").get<std::uint64_t>();
+    running += worker.at("running").get<std::uint64_t>();
+  }
+  print("scheduler  " + cluster.address() + "\nworkers    " + number(status.at("workers")) + ", " + std::to_string(running) + " of " +
+        std::to_string(slots) + " slots busy\nclients    " + number(status.at("clients")) + "\ntasks      " + counts(status.at("by_state")) +
+        "\nruns       " + number(status.at("runs")) + " finished\n");
+  Table table({"LABEL", "TASKS", "FINISHED", "ERRORS", "RUN TIME", "BYTES"});
+  for (const Json& group : groups)
+    table.row({word(group.at("label")), counts(group.at("tasks")), number(group.at("finished")), number(group.at("errors")),
+               show_seconds(group.at("run_seconds")), show_bytes(group.at("bytes"))});
+  if (!table.empty()) {
+    print("\n");
+    table.print();
+  }
+  return exit_code::ok;
+}
+
+int run_workers(Arguments arguments) {
+  VerbOptions options("workers", "List the workers.");
+  if (auto code = options.start(arguments)) return *code;
+  Json workers = Cluster(options).ask("workers");
+  if (options.json()) return print_json("workers", workers), exit_code::ok;
+  if (workers.empty()) return print("no workers; start one with weft-worker\n"), exit_code::ok;
+  Table table({"NAME", "STATUS", "SLOTS", "RUNNING", "ASSIGNED", "VALUES", "MEMORY", "SPILLED", "HOST", "PID", "HEARD"});
+  for (const Json& worker : workers)
+    table.row({word(worker.at("name")), word(worker.at("status")), number(worker.at("slots")), number(worker.at("running")),
+               number(worker.at("assigned")), number(worker.at("values")), held_of(worker), show_bytes(worker.at("spilled_bytes")),
+               word(worker.at("host")), number(worker.at("pid")), show_seconds(worker.at("heard_seconds_ago")) + " ago"});
+  table.print();
+  return exit_code::ok;
+}
+
+int run_tasks(Arguments arguments) {
+  VerbOptions options("tasks", "List tasks, at most 10,000.");
+  TextList states;
+  std::string label;
+  options.add().positional("STATE", states, 0, 1, "only those in this state: waiting, ready, assigned, stored, failed, released");
+  options.add().add("label", label, "only those with this label");
+  if (auto code = options.start(arguments)) return *code;
+  Json tasks = Cluster(options).ask("tasks", states);
+  if (!label.empty())
+    tasks.erase(std::remove_if(tasks.begin(), tasks.end(), [&](const Json& task) { return task.at("label") != label; }), tasks.end());
+  if (options.json()) return print_json("tasks", tasks), exit_code::ok;
+  if (tasks.empty()) return print("no tasks\n"), exit_code::ok;
+  Table table({"KEY", "LABEL", "STATE", "BYTES", "WORKER"});
+  for (const Json& task : tasks)
+    table.row({word(task.at("key")), word(task.at("label")), word(task.at("state")), show_bytes(task.at("bytes")), word(task.at("worker"))});
+  table.print();
+  return exit_code::ok;
+}
+
+int run_story(Arguments arguments) {
+  VerbOptions options("story", "Tell what happened to tasks.");
+  TextList texts;
+  options.add().positional("KEY", texts, 1, 100, "keys, or their first digits");
+  if (auto code = options.start(arguments)) return *code;
+  Cluster cluster(options);
+  std::vector<Key> keys;
+  for (const std::string& text : texts) keys.push_back(cluster.find_key(text));
+  Json story = cluster.ask("story", {}, keys);
+  if (options.json()) return print_json("story", story), exit_code::ok;
+  if (story.empty()) return print("the scheduler remembers nothing of it\n"), exit_code::ok;
+  Table table({"WHEN", "KEY", "FROM", "TO", "WORKER", "ATTEMPT"});
+  for (const Json& step : story)
+    table.row({show_seconds(step.at("seconds_ago")) + " ago", word(step.at("key")).substr(0, 12), word(step.at("from")), word(step.at("to")),
+               word(step.at("worker")), step.at("attempt") == 0 ? "" : number(step.at("attempt"))});
+  table.print();
+  return exit_code::ok;
+}
+
+int run_explain(Arguments arguments) {
+  VerbOptions options("explain", "Say why a task waits, is where it is, or failed.");
+  TextList texts;
+  options.add().positional("KEY", texts, 1, 1, "a key, or its first digits");
+  if (auto code = options.start(arguments)) return *code;
+  Cluster cluster(options);
+  Json answer = cluster.ask("explain", {}, {cluster.find_key(texts[0])});
+  if (options.json()) return print_json("explain", answer), exit_code::ok;
+  print(word(answer.at("label")) + ' ' + word(answer.at("key")) + " is " + word(answer.at("state")) + ": " + word(answer.at("why")) + '\n');
+  if (answer.contains("error")) print_failure(answer.at("error"));
+  for (const Json& input : answer.value("waits_for", Json::array()))
+    print("  waits for " + word(input.at("label")) + ' ' + word(input.at("key")) + " (" + word(input.at("state")) + ")\n");
+  for (const Json& worker : answer.value("workers", Json::array()))
+    print("  " + word(worker.at("worker")) + ": " + word(worker.at("reason")) + '\n');
+  return exit_code::ok;
+}
+
+int run_logs(Arguments arguments) {
+  VerbOptions options("logs", "Show the last log lines that the scheduler keeps.");
+  TextList workers;
+  std::string text;
+  options.add().positional("WORKER", workers, 0, 1000, "only lines of these workers");
+  options.add().add("task", text, "only lines of this task: a key, or its first digits");
+  if (auto code = options.start(arguments)) return *code;
+  Cluster cluster(options);
+  std::string key = text.empty() ? "" : cluster.find_key(text).hex();
+  Json kept = Json::array();
+  for (Json& line : cluster.ask("logs", workers)) {
+    bool of_worker = workers.empty() || std::find(workers.begin(), workers.end(), line.at("worker")) != workers.end();
+    if (of_worker && (key.empty() || line.at("key") == key)) kept.push_back(std::move(line));
+  }
+  if (options.json()) return print_json("logs", kept), exit_code::ok;
+  for (const Json& line : kept)
+    print(show_seconds(line.at("seconds_ago")) + " ago  " + level_name(line.at("level")) + "  " + word(line.at("worker")) + "  " +
+          harmless(line.at("text"), true) + '\n');
+  return exit_code::ok;
+}
+
+int run_debug(Arguments arguments) {
+  VerbOptions options("debug", "Show what is known of a failed task.");
+  TextList texts;
+  options.add().positional("KEY", texts, 1, 1, "a key, or its first digits");
+  if (auto code = options.start(arguments)) return *code;
+  Cluster cluster(options);
+  Json answer = cluster.ask("explain", {}, {cluster.find_key(texts[0])});
+  if (!answer.contains("error"))
+    throw InvalidArgument("task " + texts[0] + " did not fail: it is " + answer.at("state").get<std::string>());
+  if (options.json()) print_json("debug", answer);
+  else print_failure(answer.at("error"));
+  // Its code is in the user's program and its inputs on workers; only that program can put them together again.
+  std::fputs("weft debug: cannot run it again here: schedulers of this release do not hand out a task's arguments.\n"
+             "To see it in a debugger, run your program without WEFT_ADDRESS under gdb (tasks then run in it), or start\n"
+             "weft-worker with --executor-wrapper \"gdb -batch -ex run -ex bt --args\".\n", stderr);
+  return exit_code::unavailable;
+}
+
+}  // namespace weft::cli
