@@ -121,6 +121,7 @@ class State {
   void use(Attempt& attempt, const AssignedInput& input);
   void learn_locations(ItemNumber number, const std::vector<Location>& locations);
   void mark_held(ItemNumber number, std::uint64_t bytes);
+  void serve_parts(ItemNumber whole);
   void mark_gone(ItemNumber number);
   void release_uses(Attempt& attempt);
   void forget_if_idle(ItemNumber number);

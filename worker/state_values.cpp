@@ -121,7 +121,22 @@ void State::mark_held(ItemNumber number, std::uint64_t bytes) {
     Attempt& attempt = attempts_.at(user);
     if (--attempt.missing == 0) ready_.insert(place_of(attempt));
   }
-  // Somebody may wait for a part of what is now here as a whole; its fetch goes on and is as good.
+  if (item.part == whole_value) serve_parts(number);
+}
+
+/// Who waits for a part of what is now here as a whole takes it from there; nobody would send the part to its maker.
+void State::serve_parts(ItemNumber whole) {
+  auto parts = parts_.find(items_[whole].key);
+  if (parts == parts_.end()) return;
+  for (ItemNumber number : std::vector<ItemNumber>(parts->second.begin(), parts->second.end())) {
+    if (items_[number].held) continue;
+    for (AttemptId user : std::exchange(items_[number].users, {})) {
+      items_[whole].users.insert(user);
+      Attempt& attempt = attempts_.at(user);
+      if (--attempt.missing == 0) ready_.insert(place_of(attempt));
+    }
+    forget_if_idle(number);
+  }
 }
 
 /// The value is not here any more: those that need it wait again.

@@ -140,7 +140,7 @@ struct LineReader::File {
 LineReader::LineReader(const TextSlice& slice)
     : file_(std::make_unique<File>()), path_(slice.path), at_(slice.begin), end_(slice.end), skip_(slice.begin > 0) {
   file_->open(slice);
-  if (slice.gzip) end_ = std::numeric_limits<std::uint64_t>::max();
+  if (slice.gzip) end_ = std::numeric_limits<std::int64_t>::max();   // sums with it do not wrap
   if (skip_) --at_;   // a newline right before the slice means that a line starts at its very beginning
   capacity_ = window;
   text_.reset(new char[capacity_]);

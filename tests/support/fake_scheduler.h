@@ -71,10 +71,15 @@ struct FakeScheduler {
       std::vector<Value> inputs;
       auto [begin, end] = chunk.inputs_of(row);
       for (auto i = begin; i < end; ++i) {
+        if (auto lost = failures.find(chunk.input_key(chunk.inputs[i])); lost != failures.end()) {
+          failures[key] = lost->second;
+          break;
+        }
         const Value& value = values.at(chunk.input_key(chunk.inputs[i]));
         std::uint32_t part = chunk.input_parts.empty() ? whole_value : chunk.input_parts[i];
         inputs.push_back(part == whole_value ? value : *Value::from(value.part(part)));
       }
+      if (failures.contains(key)) continue;
       detail::Call call{shape.shared_arguments, chunk.arguments_of(row), inputs};
       Sink sink;
       call.result = &sink;
@@ -89,6 +94,7 @@ struct FakeScheduler {
     }
   }
 
+  void on(AnnounceProgram&) {}
   void on(ClientHello&) { say({ClientWelcome{1, 1, executed, std::chrono::seconds(1), std::chrono::seconds(15)}}); }
   void on(Submit& m) {
     ++submits;
