@@ -141,6 +141,7 @@ struct FakeScheduler {
   }
   void on(Ask& m) { say({Answer{m.request, {}, m.verb == "get_dataset" ? "{\"keys\":[\"" + m.words.at(0) + "\"]}" : "[]"}}); }
   void on(ClientHeartbeat&) {}
+  void on(AnnounceProgram&) {}
   void on(ClientGoodbye&) { say({Goodbye{}}); }
   void done(std::uint64_t sequence) {
     executed = sequence;
@@ -215,7 +216,7 @@ class FakeValues : public client::ValueLink {
 };
 
 inline client::Links links_to(const std::shared_ptr<FakeScheduler>& fake) {
-  return {std::make_unique<FakeEndpoint>(fake), std::make_unique<FakeValues>(fake), "fake://", nullptr};
+  return {std::make_unique<FakeEndpoint>(fake), std::make_unique<FakeValues>(fake), "fake://", true, nullptr};
 }
 
 }  // namespace weft::test
