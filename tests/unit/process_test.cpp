@@ -49,7 +49,7 @@ TEST_CASE("signals become calls in order, and a cut lifeline too") {
   close(ends[0]);
   struct sigaction now {};
   sigaction(SIGUSR1, nullptr, &now);
-  CHECK(now.sa_handler == SIG_DFL);
+  CHECK((now.sa_handler == SIG_DFL));
 }
 
 TEST_CASE("a pid file belongs to one living process") {
