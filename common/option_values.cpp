@@ -190,10 +190,11 @@ Result<void> read_option(std::string_view text, TextList& value) {
 Result<void> read_option(std::string_view text, Amounts& value) {
   // "GPU=2 MEM=10e9" is the same list: a blank between two amounts separates as a comma does.
   std::string list(trimmed(text));
-  for (std::size_t at = list.find(' '); list.find('"') == std::string::npos && at != std::string::npos; at = list.find(' ', at + 1)) {
-    std::size_t next = list.find_first_not_of(' ', at);
-    if (std::string_view(",=").find(list[at - 1]) == std::string_view::npos && std::string_view(",= ").find(list[next]) == std::string_view::npos)
-      list[at] = ',';
+  bool quoted = list.find('"') != std::string::npos;
+  for (std::size_t at = quoted ? std::string::npos : list.find(' '), next; at != std::string::npos; at = list.find(' ', next)) {
+    next = list.find_first_not_of(' ', at);
+    bool separates = list[at - 1] != ',' && list[at - 1] != '=' && list[next] != ',' && list[next] != '=';
+    if (separates) list[at] = ',';
   }
   TextList items;
   if (auto read = read_option(list, items); !read) return read;

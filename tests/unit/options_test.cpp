@@ -127,6 +127,8 @@ TEST_CASE("lists are separated by commas, with quotes where items need them") {
   CHECK(refused<TextList>("\"a") != "");
   CHECK(refused<TextList>("\"a\" b") != "");
   CHECK(read<Amounts>("GPU=2, ram=1.5") == Amounts{{"GPU", 2}, {"ram", 1.5}});
+  CHECK(read<Amounts>("GPU=2 MEM=10e9") == Amounts{{"GPU", 2}, {"MEM", 10e9}});
+  CHECK(read<Amounts>("GPU = 2,  ram =1") == Amounts{{"GPU", 2}, {"ram", 1}});
   for (const char* text : {"GPU", "=2", "GPU=x", "GPU=-1", "GPU=1,GPU=2"}) {
     CAPTURE(text);
     CHECK(refused<Amounts>(text) != "");

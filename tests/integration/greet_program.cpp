@@ -1,0 +1,19 @@
+// A user's program for the tests of our programs: asks the default cluster for a sum, prints it, and ends with a code of its own.
+#include <cstdlib>
+#include <iostream>
+
+#include <weft/weft.h>
+
+static int add(int a, int b) { return a + b; }
+
+int main(int argc, char** argv) {
+  weft::init(argc, argv);
+  try {
+    weft::Client client;
+    std::cout << "sum " << client.submit(add, 40, 2).result(std::chrono::seconds(60)) << std::endl;
+  } catch (const weft::Error& error) {
+    std::cerr << error.what() << std::endl;
+    return 1;
+  }
+  return argc > 1 ? std::atoi(argv[1]) : 0;
+}

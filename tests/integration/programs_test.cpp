@@ -1,0 +1,364 @@
+// weft-scheduler, weft-worker and weft as processes: what they print, which files they write, how they end.
+#include <doctest/doctest.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include <nlohmann/json.hpp>
+
+#include "common/credentials.h"
+#include "common/exit_codes.h"
+#include "common/process.h"
+#include "common/programs.h"
+#include "common/scheduler_file.h"
+#include "support/endpoints.h"
+
+using namespace weft;
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+namespace {
+
+// Ends a test that has failed already; no test waits for it to pass.
+constexpr Duration limit = 60s;
+
+/// One of our programs with its output in pipes.
+class Running {
+ public:
+  Running(const std::string& name, std::vector<std::string> arguments, std::map<std::string, std::string> environment) {
+    int out[2], err[2];
+    REQUIRE(pipe2(out, O_CLOEXEC) == 0);
+    REQUIRE(pipe2(err, O_CLOEXEC) == 0);
+    ChildOptions options{.arguments = std::move(arguments), .environment = std::move(environment)};
+    options.output = out[1];
+    options.errors = err[1];
+    auto path = find_program(name);
+    REQUIRE_MESSAGE(path, path.error().message);
+    auto child = ChildProcess::start(*path, options);
+    close(out[1]);
+    close(err[1]);
+    out_ = out[0];
+    err_ = err[0];
+    REQUIRE_MESSAGE(child, child.error().message);
+    child_.emplace(std::move(*child));
+  }
+  Running(const Running&) = delete;
+  ~Running() {
+    child_.reset();
+    close(out_);
+    close(err_);
+  }
+
+  void signal(int number) { child_->signal(number); }
+  int pid() const { return child_->pid(); }
+  /// Read until this text was written; the texts so far. False if the program ended without it.
+  bool says(const std::string& text) {
+    while (output.find(text) == output.npos && errors.find(text) == errors.npos)
+      if (!read_some()) return false;
+    return true;
+  }
+  int exit_code() {
+    while (read_some()) {
+    }
+    auto code = child_->wait(monotonic_now() + limit);
+    REQUIRE_MESSAGE(code, "it does not end: " << errors);
+    return *code;
+  }
+
+  std::string output, errors;
+
+ private:
+  bool read_some() {
+    pollfd look[] = {{out_open_ ? out_ : -1, POLLIN, 0}, {err_open_ ? err_ : -1, POLLIN, 0}};
+    if (!out_open_ && !err_open_) return false;
+    REQUIRE_MESSAGE(poll(look, 2, int(limit / 1ms)) > 0, "it says nothing more: " << output << errors);
+    char buffer[4096];
+    auto take = [&](int file, short ready, bool& open, std::string& into) {
+      if (!ready) return;
+      ssize_t size = read(file, buffer, sizeof buffer);
+      if (size <= 0) open = false;
+      else into.append(buffer, std::size_t(size));
+    };
+    take(out_, look[0].revents, out_open_, output);
+    take(err_, look[1].revents, err_open_, errors);
+    return true;
+  }
+
+  int out_ = -1, err_ = -1;
+  bool out_open_ = true, err_open_ = true;
+  std::optional<ChildProcess> child_;
+};
+
+/// A home of its own: keys and files of one test.
+struct Home : test::PrivateFolder {
+  std::string keys() const { return path + "/.config/weft/keys"; }
+  std::string file() const { return path + "/scheduler.json"; }
+  std::map<std::string, std::string> environment(std::map<std::string, std::string> more = {}) const {
+    more.insert({{"HOME", path}, {"XDG_CONFIG_HOME", ""}, {"XDG_RUNTIME_DIR", ""}, {"WEFT_ADDRESS", ""}, {"WEFT_KEYS", ""},
+                 {"WEFT_SCHEDULER_FILE", ""}, {"TMPDIR", path}});
+    return more;
+  }
+  std::unique_ptr<Running> run(const std::string& name, std::vector<std::string> arguments,
+                               std::map<std::string, std::string> more = {}) const {
+    return std::make_unique<Running>(name, std::move(arguments), environment(std::move(more)));
+  }
+  /// A scheduler on free ports that has announced itself.
+  std::unique_ptr<Running> scheduler(std::vector<std::string> more = {}) const {
+    std::vector<std::string> arguments = {"--port", "0", "--worker-port", "0", "--scheduler-file", file()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    auto running = run("weft-scheduler", arguments);
+    REQUIRE_MESSAGE(running->says("keys: "), running->errors);
+    return running;
+  }
+  std::unique_ptr<Running> worker(const std::string& name, std::vector<std::string> more = {}) const {
+    std::vector<std::string> arguments = {"--scheduler-file", file(), "--name", name, "--nthreads", "1", "--death-timeout", "60s"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run("weft-worker", arguments);
+  }
+  /// `weft ARGUMENTS`, to its end.
+  std::unique_ptr<Running> weft(std::vector<std::string> arguments, int code = exit_code::ok) const {
+    auto running = run("weft", std::move(arguments), {{"WEFT_SCHEDULER_FILE", fs::exists(file()) ? file() : ""}});
+    int got = running->exit_code();
+    CHECK_MESSAGE(got == code, running->output << running->errors);
+    return running;
+  }
+  /// Wait until so many workers are there; each look is an answer of the scheduler.
+  Json workers(std::size_t count) const {
+    Time deadline = monotonic_now() + limit;
+    for (;;) {
+      Json data = Json::parse(weft({"workers", "-o", "json"})->output).at("data");
+      if (data.size() == count) return data;
+      REQUIRE(monotonic_now() < deadline);
+    }
+  }
+};
+
+unsigned mode_of(const std::string& path) {
+  struct stat status;
+  return stat(path.c_str(), &status) == 0 ? status.st_mode & 0777 : 0;
+}
+
+}  // namespace
+
+TEST_CASE("a scheduler prints what it bound, writes its file and keys, and SIGTERM ends it in good order") {
+  Home home;
+  auto scheduler = home.scheduler({"--pid-file", home.path + "/pid"});
+  auto file = read_scheduler_file(home.file());
+  REQUIRE_MESSAGE(file, file.error().message);
+  CHECK(scheduler->output == "clients: " + file->client_address + "\nworkers: " + file->worker_address + "\nkeys: " + home.keys() + "\n");
+  CHECK_FALSE(file->client_address.ends_with(":0"));
+  CHECK(file->pid == scheduler->pid());
+  CHECK(file->keys == home.keys());
+  CHECK(mode_of(home.keys()) == 0700);
+  for (const char* name : {"scheduler.key", "worker.key", "client.key", "authorized_keys"}) CHECK(mode_of(home.keys() + '/' + name) == 0600);
+  CHECK(*read_whole_file(home.path + "/pid") == std::to_string(scheduler->pid()) + "\n");
+  scheduler->signal(SIGTERM);
+  CHECK(scheduler->exit_code() == exit_code::ok);
+  CHECK_FALSE(fs::exists(home.file()));
+  CHECK_FALSE(fs::exists(home.path + "/pid"));
+  for (const char* name : {"scheduler.key", "worker.key", "client.key"}) {
+    auto pair = read_key_file(home.keys() + '/' + name);
+    REQUIRE(pair);
+    CHECK_FALSE((scheduler->errors + scheduler->output).find(pair->secret_key.z85()) != std::string::npos);
+  }
+}
+
+TEST_CASE("a port in use is said by number and holder, with exit code 69") {
+  Home home;
+  auto first = home.scheduler();
+  std::string address = read_scheduler_file(home.file())->client_address;
+  std::string port = address.substr(address.rfind(':') + 1);
+  auto second = home.run("weft-scheduler", {"--port", port, "--worker-port", "0"});
+  CHECK(second->exit_code() == exit_code::unavailable);
+  CHECK_MESSAGE(second->errors.find("port " + port) != std::string::npos, second->errors);
+  CHECK_MESSAGE(second->errors.find("process " + std::to_string(first->pid())) != std::string::npos, second->errors);
+}
+
+TEST_CASE("what cannot be written ends a program with exit code 73") {
+  Home home;
+  auto scheduler = home.run("weft-scheduler", {"--port", "0", "--worker-port", "0", "--scheduler-file", "/proc/nowhere/s.json"});
+  CHECK(scheduler->exit_code() == exit_code::cannot_create);
+  CHECK_MESSAGE(scheduler->errors.find("/proc/nowhere/s.json") != std::string::npos, scheduler->errors);
+  auto worker = home.run("weft-worker", {"ipc://" + home.path + "/worker", "--local-directory", "/proc/nowhere/spill"});
+  CHECK(worker->exit_code() == exit_code::cannot_create);
+  CHECK_MESSAGE(worker->errors.find("/proc/nowhere/spill") != std::string::npos, worker->errors);
+}
+
+TEST_CASE("unknown options and verbs name the nearest one, with exit code 64") {
+  Home home;
+  for (const char* name : {"weft-scheduler", "weft-worker"}) {
+    auto program = home.run(name, {"--log-levle", "info"});
+    CHECK(program->exit_code() == exit_code::usage);
+    CHECK(program->errors.find("did you mean --log-level?") != std::string::npos);
+  }
+  CHECK(home.weft({"stauts"}, exit_code::usage)->errors.find("did you mean status?") != std::string::npos);
+  CHECK(home.weft({"status", "--adress", "x"}, exit_code::usage)->errors.find("did you mean --address?") != std::string::npos);
+  CHECK(home.weft({"--version"})->output.find("protocol 1") != std::string::npos);
+}
+
+TEST_CASE("a worker joins by the scheduler file and runs a user's program over TCP; SIGTERM retires it") {
+  Home home;
+  auto scheduler = home.scheduler();
+  auto worker = home.worker("w1", {"--resources", "GPU=2 MEM=10e9", "--memory-limit", "1GiB"});
+  Json data = home.workers(1)[0];
+  CHECK(data.at("name") == "w1");
+  CHECK(data.at("slots") == 1);
+  CHECK(data.at("memory_limit") == 1u << 30);
+  CHECK(data.at("resources") == Json({{"GPU", 2.0}, {"MEM", 10e9}}));
+
+  auto program = home.run("greet_program", {"7"}, {{"WEFT_SCHEDULER_FILE", home.file()}});
+  CHECK(program->exit_code() == 7);
+  CHECK_MESSAGE(program->output == "sum 42\n", program->errors);
+
+  worker->signal(SIGTERM);
+  CHECK(worker->exit_code() == exit_code::ok);
+  home.workers(0);
+}
+
+TEST_CASE("values in clear are one choice of a worker; control links stay encrypted") {
+  Home home;
+  auto scheduler = home.scheduler();
+  auto worker = home.worker("plain", {"--no-encrypt-values"});
+  home.workers(1);
+  auto program = home.run("greet_program", {"0"}, {{"WEFT_SCHEDULER_FILE", home.file()}});
+  CHECK(program->exit_code() == 0);
+  CHECK_MESSAGE(program->output == "sum 42\n", program->errors);
+}
+
+TEST_CASE("of two workers with one name the second ends and says why") {
+  Home home;
+  auto scheduler = home.scheduler();
+  auto first = home.worker("twin");
+  home.workers(1);
+  auto second = home.worker("twin");
+  CHECK(second->exit_code() == exit_code::protocol);
+  CHECK_MESSAGE(second->errors.find("'twin' is already here") != std::string::npos, second->errors);
+  CHECK(home.workers(1)[0].at("pid") == first->pid());
+}
+
+TEST_CASE("an address in the wrong form, and no address at all, are said at once") {
+  Home home;
+  auto none = home.run("weft-worker", {});
+  CHECK(none->exit_code() == exit_code::usage);
+  CHECK(none->errors.find("--scheduler-file") != std::string::npos);
+  auto wrong = home.run("weft-worker", {"udp://somewhere"});
+  CHECK(wrong->exit_code() == exit_code::usage);
+  CHECK(wrong->errors.find("unknown scheme") != std::string::npos);
+}
+
+TEST_CASE("status as JSON has a version, the answer, and errors in the same form") {
+  Home home;
+  auto scheduler = home.scheduler();
+  Json status = Json::parse(home.weft({"status", "-o", "json"})->output);
+  CHECK(status.at("version") == 1);
+  CHECK(status.at("command") == "status");
+  CHECK(status.at("data").at("workers") == 0);
+  Json error = Json::parse(home.weft({"explain", std::string(32, 'a'), "-o", "json"}, exit_code::usage)->output);
+  CHECK(error.at("error").at("kind") == "InvalidArgument");
+}
+
+TEST_CASE("a client without a key is told where it was looked for") {
+  Home home;
+  auto answer = home.weft({"status", "--address", "tcp://127.0.0.1:1"}, exit_code::unavailable);
+  CHECK_MESSAGE(answer->errors.find("looked in " + home.keys()) != std::string::npos, answer->errors);
+}
+
+TEST_CASE("a client with a wrong key is refused with a clear sentence, and let in once its key is on the list") {
+  Home home, stranger;
+  auto scheduler = home.scheduler();
+  std::string address = read_scheduler_file(home.file())->client_address;
+  REQUIRE(KeyFolder(stranger.path + "/keys").init());
+  fs::copy_file(home.keys() + "/scheduler.pub", stranger.path + "/keys/scheduler.pub", fs::copy_options::overwrite_existing);
+  auto ask = [&] {
+    return stranger.run("weft", {"status", "--address", address, "--timeout", "2s"}, {{"WEFT_KEYS", stranger.path + "/keys"}});
+  };
+  auto refused = ask();
+  CHECK(refused->exit_code() == exit_code::unavailable);
+  CHECK_MESSAGE(refused->errors.find("key") != std::string::npos, refused->errors);
+
+  std::string key = read_key_file(stranger.path + "/keys/client.key")->public_key;
+  CHECK(home.weft({"keys", "add", "client", "stranger", key})->output.find("added client stranger") == 0);
+  scheduler->signal(SIGHUP);
+  REQUIRE(scheduler->says("allow-list read again"));
+  CHECK(ask()->exit_code() == exit_code::ok);
+
+  home.weft({"keys", "revoke", "stranger"});
+  scheduler->signal(SIGHUP);
+  scheduler->output.clear();
+  scheduler->errors.clear();
+  REQUIRE(scheduler->says("allow-list read again"));
+  CHECK(ask()->exit_code() == exit_code::unavailable);
+}
+
+TEST_CASE("a worker's key opens no client's door") {
+  Home home, thief;
+  auto scheduler = home.scheduler();
+  std::string address = read_scheduler_file(home.file())->client_address;
+  REQUIRE(make_private_folder(thief.path + "/keys"));
+  fs::copy_file(home.keys() + "/scheduler.pub", thief.path + "/keys/scheduler.pub");
+  fs::copy_file(home.keys() + "/worker.key", thief.path + "/keys/client.key");
+  auto refused = thief.run("weft", {"status", "--address", address, "--timeout", "2s"}, {{"WEFT_KEYS", thief.path + "/keys"}});
+  CHECK(refused->exit_code() == exit_code::unavailable);
+}
+
+TEST_CASE("weft local runs a program on a cluster of its own and ends with the program's code") {
+  Home home;
+  std::string program = *find_program("greet_program");
+  auto local = home.run("weft", {"local", "--workers", "2", "--", program, "5"});
+  CHECK(local->exit_code() == 5);
+  CHECK_MESSAGE(local->output == "sum 42\n", local->errors);
+  auto missing = home.run("weft", {"local", "--workers", "1", "--", home.path + "/nonesuch"});
+  CHECK(missing->exit_code() == exit_code::no_input);
+  CHECK(missing->errors.find("nonesuch") != std::string::npos);
+}
+
+TEST_CASE("weft local without a program stays, says how to connect, and leaves nothing behind") {
+  Home home;
+  auto local = home.run("weft", {"local", "--workers", "1"});
+  REQUIRE(local->says("Ctrl-C ends it"));
+  std::size_t at = local->output.find("ipc://");
+  REQUIRE(at != std::string::npos);
+  std::string address = local->output.substr(at, local->output.find('\n', at) - at);
+  CHECK(home.weft({"status", "--address", address})->output.find("scheduler  " + address) == 0);
+  local->signal(SIGINT);
+  CHECK(local->exit_code() == exit_code::ok);
+  CHECK_FALSE(fs::exists(fs::path(address.substr(6)).parent_path()));
+}
+
+TEST_CASE("a scheduler that is killed leaves nothing that stops the next one") {
+  Home home;
+  auto first = home.scheduler({"--pid-file", home.path + "/pid"});
+  std::uint64_t epoch = read_scheduler_file(home.file())->epoch;
+  first->signal(SIGKILL);
+  CHECK(first->exit_code() == 128 + SIGKILL);
+  auto second = home.scheduler({"--pid-file", home.path + "/pid"});
+  CHECK(read_scheduler_file(home.file())->epoch > epoch);
+  auto third = home.run("weft-scheduler", {"--port", "0", "--worker-port", "0", "--pid-file", home.path + "/pid"});
+  CHECK(third->exit_code() == exit_code::cannot_create);
+  CHECK_MESSAGE(third->errors.find(std::to_string(second->pid())) != std::string::npos, third->errors);
+}
+
+TEST_CASE("the configuration in force is shown with the origin of each value") {
+  Home home;
+  auto shown = home.run("weft", {"config", "worker", "-o", "json"}, {{"WEFT_NTHREADS", "3"}});
+  REQUIRE(shown->exit_code() == exit_code::ok);
+  Json value = Json::parse(shown->output).at("data").at(0).at("options").at("nthreads");
+  CHECK(value == Json({{"value", "3"}, {"origin", "WEFT_NTHREADS"}, {"default", "0"}}));
+}
+
+TEST_CASE("a dump is one private file") {
+  Home home;
+  auto scheduler = home.scheduler();
+  home.weft({"dump", home.path + "/dump.json"});
+  CHECK(mode_of(home.path + "/dump.json") == 0600);
+  Json dump = Json::parse(*read_whole_file(home.path + "/dump.json"));
+  for (const char* section : {"status", "workers", "groups", "logs", "datasets", "processing", "failures", "tasks"}) CHECK(dump.contains(section));
+}
