@@ -3,10 +3,19 @@
 
 #include <cstdlib>
 
+#include <weft/init.h>
+
 #include "client/client_core.h"
 #include "client/links.h"
 
 namespace weft {
+
+// Before anything is opened: a strayed executor must not start a cluster of its own.
+static client::Links links_to(const std::string& address) {
+  detail::stop_strayed_executor();
+  if (!address.empty()) detail::require_init();  // an embedded cluster runs tasks in this process
+  return client::open_links(address).value_or_throw();
+}
 
 static std::string address_from_environment() {
   const char* address = std::getenv("WEFT_ADDRESS");
@@ -14,8 +23,11 @@ static std::string address_from_environment() {
 }
 
 Client::Client() : Client(address_from_environment()) {}
-Client::Client(const std::string& address, const ClientOptions& options) : Client(client::open_links(address).value_or_throw(), options) {}
-Client::Client(client::Links links, const ClientOptions& options) : core_(client::ClientCore::start(std::move(links), options)) {}
+Client::Client(const std::string& address, const ClientOptions& options) : Client(links_to(address), options) {}
+Client::Client(client::Links links, const ClientOptions& options) {
+  detail::stop_strayed_executor();
+  core_ = client::ClientCore::start(std::move(links), options);
+}
 
 Client& Client::operator=(Client&& other) noexcept {
   std::swap(core_, other.core_);

@@ -1,5 +1,7 @@
 #include "client/links.h"
 
+#include <weft/init.h>
+
 #include "client/images.h"
 #include "client/throw_trace.h"
 #include "common/data/transfer.h"
@@ -85,7 +87,8 @@ worker::FunctionRuntime function_runtime() {
             static thread_local ThrowTrace::Scope traced;  // this thread runs user code from now on
             return resolve_function(function, target);
           },
-          .describe_exception = [] { return failure_from_current_exception(); }};
+          .describe_exception = [] { return failure_from_current_exception(); },
+          .on_start = detail::set_up_executor};
 }
 
 /// What workers elsewhere need to run this program's functions.

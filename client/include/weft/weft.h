@@ -5,6 +5,7 @@
 #include <weft/delayed.h>
 #include <weft/error.h>
 #include <weft/future.h>
+#include <weft/init.h>
 #include <weft/options.h>
 #include <weft/version.h>
 #include <weft/wait.h>

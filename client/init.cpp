@@ -1,0 +1,90 @@
+#include <weft/init.h>
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <vector>
+
+#include <weft/error.h>
+
+#include "client/links.h"
+#include "common/exit_codes.h"
+#include "worker/executor_link.h"
+#include "worker/executor_process.h"
+
+namespace weft {
+namespace {
+
+constexpr const char* advice = "call weft::init(argc, argv) first in main";
+
+std::atomic<bool> was_called{false};
+
+// Never destroyed: static objects of the user's images may register before ours exist and be used after they are gone.
+std::vector<std::function<void()>>& set_ups() {
+  static auto* all = new std::vector<std::function<void()>>;
+  return *all;
+}
+std::mutex& set_ups_mutex() {
+  static auto* mutex = new std::mutex;
+  return *mutex;
+}
+
+[[noreturn]] void stop(const std::string& why) {
+  std::fprintf(stderr, "weft: %s\n", why.c_str());
+  std::fflush(stderr);
+  _exit(exit_code::usage);
+}
+
+}  // namespace
+
+void init(int&, char**) {
+  if (was_called.exchange(true)) return;
+  const char* text = std::getenv(worker::executor_variable);
+  if (!text) return;
+  char* end = nullptr;
+  long descriptor = std::strtol(text, &end, 10);
+  if (end == text || *end || descriptor < 0 || descriptor > 1 << 20)
+    stop("WEFT_EXECUTOR is not a descriptor's number; only workers set it");
+  worker::run_executor(static_cast<int>(descriptor), client::function_runtime());
+}
+
+void on_executor_start(std::function<void()> set_up) {
+  if (!set_up) throw InvalidArgument("on_executor_start was given no function");
+  if (was_called) throw InvalidArgument("call weft::on_executor_start before weft::init: executors never come past init");
+  std::lock_guard guard(set_ups_mutex());
+  set_ups().push_back(std::move(set_up));
+}
+
+namespace detail {
+
+bool init_called() { return was_called; }
+
+void stop_strayed_executor() {
+  if (was_called || !std::getenv(worker::executor_variable)) return;
+  stop(std::string("this process was started to run tasks, but its main went on to make a Client: ") + advice);
+}
+
+void require_init() {
+  stop_strayed_executor();
+  if (!was_called)
+    throw InvalidArgument(std::string("workers start this program to run its functions, and it does not let them: ") + advice);
+}
+
+void set_up_executor() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    std::vector<std::function<void()>> all;
+    {
+      std::lock_guard guard(set_ups_mutex());
+      all = set_ups();
+    }
+    for (const auto& set_up : all) set_up();
+  });
+}
+
+}  // namespace detail
+
+}  // namespace weft
