@@ -31,6 +31,7 @@ struct Links {
   std::string address;         // of the scheduler, for `endpoint->connect`
   Key program;                 // what workers must have to run this process's functions; none: they are in this process
   Bytes program_files;         // encoded ProgramFiles
+  bool driven = false;         // no thread: the client is served by the thread that made it, whenever that calls or waits
   std::shared_ptr<void> hold;  // whatever must live as long as the client, such as an embedded cluster
 };
 

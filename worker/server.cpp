@@ -191,7 +191,8 @@ void Server::take_outcomes(Executors& executors) {
   for (FromTask& message : news.from_tasks) events_.push_back(TaskSays{std::move(message)});
   for (TaskRead& read : news.reads) task_values_.read(std::move(read), monotonic_now());
   for (TaskPut& put : news.puts)
-    if (!task_values_.put(put, monotonic_now())) store_put(put);
+    if (put.location.endpoint == options_.endpoint) store_put(put);
+    else send_put(put);
   for (LogLine& line : news.logs) events_.push_back(Logged{std::move(line)});
   for (Outcome& outcome : news.ended) end_run(outcome);
 }
@@ -230,6 +231,21 @@ void Server::store_put(TaskPut& put) {
   Result<void> kept = keep(put.key, std::move(put.value));
   if (kept) events_.push_back(PutArrived{put.key, bytes});
   else user_code_->answer({.attempt = put.attempt, .key = put.key, .put = true, .failure = kept.error()});
+}
+
+/// To another worker; a place that an executor was leased goes through the store, so that somebody owns it.
+void Server::send_put(TaskPut& put) {
+  if (leased_.contains(put.value.block().data())) {
+    Key own = Key::random();
+    Result<void> kept = keep(own, std::move(put.value));
+    auto value = kept ? store_.find(own) : std::nullopt;
+    if (kept) store_.erase(own);
+    if (!value)
+      return user_code_->answer({.attempt = put.attempt, .key = put.key, .put = true,
+                                 .failure = kept ? failure(ErrorKind::memory_limit, "no memory for the value") : kept.error()});
+    put.value = std::move(*value);
+  }
+  task_values_.put(std::move(put), monotonic_now());
 }
 
 void Server::take_store_news() {

@@ -69,6 +69,7 @@ class Server : private ValueHolder {
   void take_outcomes(Executors& executors);
   void end_run(Outcome& outcome);
   void store_put(TaskPut& put);
+  void send_put(TaskPut& put);
   Result<void> keep(const Key& key, Value value);
   void take_store_news();
   void note_pressure();

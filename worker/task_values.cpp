@@ -45,12 +45,10 @@ void TaskValues::arrived(const Key& key, Time now) {
   for (TaskRead& read : reads) this->read(std::move(read), now);
 }
 
-bool TaskValues::put(TaskPut& put, Time now) {
-  if (put.location.endpoint == endpoint_) return false;
+void TaskValues::put(TaskPut put, Time now) {
   FetchId id{++count_};
   sender_.start(id, put.key, put.value.block(), put.location, now);
   puts_[id] = std::move(put);
-  return true;
 }
 
 // The value is the task's alone: it goes through the store for its memory, and is not kept there.

@@ -1,5 +1,5 @@
-// Values for tasks' own clients, which have no sockets: reads come from the store or from other workers, puts go to the store or
-// to other workers. Owned by the server's loop.
+// Values for tasks' own clients, which have no sockets: reads come from the store or from other workers, puts go to other
+// workers. Owned by the server's loop.
 #pragma once
 
 #include <map>
@@ -15,12 +15,12 @@ namespace weft::worker {
 
 class TaskValues {
  public:
-  /// `endpoint`: where others reach our own values; what is put there goes into the store directly.
+  /// `endpoint`: where others reach our own values; nothing is fetched from there.
   TaskValues(ValueStore& store, Endpoint& links, ValueLinks::Connect connect, std::string endpoint);
 
   void read(TaskRead read, Time now);
-  /// False: it belongs here, and the caller stores it.
-  bool put(TaskPut& put, Time now);
+  /// Somebody must own the value's memory until it is sent.
+  void put(TaskPut put, Time now);
   /// This value came from disk, or is lost.
   void arrived(const Key& key, Time now);
 

@@ -211,7 +211,7 @@ class FakeValues : public client::ValueLink {
 };
 
 inline client::Links links_to(const std::shared_ptr<FakeScheduler>& fake) {
-  return {std::make_unique<FakeEndpoint>(fake), std::make_unique<FakeValues>(fake), "fake://", {}, {}, nullptr};
+  return {std::make_unique<FakeEndpoint>(fake), std::make_unique<FakeValues>(fake), "fake://", {}, {}, false, nullptr};
 }
 
 }  // namespace weft::test

@@ -7,5 +7,6 @@
 #include <weft/future.h>
 #include <weft/init.h>
 #include <weft/options.h>
+#include <weft/this_task.h>
 #include <weft/version.h>
 #include <weft/wait.h>
