@@ -3,6 +3,7 @@
 // executor processes (user code), each owned by the server's one loop.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -70,6 +71,14 @@ struct ExecutorEvents {
   std::vector<TaskPut> puts;                      // answered when they fail
   std::vector<LogLine> logs;
   std::vector<TaskProgress> progress;
+
+  /// An attempt blocks, or goes on. What it takes back of news that nobody has read leaves no trace: the two lists have no
+  /// order between them, so an attempt is never in both.
+  void note_wait(AttemptId attempt, bool waits) {
+    auto& opposite = waits ? resumed : waiting;
+    if (auto found = std::find(opposite.begin(), opposite.end(), attempt); found != opposite.end()) opposite.erase(found);
+    else (waits ? waiting : resumed).push_back(attempt);
+  }
 };
 
 class Executors {

@@ -282,7 +282,7 @@ void ProcessExecutors::handle(Child& child, TaskWaits& waits) {
   if (!it || it->waits == waits.waits) return;
   notice_begun(child);
   it->waits = waits.waits;
-  (waits.waits ? events_.waiting : events_.resumed).push_back(waits.attempt);
+  events_.note_wait(waits.attempt, waits.waits);
   if (waits.waits) put_back(child.take_back());
 }
 

@@ -153,7 +153,7 @@ TaskMail ThreadExecutors::Core::Active::wait(Time until) {
     bool lends = permit && core.lent < lent_slots_max;
     if (permit) --core.running, permit = false;
     core.lent += lends;
-    core.news.waiting.push_back(run.attempt);
+    core.news.note_wait(run.attempt, true);
     core.tell();
     if (lends) core.offer();
     auto at = std::chrono::steady_clock::time_point(Duration(until.nanoseconds));
@@ -177,7 +177,7 @@ TaskMail ThreadExecutors::Core::Active::wait(Time until) {
     core.lent -= lends;
     if (owned) {
       ++core.running, permit = true;
-      core.news.resumed.push_back(run.attempt);
+      core.news.note_wait(run.attempt, false);
       core.tell();
     }
   }
