@@ -18,11 +18,12 @@ Client::Client(client::Links links, const ClientOptions& options) {
 
 Client& Client::operator=(Client&& other) noexcept {
   std::swap(core_, other.core_);
+  std::swap(shared_, other.shared_);
   return *this;
 }
 
 Client::~Client() {
-  if (!core_) return;
+  if (!core_ || shared_) return;
   // After fork the thread is not here to be joined, and its tables may be half written: leave them alone.
   if (!core_->in_this_process()) static_cast<void>(new detail::ClientPointer(std::move(core_)));
   else core_->close();

@@ -31,12 +31,14 @@ ClientCore::ClientCore(Links links, const ClientOptions& options)
       server_key_(std::move(links.server_key)), runs_here_(links.runs_here), hold_(std::move(links.hold)),
       process_(process_number().load()),
       state_(SessionOptions{.session = draw_session(), .name = options.name, .connect_timeout = options.connect_timeout,
-                            .patience = options.patience},
-             monotonic_now()) {}
+                            .patience = options.patience, .beats = !links.driven},
+             monotonic_now()) {
+  if (links.driven) driver_ = std::this_thread::get_id();
+}
 
 std::shared_ptr<ClientCore> ClientCore::start(Links links, const ClientOptions& options) {
   std::shared_ptr<ClientCore> core(new ClientCore(std::move(links), options));
-  core->thread_ = std::thread([raw = core.get()] { raw->run(); });
+  if (!core->is_driven_here()) core->thread_ = std::thread([raw = core.get()] { raw->run(); });
   return core;
 }
 
@@ -59,18 +61,37 @@ bool ClientCore::deliver(Post post, std::size_t bytes) {
   if (closed_) return false;
   posts_.push_back(std::move(post));
   posted_bytes_ += bytes;
-  if (!std::exchange(woken_, true)) endpoint_->wake();
+  if (!std::exchange(woken_, true) && !is_driven_here()) endpoint_->wake();
   return true;
 }
 
+// The thread of a driven client sends what it posted itself: it may compute for long before it waits.
+void ClientCore::send_posts() {
+  if (!is_driven_here()) return;
+  do go_round(Time{});
+  while (!later_.empty());
+}
+
+void ClientCore::await_welcome() {
+  serve([this] { return state_.connected() || state_.closed(); }, Time::never());
+}
+
 void ClientCore::wait_for_space() {
+  auto has_space = [this] { return closed_ || (!full_ && posted_bytes_ < posted_bytes_max); };
+  if (is_driven_here()) {
+    serve([&] {
+      std::lock_guard guard(mutex_);
+      return has_space();
+    }, Time::never());
+    return;
+  }
   std::unique_lock guard(mutex_);
-  space_.wait(guard, [this] { return closed_ || (!full_ && posted_bytes_ < posted_bytes_max); });
+  space_.wait(guard, has_space);
 }
 
 void ClientCore::post(Event event) {
   check_process();
-  deliver({.event = std::make_unique<Event>(std::move(event))}, 0);
+  if (deliver({.event = std::make_unique<Event>(std::move(event))}, 0)) send_posts();
 }
 
 static std::vector<detail::FutureHandle> handles_of(FutureBlock* block, std::size_t count) {
@@ -96,6 +117,7 @@ detail::FutureHandle ClientCore::submit(TaskCall call, std::vector<detail::Futur
   std::size_t bytes = 100 + call.arguments.size();
   Post post{.task = std::make_unique<TaskCall>(std::move(call)), .cores = &block->cores[0], .count = 1};
   if (!deliver(std::move(post), bytes)) fail_cores(&block->cores[0], 1, closed_failure());
+  else send_posts();
   return handle;
 }
 
@@ -117,6 +139,7 @@ std::vector<detail::FutureHandle> ClientCore::submit(std::vector<GraphChunk> chu
     std::size_t bytes = chunk.arguments.size() + 40 * chunk.size() + 8 * chunk.inputs.size();
     Post post{.event = std::make_unique<Event>(SubmitGraph{std::move(chunk)}), .cores = &block->cores[at], .count = count};
     if (!deliver(std::move(post), bytes)) fail_cores(&block->cores[at], count, closed_failure());
+    else send_posts();
     at += count;
   }
   return handles;
@@ -154,6 +177,7 @@ detail::FutureHandle ClientCore::attach(const Key& key) {
   detail::FutureHandle handle(&block->cores[0]);
   Post post{.event = std::make_unique<Event>(Acquire{{key}}), .cores = &block->cores[0], .count = 1};
   if (!deliver(std::move(post), 0)) fail_cores(&block->cores[0], 1, closed_failure());
+  else send_posts();
   return handle;
 }
 
@@ -172,6 +196,7 @@ std::vector<detail::FutureHandle> ClientCore::scatter(std::vector<std::pair<Key,
   Post post{.event = std::make_unique<Event>(std::move(event)), .cores = &block->cores[0],
             .count = static_cast<std::uint32_t>(keys.size()), .values = std::move(values)};
   if (!deliver(std::move(post), 0)) fail_cores(&block->cores[0], keys.size(), closed_failure());
+  else send_posts();
   return handles;
 }
 
@@ -187,6 +212,7 @@ void ClientCore::retry(const std::vector<detail::FutureHandle>& futures) {
   check_process();
   if (!deliver({.event = std::make_unique<Event>(std::move(event))}, 0))
     for (const detail::FutureHandle& future : futures) fail_cores(future.core(), 1, closed_failure());
+  else send_posts();
 }
 
 std::uint64_t ClientCore::new_request(std::shared_ptr<Answered> answered) {
@@ -198,6 +224,12 @@ std::uint64_t ClientCore::new_request(std::shared_ptr<Answered> answered) {
 }
 
 std::string ClientCore::answer(Answered& answered) {
+  if (is_driven_here()) {
+    serve([&] {
+      std::lock_guard guard(answered.mutex);
+      return answered.done;
+    }, Time::never());
+  }
   std::unique_lock guard(answered.mutex);
   answered.ready.wait(guard, [&] { return answered.done; });
   if (answered.failure.kind != ErrorKind::none) throw_failure(answered.failure);
@@ -237,11 +269,28 @@ void ClientCore::release(FutureCore& core) noexcept {
 
 void ClientCore::close() {
   std::lock_guard guard(closing_);
+  if (driver_ != std::thread::id{}) return close_driven();
   if (!thread_.joinable()) return;
   deliver({.event = std::make_unique<Event>(SayGoodbye{})}, 0);
   thread_.join();
   callbacks_->close();
   values_.reset();  // it closes its connections
+  endpoint_.reset();
+  hold_.reset();
+}
+
+// A task's own session ends with its attempt: no goodbye is awaited. What was posted has gone, and links keep the order.
+void ClientCore::close_driven() {
+  if (!endpoint_) return;
+  if (is_driven_here() && !going_round_ && deliver({.event = std::make_unique<Event>(SayGoodbye{})}, 0)) {
+    try {
+      go_round(Time{});
+    } catch (const Error&) {  // the task is cancelled: nobody listens
+    }
+  }
+  end();
+  callbacks_->close();
+  values_.reset();
   endpoint_.reset();
   hold_.reset();
 }

@@ -1,5 +1,6 @@
 // One connected client: the thread that owns endpoint, session state and value transfers, and the mailbox through which any
 // thread talks to it. API calls post; the loop drains all posts, takes one step, performs its actions and completes futures.
+// A driven client (that of a task) has no thread: its maker's thread goes round the loop in its calls and waits.
 #pragma once
 
 #include <condition_variable>
@@ -59,6 +60,19 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   /// Throws in a child made by fork: the thread that serves this client is not there.
   void check_process() const;
   bool in_this_process() const;
+  /// Whether this thread must go round the loop itself, by `serve`, instead of sleeping.
+  bool is_driven_here() const { return driver_ == std::this_thread::get_id(); }
+  /// Driven clients: wait until the scheduler knows us, so that what is submitted goes at once.
+  void await_welcome();
+  /// Go round the loop until `done` or the deadline; returns what `done` says. Throws Cancelled when the task is.
+  template <class Done>
+  bool serve(Done done, Time deadline) {
+    while (!done()) {
+      if (monotonic_now() >= deadline) return false;
+      go_round(deadline);
+    }
+    return true;
+  }
 
   // All of these may be called from any thread; those that submit may wait while too much is unacknowledged.
   detail::FutureHandle submit(TaskCall call, std::vector<detail::FutureHandle> holds = {});
@@ -98,14 +112,17 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
 
   ClientCore(Links links, const ClientOptions& options);
   bool deliver(Post post, std::size_t bytes);  // false: closed
+  void send_posts();
   void wait_for_space();
   void announce(const Key& program);
   std::uint64_t new_request(std::shared_ptr<Answered> answered);
-  static std::string answer(Answered& answered);
+  std::string answer(Answered& answered);
   static Failure closed_failure();
 
   // The loop's own; client_loop.cpp.
   void run();
+  void go_round(Time deadline);
+  void close_driven();
   std::vector<Post> take_posts();
   void drain(std::vector<Post> posts, std::vector<Event>& events);
   void flush_builder(std::vector<Event>& events);
@@ -134,6 +151,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::shared_ptr<CallbackQueue> callbacks_ = std::make_shared<CallbackQueue>();
   int process_;                      // counts forks: which process this client belongs to
   std::thread thread_;
+  std::thread::id driver_;           // of a driven client; else nobody
   std::mutex closing_;               // serialises close()
 
   std::mutex mutex_;                 // guards what follows
@@ -156,6 +174,9 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::vector<FutureCore*> fresh_, dying_;
   std::map<Key, Value> to_put_;
   bool leaving_ = false, finished_ = false;
+  bool going_round_ = false;
+  Time leave_by_ = Time::never();
+  std::vector<EndpointEvent> received_;
 };
 
 }  // namespace weft::client

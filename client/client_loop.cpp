@@ -15,29 +15,36 @@ static constexpr std::uint32_t dead_slot = KeyIndex::none - 1;
 static constexpr std::size_t frame_bytes_max = 8u << 20;
 
 void ClientCore::run() {
-  Time leave_by = Time::never();
-  std::vector<EndpointEvent> received;
-  while (!finished_) {
-    received.clear();
-    Time wake_at = std::min({state_.wake_at(), values_->wake_at(), leave_by});
-    endpoint_->poll(received, later_.empty() ? wake_at : monotonic_now());
-    Time now = monotonic_now();
-    std::vector<Event> events = std::exchange(later_, {});
-    drain(take_posts(), events);
-    for (EndpointEvent& event : received) receive(event, events);
-    for (Event& event : values_->take(now)) events.push_back(std::move(event));
-    if (leaving_ && leave_by == Time::never()) leave_by = now + goodbye_max;
-    std::vector<Action> actions = state_.step(now, std::move(events));
-    settle();
-    perform(actions);
-    {
-      std::lock_guard guard(mutex_);
-      full_ = !state_.ready_for_more() && !state_.closed();
-    }
-    space_.notify_all();
-    if (now >= leave_by) finished_ = true;
-  }
+  while (!finished_) go_round(Time::never());
   end();
+}
+
+void ClientCore::go_round(Time deadline) {
+  // A task that runs inside the wait of another must not use the other's client: its loop stands below on this very stack.
+  if (going_round_) throw InvalidArgument("this Client belongs to another task, which waits on this thread");
+  struct Round {
+    explicit Round(bool& flag) : flag(flag) { flag = true; }
+    ~Round() { flag = false; }
+    bool& flag;
+  } round(going_round_);
+  received_.clear();
+  Time wake_at = std::min({state_.wake_at(), values_->wake_at(), leave_by_, deadline});
+  endpoint_->poll(received_, later_.empty() ? wake_at : monotonic_now());
+  Time now = monotonic_now();
+  std::vector<Event> events = std::exchange(later_, {});
+  drain(take_posts(), events);
+  for (EndpointEvent& event : received_) receive(event, events);
+  for (Event& event : values_->take(now)) events.push_back(std::move(event));
+  if (leaving_ && leave_by_ == Time::never()) leave_by_ = now + goodbye_max;
+  std::vector<Action> actions = state_.step(now, std::move(events));
+  settle();
+  perform(actions);
+  {
+    std::lock_guard guard(mutex_);
+    full_ = !state_.ready_for_more() && !state_.closed();
+  }
+  space_.notify_all();
+  if (now >= leave_by_) finished_ = true;
 }
 
 std::vector<ClientCore::Post> ClientCore::take_posts() {

@@ -32,6 +32,7 @@ class Embedded {
     options.endpoint = *value_address;
     options.isolation = worker::Isolation::thread;
     options.runtime = user_code();
+    options.runtime.on_start();
     cluster->worker_ = std::make_unique<worker::Server>(std::move(options), std::move(worker_end));
     cluster->scheduler_thread_ = std::thread([server = cluster->scheduler_.get()] { server->run(); });
     cluster->worker_thread_ = std::thread([server = cluster->worker_.get()] { server->run(); });

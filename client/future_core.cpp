@@ -114,8 +114,20 @@ bool wait_for(FutureCore& core, bool with_value, Limit limit) {
   wait.with_value = with_value;
   if (!core.add(wait)) return true;
   if (with_value && core.phase.load() == FutureCore::Phase::elsewhere) core.block->client->read(core);
-  std::unique_lock guard(wait.mutex);
   auto done = [&] { return wait.done; };
+  if (client::ClientCore& client = *core.block->client; client.is_driven_here()) {
+    auto locked_done = [&] {
+      std::lock_guard guard(wait.mutex);
+      return wait.done;
+    };
+    struct Remove {  // also when the wait throws
+      FutureCore& core;
+      Wait& wait;
+      ~Remove() { core.remove(wait); }
+    } remove{core, wait};
+    return client.serve(locked_done, limit ? monotonic_now() + *limit : Time::never());
+  }
+  std::unique_lock guard(wait.mutex);
   if (!limit) {
     wait.ended.wait(guard, done);
     return true;

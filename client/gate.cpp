@@ -17,6 +17,8 @@ struct Gate::Part {
 
   bool with_value = false;
   std::deque<Node> nodes;  // addresses must stay
+  std::shared_ptr<client::ClientCore> driven;  // a client that this thread must serve while it waits
+  bool others = false;     // futures of other clients are here, too
   std::mutex mutex;
   std::condition_variable_any news;
   std::vector<std::size_t> fresh;
@@ -49,6 +51,8 @@ void Gate::add(const FutureHandle& future) {
   node.fire = &Part::on_fire;
   node.with_value = part_->with_value;
   node.future = future;
+  if (core.block->client->is_driven_here()) part_->driven = core.block->client;
+  else part_->others = true;
   if (!core.add(node)) {
     part_->count(node.number);
   } else if (node.with_value && core.phase.load() == client::FutureCore::Phase::elsewhere) {
@@ -59,11 +63,24 @@ void Gate::add(const FutureHandle& future) {
 std::size_t Gate::size() const { return part_->nodes.size(); }
 
 bool Gate::wait(std::size_t count, Limit limit, std::stop_token stop) {
+  if (part_->driven) return serve(*part_->driven, count, limit, stop);
   std::unique_lock guard(part_->mutex);
   auto enough = [&] { return part_->ended >= count; };
   if (limit) part_->news.wait_for(guard, stop, *limit, enough);
   else part_->news.wait(guard, stop, enough);
   return enough();
+}
+
+// What does not come through the driven client is looked at in turns.
+bool Gate::serve(client::ClientCore& driven, std::size_t count, Limit limit, const std::stop_token& stop) {
+  constexpr Duration turn = 5ms;
+  Time deadline = limit ? monotonic_now() + *limit : Time::never();
+  bool looks = part_->others || stop.stop_possible();
+  auto enough = [&] { return ended() >= count; };
+  for (;;) {
+    if (driven.serve(enough, looks ? std::min(deadline, monotonic_now() + turn) : deadline)) return true;
+    if (stop.stop_requested() || monotonic_now() >= deadline) return enough();
+  }
 }
 
 std::vector<std::size_t> Gate::take() {

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include <weft/error.h>
@@ -34,8 +35,8 @@ std::mutex& set_ups_mutex() {
   return *mutex;
 }
 
-[[noreturn]] void stop(const char* why) {
-  std::fprintf(stderr, "weft: %s\n", why);
+[[noreturn]] void stop(const std::string& why) {
+  std::fprintf(stderr, "weft: %s\n", why.c_str());
   std::fflush(stderr);
   _exit(exit_code::usage);
 }
@@ -66,9 +67,7 @@ bool init_called() { return was_called; }
 
 void stop_strayed_executor() {
   if (was_called || !std::getenv(worker::executor_variable)) return;
-  std::fprintf(stderr, "weft: this process was started to run tasks, but its main went on to make a Client: %s\n", advice);
-  std::fflush(stderr);
-  _exit(exit_code::usage);
+  stop(std::string("this process was started to run tasks, but its main went on to make a Client: ") + advice);
 }
 
 void require_init() {

@@ -31,7 +31,7 @@ Time SessionState::wake_at() const {
     case Link::none: return std::min(at, next_attempt_);
     case Link::connecting:
     case Link::greeting: return std::min(at, attempt_at_ + options_.hello_timeout);
-    case Link::welcomed: return std::min({at, next_heartbeat_, last_heard_ + lease_});
+    case Link::welcomed: return options_.beats ? std::min({at, next_heartbeat_, last_heard_ + lease_}) : at;
   }
   return at;
 }
@@ -244,14 +244,14 @@ void SessionState::lose_link(const std::string& reason) {
 
 void SessionState::run_timers() {
   if (finished_ || closed_) return;
-  if (link_ == Link::welcomed) {
+  if (link_ == Link::welcomed && options_.beats) {
     if (now_ - last_heard_ >= lease_) {
       lose_link("the scheduler was silent for its whole lease");
     } else if (now_ >= next_heartbeat_) {
       send(ClientHeartbeat{tick_});
       next_heartbeat_ = now_ + heartbeat_interval_;
     }
-  } else if (link_ != Link::none && now_ - attempt_at_ >= options_.hello_timeout) {
+  } else if ((link_ == Link::connecting || link_ == Link::greeting) && now_ - attempt_at_ >= options_.hello_timeout) {
     lose_link("no welcome from the scheduler");
   }
   if (link_ != Link::none) return;

@@ -31,6 +31,8 @@ struct SessionOptions {
   Duration reconnect_interval = std::chrono::milliseconds(500);
   /// How long a connection may stay without the scheduler's welcome before another is tried. Default 5 s.
   Duration hello_timeout = std::chrono::seconds(5);
+  /// False: the link below has a lease of its own and says when it is lost (a task's own client). Default true.
+  bool beats = true;
   /// Graph bytes sent and not acknowledged above which `ready_for_more` says no. Default 64 MiB.
   std::size_t unacknowledged_max = 64u << 20;
 };

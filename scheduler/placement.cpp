@@ -259,7 +259,8 @@ bool State::has_credit(const Task& task, const Worker& worker) const {
     std::uint64_t room = worker.memory_limit > worker.holding_bytes ? worker.memory_limit - worker.holding_bytes : 0;
     window = std::min<std::uint64_t>(window, std::max<std::uint64_t>(worker.slots, room / 4 / group.bytes));
   }
-  return worker.assigned.size() < window;
+  // A task with a client of its own may be waiting for the very task that asks for credit here.
+  return worker.assigned.size() < window + worker.nested;
 }
 
 /// Expected time until it could start there: the queue ahead of it and the bytes still to move.

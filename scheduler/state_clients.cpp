@@ -28,7 +28,10 @@ void State::end_holder(HolderNumber number) {
   if (holder.kind == Holder::Kind::session) {
     sessions_.erase(holder.session);
     if (holder.peer) session_of_peer_.erase(holder.peer);
-    if (holder.through) session_of_channel_.erase({holder.through, holder.channel});
+    if (holder.through) {
+      session_of_channel_.erase({holder.through, holder.channel});
+      --worker_ref(holder.through).nested;
+    }
   }
   holder = Holder{};
   free_holders_.push_back(number);
@@ -109,6 +112,13 @@ void State::hello(PeerId peer, const ClientHello& message, WorkerId through, std
   if (sessions_.size() >= options_.sessions_max && !sessions_.contains(message.session))
     return refuse_link("this scheduler serves at most " + std::to_string(options_.sessions_max) + " clients");
 
+  // A task's own client lives as long as its attempt: one that comes later would never end.
+  TaskNumber parent = no_task;
+  if (through) {
+    for (TaskNumber number : worker_ref(through).assigned)
+      if (tasks_[number].attempt.number == channel) parent = number;
+    if (parent == no_task) return;
+  }
   auto [place, is_new] = sessions_.try_emplace(message.session, 0);
   if (is_new) {
     place->second = new_holder(Holder::Kind::session);
@@ -125,14 +135,20 @@ void State::hello(PeerId peer, const ClientHello& message, WorkerId through, std
     to_close_.push_back(session.peer);
     session.peer = {};
   }
-  if (session.through) session_of_channel_.erase({session.through, session.channel});
-  session.through = {};
+  if (session.through) {
+    session_of_channel_.erase({session.through, session.channel});
+    --worker_ref(session.through).nested;
+    session.through = {};
+  }
   // One connection speaks for one session: whoever spoke on this one before has left it.
   if (through) {
     auto before = session_of_channel_.find({through, channel});
-    if (before != session_of_channel_.end()) end_holder(before->second);
+    if (before != session_of_channel_.end() && before->second != number) end_holder(before->second);
+    ++worker_ref(through).nested;
+    hungry_.insert(through);
     session.through = through;
     session.channel = channel;
+    session.parent = tasks_[parent].rank;
     session_of_channel_[{through, channel}] = number;
   } else {
     auto before = session_of_peer_.find(peer);
@@ -268,8 +284,9 @@ Result<void> State::admit(HolderNumber session, const GraphChunk& chunk, bool la
     owner.generation = ++generations_;
     owner.generation_began = now_;
   }
-  // What a task asks for comes before everything that was there, the newest first: its parent waits for it.
-  std::int64_t generation = owner.through ? -owner.generation : owner.generation;
+  std::int64_t generation = owner.generation;
+  const bool nested = static_cast<bool>(owner.through);
+  const Rank parent = owner.parent;
   HolderNumber graph = owner.graph;
   if (!last && !graph) {
     graph = new_holder(Holder::Kind::graph);
@@ -287,6 +304,11 @@ Result<void> State::admit(HolderNumber session, const GraphChunk& chunk, bool la
       const TaskOptions& options = shape_of(task).options;
       task.rank = {(-static_cast<std::int64_t>(options.priority) << 32) + generation,
                    chunk.order.empty() ? static_cast<std::int64_t>(row) : chunk.order[row]};
+      // Children run before their parent's siblings, and theirs before them: depth first, or waiting tasks would pile up.
+      if (nested) {
+        task.rank.major += parent.major - generation;
+        task.rank.minor += std::max<std::int64_t>(parent.minor, INT64_MIN / 2) - (std::int64_t(1) << 32);
+      }
       auto arguments = chunk.arguments_of(row);
       task.arguments.assign(arguments.begin(), arguments.end());
       auto [begin, end] = chunk.inputs_of(row);
@@ -426,6 +448,10 @@ void State::handle(HolderNumber session, const Scatter& message) {
   Template shape{.label = "scatter"};
   shape.options.workers = message.workers;
   shape.options.max_attempts = 1'000;
+  if (holders_[session].through && message.workers.empty()) {  // a task's data is best where the task is
+    shape.options.workers = {worker_ref(holders_[session].through).name};
+    shape.options.workers_strict = false;
+  }
   std::uint32_t number_of_shape = intern_shape(shape);
   for (const Held& value : message.values) {
     if (!value.key) continue;

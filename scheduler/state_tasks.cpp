@@ -70,6 +70,7 @@ void State::leave_assigned(TaskNumber number, TaskState to) {
   worker.assigned[task.worker_slot] = worker.assigned.back();
   tasks_[worker.assigned[task.worker_slot]].worker_slot = task.worker_slot;
   worker.assigned.pop_back();
+  if (auto own = session_of_channel_.find({worker.id, task.attempt.number}); own != session_of_channel_.end()) end_holder(own->second);
   worker.load -= task.estimate;
   const TaskOptions& options = shape_of(task).options;
   if (options.cores > 1) worker.cores_reserved -= options.cores;

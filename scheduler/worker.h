@@ -44,6 +44,7 @@ struct Worker {
   Time recall_again;                      // looked through for recall not before
   Time hand_over_again;                   // retiring: what it holds is looked through not before
   std::uint64_t holding_bytes = 0;
+  std::uint32_t nested = 0;               // sessions of tasks that run there: these tasks may wait and lend their slots
   std::vector<WorkerBound> outbox;
 
   bool usable() const { return peer && !paused && !retiring; }
@@ -60,7 +61,8 @@ struct Holder {
   std::string name;                       // of the client, or of the published dataset
   PeerId peer;                            // 0: not connected now
   WorkerId through;                       // a task's own client: by way of this worker ...
-  std::uint64_t channel = 0;              // ... on this channel
+  std::uint64_t channel = 0;              // ... on this channel, which is the number of its attempt
+  Rank parent;                            // ... and that task's rank
   std::uint64_t executed = 0;
   bool acknowledge = false;               // an Executed is due in this step
   Time expires;                           // when not connected

@@ -46,6 +46,7 @@ std::vector<std::string> environment_of(const ProgramSpec& spec, const ProcessOp
   for (const auto* more : {&options.environment, &spec.environment})
     for (const auto& [name, value] : *more) all[name] = value;
   all[executor_variable] = "3";
+  all[worker_variable] = options.worker;
   std::vector<std::string> words;
   for (const auto& [name, value] : all) words.push_back(name + "=" + value);
   return words;
@@ -65,6 +66,8 @@ ExecutorChild::ExecutorChild(std::uint64_t number, const Key& program, std::stri
 }
 
 ExecutorChild::~ExecutorChild() {
+  for (Shown& shown : answers_)
+    if (shown.descriptor >= 0 && shown.answer.value.memory == temporary_memory) close(shown.descriptor);
   if (process >= 0) close(process);
 }
 
@@ -241,8 +244,47 @@ bool ExecutorChild::next(ExecutorNews& news) {
 
 void ExecutorChild::grant(const SegmentRange& place) { grants_.push_back(place); }
 
+// Small values go inside the note, those in segments by name, others in memory of their own.
+void ExecutorChild::answer(TaskAnswer answer, const ValueBridge& values) {
+  Shown shown{{answer.attempt, answer.key, answer.put, {}, {std::move(answer.failure)}}};
+  InputRecord& input = shown.answer.value;
+  auto bytes = answer.value.block().bytes();
+  SegmentRange range = bytes.size() < small_value_max ? SegmentRange{} : values.locate(answer.value);
+  if (bytes.size() < small_value_max) {
+    input.bytes.assign(bytes.begin(), bytes.end());
+  } else if (range.descriptor >= 0 && range.segment != 0) {
+    input = {range.segment, range.offset, bytes.size(), {}};
+    shown.descriptor = range.descriptor;
+  } else {
+    input = {temporary_memory, 0, bytes.size(), {}};
+    shown.descriptor = make_memory("weft-value", bytes);
+    if (shown.descriptor < 0)
+      shown.answer.failure.failure = failure(ErrorKind::memory_limit, "no shared memory for a result of " + std::to_string(bytes.size()) + " bytes");
+    if (shown.descriptor < 0) input = {};
+  }
+  answers_.push_back(std::move(shown));
+}
+
+bool ExecutorChild::flush_answers() {
+  for (; !answers_.empty(); answers_.pop_front()) {
+    Shown& shown = answers_.front();
+    InputRecord& input = shown.answer.value;
+    if (input.memory == temporary_memory) {
+      std::uint64_t memory = temporary_memory | (temporaries_ + 1);
+      if (link_.pass(memory, false, shown.descriptor) != Sent::done) return false;
+      ++temporaries_;
+      input.memory = memory;
+      close(shown.descriptor);
+    } else if (input.memory != 0 && show(input.memory, false, shown.descriptor) != Sent::done) {
+      return false;
+    }
+    notes_.push_back(encode(TaskBound(std::move(shown.answer))));
+  }
+  return true;
+}
+
 bool ExecutorChild::flush() {
-  bool all = true;
+  bool all = flush_answers();
   while (!grants_.empty() && all) {
     SegmentRange place = grants_.front();
     std::uint64_t memory = place.segment ? place.segment : temporary_memory | (temporaries_ + 1);

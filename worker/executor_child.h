@@ -59,6 +59,7 @@ class ExecutorChild {
   /// Queue a note for the task that runs.
   void note(const TaskBound& note) { notes_.push_back(encode(note)); }
   void grant(const SegmentRange& place);
+  void answer(TaskAnswer answer, const ValueBridge& values);
   void forget(std::uint64_t segment);
   /// Send what is queued and wake the process if it sleeps. False if some must wait.
   bool flush();
@@ -88,6 +89,7 @@ class ExecutorChild {
   ExecutorLink::Sent define(const std::shared_ptr<const Template>& shape, std::uint32_t& number);
   ExecutorLink::Sent show(std::uint64_t memory, bool writable, int descriptor);
   Result<ExecutorLink::Sent> describe_inputs(const Run& run, RunRecord& record, const ValueBridge& values);
+  bool flush_answers();
   void drop_old_memory();
 
   ExecutorLink link_;
@@ -99,6 +101,11 @@ class ExecutorChild {
   std::uint64_t uses_ = 0, temporaries_ = 0;
   std::deque<Bytes> notes_;
   std::deque<SegmentRange> grants_;
+  struct Shown {
+    TaskAnswered answer;
+    int descriptor = -1;                  // of its memory; ours when the memory is temporary
+  };
+  std::deque<Shown> answers_;
   std::uint64_t oom_kills_ = 0;           // of the kernel when this process started
   bool silent_ = true;                    // nothing was written since the last wake-up
 };

@@ -79,7 +79,26 @@ struct PlaceGranted {
     a(memory, offset, length, refusal);
   }
 };
-using TaskBound = std::variant<PlaceGranted, ToTask>;
+/// Answer to TaskReads, or to a TaskPuts that failed. The value is described like an input.
+struct TaskAnswered {
+  AttemptId attempt;
+  Key key;
+  bool put = false;
+  InputRecord value;
+  WireFailure failure;
+  template <class A>
+  void fields(A& a) {
+    a(attempt, key, put, value, failure);
+  }
+};
+/// The link to the scheduler is new: the task's own client says hello again.
+struct TaskLinkRenewed {
+  template <class A>
+  void fields(A& a) {
+    a();
+  }
+};
+using TaskBound = std::variant<PlaceGranted, ToTask, TaskAnswered, TaskLinkRenewed>;
 
 // ---- news: executor -> daemon
 
@@ -136,14 +155,38 @@ struct TaskReports {
     a(attempt, fraction);
   }
 };
-using ExecutorNews =
-    std::variant<ExecutorReady, RunEnded, RunFailed, NeedPlace, TaskWaits, TaskReports, FromTask, LogLine>;
+/// The task's own client wants these bytes; answered by TaskAnswered.
+struct TaskReads {
+  AttemptId attempt;
+  Key key;
+  std::vector<Location> locations;
+  template <class A>
+  void fields(A& a) {
+    a(attempt, key, locations);
+  }
+};
+/// The task's own client puts a value there: `value`, or what lies in the place that was granted.
+struct TaskPuts {
+  AttemptId attempt;
+  Key key;
+  Location location;
+  bool placed = false;
+  Bytes value;
+  template <class A>
+  void fields(A& a) {
+    a(attempt, key, location, placed, value);
+  }
+};
+using ExecutorNews = std::variant<ExecutorReady, RunEnded, RunFailed, NeedPlace, TaskWaits, TaskReports, FromTask, LogLine,
+                                  TaskReads, TaskPuts>;
 
 /// Memory that lives for one use only has this bit in its number.
 inline constexpr std::uint64_t temporary_memory = 1ull << 63;
 
 /// The environment variable by which a program learns that it is an executor: the number of its descriptor.
 inline constexpr const char* executor_variable = "WEFT_EXECUTOR";
+/// And the name of its worker.
+inline constexpr const char* worker_variable = "WEFT_WORKER";
 
 /// One end of the link. Owns the socket.
 class ExecutorLink {

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -67,7 +68,9 @@ class Executor {
  public:
   Executor(std::unique_ptr<ExecutorLink> link, int daemon_bell, FunctionRuntime runtime)
       : link_(std::move(link)), board_(link_->board), bell_(daemon_bell), output_(fcntl(1, F_DUPFD_CLOEXEC, kept_descriptors_min)),
-        runtime_(std::move(runtime)) {}
+        runtime_(std::move(runtime)) {
+    if (const char* name = std::getenv(worker_variable)) worker_ = name;
+  }
 
   [[noreturn]] void serve();
 
@@ -78,7 +81,10 @@ class Executor {
   void run(RunRecord record);
   void finish(Task& task, const RunRecord& record, Failure failed, Duration run_time);
   std::vector<Value> inputs_of(const RunRecord& record);
+  Value value_of(const InputRecord& input);
+  std::span<std::byte> lease(AttemptId attempt, std::uint64_t bytes, std::shared_ptr<Mapping>& mapping);
   std::shared_ptr<Mapping> mapping(std::uint64_t memory, bool writable);
+  Task* running(AttemptId attempt);
   void read_notes();
   template <class News>
   void tell(News news);
@@ -90,6 +96,7 @@ class Executor {
   int bell_;
   int output_;  // our own view of the output pipe, whatever the task does to its descriptors 1 and 2
   FunctionRuntime runtime_;
+  std::string worker_;
   FunctionCache cache_;
   std::map<std::uint32_t, std::shared_ptr<const Template>> shapes_;
   std::map<std::pair<std::uint64_t, bool>, std::shared_ptr<Mapping>> mappings_;
@@ -113,6 +120,7 @@ class Executor::Task final : public TaskContext, public detail::ResultSink {
   AttemptId attempt() const override { return record_.attempt; }
   std::uint32_t try_number() const override { return record_.try_number; }
   const Template& shape() const override { return *shape_; }
+  std::string_view worker() const override { return executor_.worker_; }
   bool cancelled() const override { return false; }
 
   void log(std::uint32_t level, std::string_view text) override {
@@ -124,13 +132,21 @@ class Executor::Task final : public TaskContext, public detail::ResultSink {
   void send(std::vector<ClientMessage> messages) override {
     executor_.tell(FromTask{record_.attempt.number, std::move(messages)});
   }
-  std::vector<ClientBound> wait(Time deadline) override;
+  void read(const Key& key, std::vector<Location> locations) override {
+    executor_.tell(TaskReads{record_.attempt, key, std::move(locations)});
+  }
+  void put(const Key& key, const Value& value, const Location& location) override;
+  TaskMail wait(Time deadline) override;
+  void wake() override {
+    woken_.store(true, std::memory_order_seq_cst);
+    executor_.board_.wake_executor();
+  }
   std::span<std::byte> place(std::uint64_t bytes) override;
 
   std::span<const std::byte> result() const { return result_; }
   bool placed() const { return mapping_ != nullptr; }
 
-  std::vector<ClientBound> inbox;
+  TaskMail inbox;
   std::optional<PlaceGranted> granted;
 
  private:
@@ -139,21 +155,42 @@ class Executor::Task final : public TaskContext, public detail::ResultSink {
   std::shared_ptr<const Template> shape_;
   std::span<const std::byte> result_;
   std::shared_ptr<Mapping> mapping_;
+  std::atomic<bool> woken_{false};
   alignas(value_alignment) std::byte small_[small_value_max];
   Scope scope_;
 };
 
-std::vector<ClientBound> Executor::Task::wait(Time deadline) {
+TaskMail Executor::Task::wait(Time deadline) {
   executor_.read_notes();
-  if (inbox.empty()) {
+  auto waits = [&] { return inbox.empty() && !woken_ && monotonic_now() < deadline; };
+  if (waits()) {
     executor_.tell(TaskWaits{record_.attempt, true});
-    while (inbox.empty() && monotonic_now() < deadline) {
-      if (!executor_.next(true)) executor_.board_.sleep_executor(deadline);
+    while (waits()) {
+      if (!executor_.next(true)) executor_.board_.sleep_executor(deadline, &woken_);
       executor_.read_notes();
     }
     executor_.tell(TaskWaits{record_.attempt, false});
   }
+  woken_ = false;
   return std::exchange(inbox, {});
+}
+
+void Executor::Task::put(const Key& key, const Value& value, const Location& location) {
+  auto bytes = value.block().bytes();
+  TaskPuts puts{.attempt = record_.attempt, .key = key, .location = location};
+  if (bytes.size() < small_value_max) {
+    puts.value.assign(bytes.begin(), bytes.end());
+  } else {
+    try {
+      std::shared_ptr<Mapping> mapping;
+      std::ranges::copy(bytes, executor_.lease(record_.attempt, bytes.size(), mapping).begin());
+      puts.placed = true;
+    } catch (NoPlace& refused) {
+      inbox.answers.push_back({.attempt = record_.attempt, .key = key, .put = true, .failure = std::move(refused.failure)});
+      return;
+    }
+  }
+  executor_.tell(std::move(puts));
 }
 
 std::span<std::byte> Executor::Task::place(std::uint64_t bytes) {
@@ -162,15 +199,21 @@ std::span<std::byte> Executor::Task::place(std::uint64_t bytes) {
   if (bytes < small_value_max) {
     place = std::span(small_).first(bytes);
   } else {
-    executor_.tell(NeedPlace{record_.attempt, bytes});
-    granted.reset();
-    for (executor_.read_notes(); !granted; executor_.read_notes()) executor_.board_.sleep_executor(Time::never());
-    if (granted->memory == 0) throw NoPlace{granted->refusal.failure};
-    mapping_ = executor_.mapping(granted->memory, true);
-    place = mapping_->range(granted->offset, granted->length);
+    place = executor_.lease(record_.attempt, bytes, mapping_);
   }
   result_ = place;
   return place;
+}
+
+// A writable place in the daemon's memory, for the task on top of the stack.
+std::span<std::byte> Executor::lease(AttemptId attempt, std::uint64_t bytes, std::shared_ptr<Mapping>& mapping) {
+  std::optional<PlaceGranted>& granted = stack_.back()->granted;
+  tell(NeedPlace{attempt, bytes});
+  granted.reset();
+  for (read_notes(); !granted; read_notes()) board_.sleep_executor(Time::never());
+  if (granted->memory == 0) throw NoPlace{granted->refusal.failure};
+  mapping = this->mapping(granted->memory, true);
+  return mapping->range(granted->offset, granted->length);
 }
 
 void Executor::serve() {
@@ -250,29 +293,33 @@ std::vector<Value> Executor::inputs_of(const RunRecord& record) {
   inputs.reserve(record.inputs.size());
   std::uint64_t temporary = 0;
   for (const InputRecord& input : record.inputs) {
-    Buffer block;
-    if (input.memory == 0) {
-      struct Aligned {
-        explicit Aligned(std::size_t size) : bytes(static_cast<std::byte*>(std::aligned_alloc(value_alignment, size))) {
-          if (!bytes) give_up("no memory for a task's inputs");
-        }
-        ~Aligned() { std::free(bytes); }
-        std::byte* bytes;
-      };
-      auto owner = std::make_shared<const Aligned>((input.bytes.size() + value_alignment) / value_alignment * value_alignment);
-      std::copy(input.bytes.begin(), input.bytes.end(), owner->bytes);
-      block = Buffer(owner, {owner->bytes, input.bytes.size()});
-    } else {
-      auto memory = mapping(input.memory, false);
-      block = Buffer(memory, memory->range(input.offset, input.length));
-      if (input.memory & temporary_memory) temporary = input.memory;
-    }
-    auto value = Value::from(std::move(block));
-    if (!value) give_up("the daemon sent a damaged input");
-    inputs.push_back(std::move(*value));
+    inputs.push_back(value_of(input));
+    if (input.memory & temporary_memory) temporary = input.memory;
   }
   if (temporary) mappings_.erase({temporary, false});
   return inputs;
+}
+
+Value Executor::value_of(const InputRecord& input) {
+  struct Aligned {
+    explicit Aligned(std::size_t size) : bytes(static_cast<std::byte*>(std::aligned_alloc(value_alignment, size))) {
+      if (!bytes) give_up("no memory for a task's inputs");
+    }
+    ~Aligned() { std::free(bytes); }
+    std::byte* bytes;
+  };
+  Buffer block;
+  if (input.memory == 0) {
+    auto owner = std::make_shared<const Aligned>((input.bytes.size() + value_alignment) / value_alignment * value_alignment);
+    std::copy(input.bytes.begin(), input.bytes.end(), owner->bytes);
+    block = Buffer(owner, {owner->bytes, input.bytes.size()});
+  } else {
+    auto memory = mapping(input.memory, false);
+    block = Buffer(memory, memory->range(input.offset, input.length));
+  }
+  auto value = Value::from(std::move(block));
+  if (!value) give_up("the daemon sent a damaged input");
+  return std::move(*value);
 }
 
 std::shared_ptr<Mapping> Executor::mapping(std::uint64_t memory, bool writable) {
@@ -283,6 +330,12 @@ std::shared_ptr<Mapping> Executor::mapping(std::uint64_t memory, bool writable) 
   return mapping;
 }
 
+// The run of this attempt; null if it has ended.
+Executor::Task* Executor::running(AttemptId attempt) {
+  auto found = std::ranges::find(stack_, attempt, [](const Task* task) { return task->attempt(); });
+  return found == stack_.end() ? nullptr : *found;
+}
+
 void Executor::read_notes() {
   Bytes frame;
   while (link_->receive(board_.notes, frame)) {
@@ -290,11 +343,20 @@ void Executor::read_notes() {
     if (!note) give_up("the daemon speaks another version");
     if (auto* granted = std::get_if<PlaceGranted>(&*note)) {
       if (!stack_.empty()) stack_.back()->granted = std::move(*granted);
+    } else if (auto* mail = std::get_if<ToTask>(&*note)) {
+      if (Task* task = running(AttemptId{mail->channel}))
+        std::ranges::move(mail->messages, std::back_inserter(task->inbox.messages));
+    } else if (auto* answered = std::get_if<TaskAnswered>(&*note)) {
+      TaskAnswer answer{answered->attempt, answered->key, answered->put, {}, std::move(answered->failure.failure)};
+      // Also for a task that has ended: its memory must be received in order.
+      if (!answer.put && answer.failure.kind == ErrorKind::none) answer.value = value_of(answered->value);
+      if (answered->value.memory & temporary_memory) mappings_.erase({answered->value.memory, false});
+      if (Task* task = running(answer.attempt)) task->inbox.answers.push_back(std::move(answer));
     } else {
-      auto& mail = std::get<ToTask>(*note);
-      for (Task* task : stack_)  // of a task that has ended: dropped
-        if (task->attempt().number == mail.channel)
-          std::move(mail.messages.begin(), mail.messages.end(), std::back_inserter(task->inbox));
+      for (Task* task : stack_) {
+        task->inbox.link_is_new = true;
+        task->inbox.messages.clear();  // of the link before
+      }
     }
   }
   if (link_->broken()) give_up("the daemon's ring is damaged");

@@ -149,10 +149,10 @@ void ExecutorBoard::wake_executor() {
     syscall(SYS_futex, &shared_->executor_sleeps, FUTEX_WAKE, 1, nullptr, nullptr, 0);
 }
 
-void ExecutorBoard::sleep_executor(Time deadline) {
+void ExecutorBoard::sleep_executor(Time deadline, const std::atomic<bool>* also) {
   shared_->executor_sleeps.store(1, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (!runs.readable() && !notes.readable()) {
+  if (!runs.readable() && !notes.readable() && !(also && also->load(std::memory_order_relaxed))) {
     timespec at{deadline.nanoseconds / 1'000'000'000, deadline.nanoseconds % 1'000'000'000};
     syscall(SYS_futex, &shared_->executor_sleeps, FUTEX_WAIT_BITSET, 1, deadline == Time::never() ? nullptr : &at, nullptr,
             FUTEX_BITSET_MATCH_ANY);

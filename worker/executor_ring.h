@@ -118,10 +118,11 @@ class ExecutorBoard {
   Ring notes;  // daemon -> executor: answers to the task that runs
   Ring news;   // executor -> daemon
 
-  /// Daemon: wake the executor if it sleeps.
+  /// Daemon, or another thread of the executor: wake it if it sleeps.
   void wake_executor();
-  /// Executor: sleep until a frame is in `runs` or `notes`, or the deadline (monotonic).
-  void sleep_executor(Time deadline);
+  /// Executor: sleep until a frame is in `runs` or `notes`, `also` is true (its setter then wakes us), or the deadline
+  /// (monotonic).
+  void sleep_executor(Time deadline, const std::atomic<bool>* also = nullptr);
   /// Executor: true if the daemon must be woken by its eventfd.
   bool daemon_wants_waking();
   /// Daemon: from now on it must be woken. False if there already is news: look again.

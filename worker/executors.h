@@ -3,6 +3,7 @@
 // executor processes (user code), each owned by the server's one loop.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "common/ids.h"
 #include "common/messages.h"
 #include "common/time.h"
+#include "worker/task_context.h"
 
 namespace weft::worker {
 
@@ -44,6 +46,20 @@ struct TaskProgress {
   double fraction = 0;
 };
 
+/// A running task's own client wants the bytes of a value, which is at one of these places or here.
+struct TaskRead {
+  AttemptId attempt;
+  Key key;
+  std::vector<Location> locations;
+};
+/// A running task's own client puts a value where the scheduler said.
+struct TaskPut {
+  AttemptId attempt;
+  Key key;
+  Value value;
+  Location location;
+};
+
 /// News from running attempts.
 struct ExecutorEvents {
   std::vector<Outcome> ended;
@@ -51,8 +67,18 @@ struct ExecutorEvents {
   std::vector<AttemptId> waiting;                 // blocked in its own client: its slot is lent
   std::vector<AttemptId> resumed;                 // no longer blocked
   std::vector<FromTask> from_tasks;               // messages of tasks' own clients
+  std::vector<TaskRead> reads;                    // each is answered
+  std::vector<TaskPut> puts;                      // answered when they fail
   std::vector<LogLine> logs;
   std::vector<TaskProgress> progress;
+
+  /// An attempt blocks, or goes on. What it takes back of news that nobody has read leaves no trace: the two lists have no
+  /// order between them, so an attempt is never in both.
+  void note_wait(AttemptId attempt, bool waits) {
+    auto& opposite = waits ? resumed : waiting;
+    if (auto found = std::find(opposite.begin(), opposite.end(), attempt); found != opposite.end()) opposite.erase(found);
+    else (waits ? waiting : resumed).push_back(attempt);
+  }
 };
 
 class Executors {
@@ -67,6 +93,10 @@ class Executors {
   virtual void cancel(AttemptId attempt) = 0;
   /// Messages for a task's own client. Its channel is the number of the attempt it runs in.
   virtual void to_task(const ToTask& message) = 0;
+  /// What a task's own client asked for. The value's memory stays until the attempt has ended.
+  virtual void answer(TaskAnswer answer) = 0;
+  /// The link to the scheduler is new: all running tasks' own clients must say hello again.
+  virtual void renew_task_links() = 0;
   /// A descriptor that is readable when `take` has something.
   virtual std::vector<int> descriptors() const = 0;
   /// All news since the last call. `now` drives timeouts.

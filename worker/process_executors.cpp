@@ -101,6 +101,25 @@ void ProcessExecutors::to_task(const ToTask& message) {
   }
 }
 
+void ProcessExecutors::answer(TaskAnswer answer) {
+  for (auto& [number, child] : children_) {
+    auto* it = child->find(answer.attempt);
+    if (!it) continue;
+    if (!answer.value.block().empty()) it->run.inputs.push_back(answer.value);  // keeps its memory
+    child->answer(std::move(answer), options_.values);
+    child->flush();
+    return;
+  }
+}
+
+void ProcessExecutors::renew_task_links() {
+  for (auto& [number, child] : children_) {
+    if (child->in_flight.empty()) continue;
+    child->note(TaskLinkRenewed{});
+    child->flush();
+  }
+}
+
 std::vector<int> ProcessExecutors::descriptors() const { return {epoll_}; }
 
 Time ProcessExecutors::wake_at() const {
@@ -183,6 +202,10 @@ void ProcessExecutors::read_news(Child& child) {
       events_.logs.push_back(std::move(*line));
     } else if (auto* message = std::get_if<FromTask>(&news)) {
       if (child.find(AttemptId{message->channel})) events_.from_tasks.push_back(std::move(*message));
+    } else if (auto* reads = std::get_if<TaskReads>(&news)) {
+      if (child.find(reads->attempt)) events_.reads.push_back({reads->attempt, reads->key, std::move(reads->locations)});
+    } else if (auto* puts = std::get_if<TaskPuts>(&news)) {
+      handle(child, *puts);
     }
   }
   if (child.broken() && child.state != Child::State::dying) child.kill();
@@ -239,13 +262,27 @@ void ProcessExecutors::handle(Child& child, NeedPlace& need) {
   }
 }
 
+void ProcessExecutors::handle(Child& child, TaskPuts& puts) {
+  auto* it = child.find(puts.attempt);
+  if (!it) return;
+  Value value;
+  if (puts.placed && it->place) {
+    value = options_.values.seal(*std::exchange(it->place, std::nullopt));
+  } else if (auto small = Value::from(Buffer::own(std::move(puts.value)))) {
+    value = std::move(*small);
+  }
+  if (!value.block().empty()) return events_.puts.push_back({puts.attempt, puts.key, std::move(value), std::move(puts.location)});
+  child.answer({puts.attempt, puts.key, true, {}, failure(ErrorKind::protocol_error, "the task put bytes that are no value")},
+               options_.values);
+}
+
 // Its slot is lent while it waits; attempts behind it must not wait with it.
 void ProcessExecutors::handle(Child& child, TaskWaits& waits) {
   auto* it = child.find(waits.attempt);
   if (!it || it->waits == waits.waits) return;
   notice_begun(child);
   it->waits = waits.waits;
-  (waits.waits ? events_.waiting : events_.resumed).push_back(waits.attempt);
+  events_.note_wait(waits.attempt, waits.waits);
   if (waits.waits) put_back(child.take_back());
 }
 

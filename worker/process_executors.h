@@ -39,6 +39,7 @@ ValueBridge private_memory();
 
 struct ProcessOptions {
   std::size_t slots = 1;
+  std::string worker;                                // its name, for tasks
   std::function<Result<ProgramSpec>(const Key& program)> program_for;
   ValueBridge values = private_memory();
   std::string folder;                                // working folder; empty: the daemon's
@@ -63,6 +64,8 @@ class ProcessExecutors final : public Executors {
   void start(Run run) override;
   void cancel(AttemptId attempt) override;
   void to_task(const ToTask& message) override;
+  void answer(TaskAnswer answer) override;
+  void renew_task_links() override;
   std::vector<int> descriptors() const override;
   ExecutorEvents take(Time now) override;
   Time wake_at() const override;
@@ -93,6 +96,7 @@ class ProcessExecutors final : public Executors {
   void handle(Child& child, struct RunFailed& failed);
   void handle(Child& child, struct NeedPlace& need);
   void handle(Child& child, struct TaskWaits& waits);
+  void handle(Child& child, struct TaskPuts& puts);
   void end_run(Child& child, AttemptId attempt, std::uint64_t output_end, Duration run_time, Outcome outcome);
   void notice_begun(Child& child);
   void watch_time(Child& child, Time now);

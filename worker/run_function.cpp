@@ -76,6 +76,11 @@ static Failure describe(const FunctionRuntime& runtime, bool no_memory) {
 }
 
 Failure run_function(const Template& shape, detail::Call& call, FunctionCache& cache, const FunctionRuntime& runtime) {
+  struct End {  // what lives as long as the task ends with its function, either way
+    ~End() {
+      if (auto* task = TaskContext::current()) task->end();
+    }
+  } end;
   try {
     Result<FunctionCache::Code> code = cache.find(shape.function, runtime);
     if (!code) return code.error();

@@ -60,13 +60,16 @@ Server::Server(ServerOptions options, std::unique_ptr<Endpoint> endpoint)
         found->second.place = std::move(*place);
         return found->second.place->bytes();
       }, {}, connect_by(*endpoint_)),
+      task_values_(store_, *endpoint_, connect_by(*endpoint_), options_.endpoint),
       programs_(options_.program_folder) {
   kernels_ = std::make_unique<ThreadExecutors>(ThreadOptions{.slots = options_.slots, .runtime = options_.runtime});
   if (options_.isolation == Isolation::thread) {
-    user_code_ = std::make_unique<ThreadExecutors>(ThreadOptions{.slots = options_.slots, .runtime = options_.runtime});
+    user_code_ = std::make_unique<ThreadExecutors>(
+        ThreadOptions{.slots = options_.slots, .worker = options_.name, .runtime = options_.runtime});
   } else {
     ProcessOptions process = options_.process;
     process.slots = options_.slots;
+    process.worker = options_.name;
     process.values = bridge();
     process.program_for = [this](const Key& program) { return programs_.spec(program); };
     user_code_ = std::make_unique<ProcessExecutors>(std::move(process));
@@ -85,7 +88,7 @@ int Server::run() {
   std::vector<EndpointEvent> received;
   bool again = true;
   while (!exited_ && !stopping_) {
-    Time deadline = std::min({state_.wake_at(), fetcher_.wake_at(), user_code_->wake_at(), kernels_->wake_at(), leave_by_});
+    Time deadline = std::min({state_.wake_at(), fetcher_.wake_at(), task_values_.wake_at(), user_code_->wake_at(), kernels_->wake_at(), leave_by_});
     endpoint_->poll(received, again ? monotonic_now() : deadline);
     for (EndpointEvent& event : received) receive(event);
     received.clear();
@@ -131,7 +134,7 @@ void Server::receive(EndpointEvent& event) {
     events_.push_back(LinkLost{});
     return;
   }
-  if (fetcher_.on_event(event, now)) return;
+  if (fetcher_.on_event(event, now) || task_values_.on_event(event, now)) return;
   if (auto* lost = std::get_if<PeerLost>(&event)) return values_.on_lost(lost->peer);
   auto& frame = std::get<Received>(event);
   auto request = decode<ValueRequest>(frame.head.bytes());
@@ -167,6 +170,7 @@ void Server::take_news() {
   take_outcomes(*kernels_);
   take_outcomes(*user_code_);
   take_store_news();
+  for (TaskAnswer& answer : task_values_.take(now)) user_code_->answer(std::move(answer));
   if (terminating_ && !told_to_leave_) {
     told_to_leave_ = true;
     leave_by_ = now + options_.grace;
@@ -187,6 +191,10 @@ void Server::take_outcomes(Executors& executors) {
   for (AttemptId id : news.waiting) events_.push_back(RunBlocked{id, true});
   for (AttemptId id : news.resumed) events_.push_back(RunBlocked{id, false});
   for (FromTask& message : news.from_tasks) events_.push_back(TaskSays{std::move(message)});
+  for (TaskRead& read : news.reads) task_values_.read(std::move(read), monotonic_now());
+  for (TaskPut& put : news.puts)
+    if (put.location.endpoint == options_.endpoint) store_put(put);
+    else send_put(put);
   for (LogLine& line : news.logs) events_.push_back(Logged{std::move(line)});
   for (Outcome& outcome : news.ended) end_run(outcome);
 }
@@ -201,21 +209,45 @@ void Server::end_run(Outcome& outcome) {
       auto bytes = outcome.value.block().bytes();
       ended.small.assign(bytes.begin(), bytes.end());
     }
-    auto leased = leased_.find(outcome.value.block().data());
-    Result<void> kept;
-    if (leased != leased_.end()) {
-      std::unique_ptr<Reservation> place = std::move(leased->second);
-      leased_.erase(leased);
-      outcome.value = {};
-      kept = store_.commit(outcome.key, std::move(place));
-    } else {
-      kept = store_.put(outcome.key, std::move(outcome.value));
-    }
+    Result<void> kept = keep(outcome.key, std::move(outcome.value));
     if (!kept) ended.failure = kept.error();
   } else if (ended.failure.output.empty()) {
     ended.failure.output = std::move(outcome.output);
   }
   events_.push_back(std::move(ended));
+}
+
+/// Values in places that executors were leased become the store's as they are.
+Result<void> Server::keep(const Key& key, Value value) {
+  auto leased = leased_.find(value.block().data());
+  if (leased == leased_.end()) return store_.put(key, std::move(value));
+  std::unique_ptr<Reservation> place = std::move(leased->second);
+  leased_.erase(leased);
+  value = {};
+  return store_.commit(key, std::move(place));
+}
+
+/// A task's own client scattered to this very worker.
+void Server::store_put(TaskPut& put) {
+  std::uint64_t bytes = put.value.size();
+  Result<void> kept = keep(put.key, std::move(put.value));
+  if (kept) events_.push_back(PutArrived{put.key, bytes});
+  else user_code_->answer({.attempt = put.attempt, .key = put.key, .put = true, .failure = kept.error()});
+}
+
+/// To another worker; a place that an executor was leased goes through the store, so that somebody owns it.
+void Server::send_put(TaskPut& put) {
+  if (leased_.contains(put.value.block().data())) {
+    Key own = Key::random();
+    Result<void> kept = keep(own, std::move(put.value));
+    auto value = kept ? store_.find(own) : std::nullopt;
+    if (kept) store_.erase(own);
+    if (!value)
+      return user_code_->answer({.attempt = put.attempt, .key = put.key, .put = true,
+                                 .failure = kept ? failure(ErrorKind::memory_limit, "no memory for the value") : kept.error()});
+    put.value = std::move(*value);
+  }
+  task_values_.put(std::move(put), monotonic_now());
 }
 
 void Server::take_store_news() {
@@ -227,6 +259,7 @@ void Server::take_store_news() {
   auto arrived = [&](const Key& key) {
     for (ServerReply& reply : values_.arrived(key))
       endpoint_->send(reply.peer, encode(reply.message), std::move(reply.payload));
+    task_values_.arrived(key, monotonic_now());
     if (!awaited_.contains(key)) return;
     std::vector<AttemptId> ready;
     for (auto& [id, loading] : loading_)

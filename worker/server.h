@@ -14,6 +14,7 @@
 #include "worker/process_executors.h"
 #include "worker/programs.h"
 #include "worker/state.h"
+#include "worker/task_values.h"
 #include "worker/thread_executors.h"
 #include "worker/value_store.h"
 
@@ -69,6 +70,9 @@ class Server : private ValueHolder {
   void take_news();
   void take_outcomes(Executors& executors);
   void end_run(Outcome& outcome);
+  void store_put(TaskPut& put);
+  void send_put(TaskPut& put);
+  Result<void> keep(const Key& key, Value value);
   void take_store_news();
   void note_pressure();
 
@@ -85,7 +89,7 @@ class Server : private ValueHolder {
   void perform(StoreSmall& action);
   void perform(AwaitPut&) {}             // the token says all
   void perform(TellTask& action);
-  void perform(RenewTaskLinks&) {}
+  void perform(RenewTaskLinks&) { user_code_->renew_task_links(); }
   void perform(Exit& action);
   void perform(LearnProgram& action);
   bool start_if_loaded(StartRun& order, std::set<Key>& awaited);
@@ -105,6 +109,7 @@ class Server : private ValueHolder {
   State state_;
   ValueServer values_;
   ValueFetcher fetcher_;
+  TaskValues task_values_;
   std::unique_ptr<ThreadExecutors> kernels_;
   std::unique_ptr<Executors> user_code_;
 

@@ -132,7 +132,10 @@ void State::handle(const WorkerRefused& message) {
 void State::handle(const SchedulerTick& message) { last_tick_ = message.tick; }
 
 void State::on(const Pressure& event) { pressure_ = event; }
-void State::on(TaskSays& event) { send(std::move(event.message)); }
+void State::on(TaskSays& event) {
+  // What an attempt says that is no longer wanted could only open sessions that nobody ends.
+  if (attempts_.contains(AttemptId{event.message.channel})) send(std::move(event.message));
+}
 void State::on(const Logged& event) { send(event.line); }
 void State::handle(ToTask& message) { actions_.push_back(TellTask{std::move(message)}); }
 void State::handle(const ExpectPut& message) { actions_.push_back(AwaitPut{message}); }
@@ -251,11 +254,11 @@ void State::on(const RunStarted& event) {
   fresh_runs_.push_back(event.attempt);
 }
 
-/// A task that waits for others lends its slot, so that they can run here. Beyond the limit the slot stays taken.
+/// A task that waits for others lends its slot, so that they can run here. How many may be lent is the executors' business:
+/// beyond it a task that waits runs what we hand over.
 void State::on(const RunBlocked& event) {
   auto found = attempts_.find(event.attempt);
   if (found == attempts_.end() || !found->second.in_hand || found->second.blocked == event.blocked) return;
-  if (event.blocked && lent_ >= options_.lent_max) return;
   found->second.blocked = event.blocked;
   std::uint32_t cores = found->second.shape->options.cores;
   if (event.blocked) {

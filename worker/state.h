@@ -23,7 +23,6 @@ struct StateOptions {
   std::uint32_t fetches_max = 50;         // under way at once
   std::uint64_t fetch_bytes_max = 256u << 20;
   Duration ask_interval = 2s;             // between questions for an input that nobody sends
-  std::uint32_t lent_max = 64;            // slots lent by blocked tasks
   Duration tiny = 500us;                  // runs shorter than this are handed over many at a time
   std::uint32_t tiny_depth = 64;          // how many per slot
 };

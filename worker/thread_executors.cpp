@@ -89,6 +89,7 @@ class ThreadExecutors::Core::Active final : public TaskContext {
   AttemptId attempt() const override { return run.attempt; }
   std::uint32_t try_number() const override { return run.try_number; }
   const Template& shape() const override { return *run.shape; }
+  std::string_view worker() const override { return core.options.worker; }
   bool cancelled() const override { return unwanted.load(std::memory_order_relaxed); }
 
   void log(std::uint32_t level, std::string_view text) override {
@@ -108,7 +109,22 @@ class ThreadExecutors::Core::Active final : public TaskContext {
     core.news.from_tasks.push_back({run.attempt.number, std::move(messages)});
     core.tell();
   }
-  std::vector<ClientBound> wait(Time deadline) override;
+  void read(const Key& key, std::vector<Location> locations) override {
+    std::lock_guard lock(core.mutex);
+    core.news.reads.push_back({run.attempt, key, std::move(locations)});
+    core.tell();
+  }
+  void put(const Key& key, const Value& value, const Location& location) override {
+    std::lock_guard lock(core.mutex);
+    core.news.puts.push_back({run.attempt, key, value, location});
+    core.tell();
+  }
+  TaskMail wait(Time deadline) override;
+  void wake() override {
+    std::lock_guard lock(core.mutex);
+    woken = true;
+    mail.notify_all();
+  }
 
   Core& core;
   Run& run;
@@ -119,23 +135,25 @@ class ThreadExecutors::Core::Active final : public TaskContext {
   bool owned = true;       // false: its outcome is already given
   bool permit = true;      // it counts as running
   std::atomic<bool> unwanted{false};
-  std::vector<ClientBound> inbox;
+  bool woken = false;
+  TaskMail inbox;
   std::condition_variable mail;
 
  private:
-  bool call_waits() const { return inbox.empty() && owned && !core.stopping; }
+  bool call_waits() const { return inbox.empty() && !woken && owned && !core.stopping; }
   Scope scope_;
 };
 
 // Lends the slot while it waits. Beyond `lent_slots_max` it runs the newest queued task itself: newest first keeps the depth
 // of nested runs near the depth of the task tree.
-std::vector<ClientBound> ThreadExecutors::Core::Active::wait(Time until) {
+TaskMail ThreadExecutors::Core::Active::wait(Time until) {
+  bool only_looks = until <= monotonic_now();
   std::unique_lock lock(core.mutex);
-  if (call_waits()) {
+  if (call_waits() && !only_looks) {
     bool lends = permit && core.lent < lent_slots_max;
     if (permit) --core.running, permit = false;
     core.lent += lends;
-    core.news.waiting.push_back(run.attempt);
+    core.news.note_wait(run.attempt, true);
     core.tell();
     if (lends) core.offer();
     auto at = std::chrono::steady_clock::time_point(Duration(until.nanoseconds));
@@ -159,10 +177,11 @@ std::vector<ClientBound> ThreadExecutors::Core::Active::wait(Time until) {
     core.lent -= lends;
     if (owned) {
       ++core.running, permit = true;
-      core.news.resumed.push_back(run.attempt);
+      core.news.note_wait(run.attempt, false);
       core.tell();
     }
   }
+  woken = false;
   return std::exchange(inbox, {});
 }
 
@@ -290,7 +309,25 @@ void ThreadExecutors::cancel(AttemptId attempt) {
 void ThreadExecutors::to_task(const ToTask& message) {
   std::lock_guard lock(core_->mutex);
   if (auto* active = core_->find(AttemptId{message.channel})) {
-    active->inbox.insert(active->inbox.end(), message.messages.begin(), message.messages.end());
+    auto& messages = active->inbox.messages;
+    messages.insert(messages.end(), message.messages.begin(), message.messages.end());
+    active->mail.notify_all();
+  }
+}
+
+void ThreadExecutors::answer(TaskAnswer answer) {
+  std::lock_guard lock(core_->mutex);
+  if (auto* active = core_->find(answer.attempt)) {
+    active->inbox.answers.push_back(std::move(answer));
+    active->mail.notify_all();
+  }
+}
+
+void ThreadExecutors::renew_task_links() {
+  std::lock_guard lock(core_->mutex);
+  for (auto* active : core_->active) {
+    active->inbox.link_is_new = true;
+    active->inbox.messages.clear();  // of the link before
     active->mail.notify_all();
   }
 }

@@ -20,6 +20,7 @@ Place heap_place(std::uint64_t bytes);
 
 struct ThreadOptions {
   std::size_t slots = 1;
+  std::string worker;                  // its name, for tasks
   FunctionRuntime runtime;
   /// Where results go. Called on any thread, the owner is dropped on any thread. Default: the heap.
   std::function<Result<Place>(std::uint64_t bytes)> place = [](std::uint64_t bytes) { return Result<Place>(heap_place(bytes)); };
@@ -37,6 +38,8 @@ class ThreadExecutors final : public Executors {
   void start(Run run) override;
   void cancel(AttemptId attempt) override;
   void to_task(const ToTask& message) override;
+  void answer(TaskAnswer answer) override;
+  void renew_task_links() override;
   std::vector<int> descriptors() const override;
   ExecutorEvents take(Time now) override;
   Time wake_at() const override;

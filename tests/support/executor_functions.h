@@ -66,7 +66,7 @@ inline void run_ask(detail::Call& call) {  // speaks to the scheduler and waits 
   task->log(5, "asking");
   task->progress(0.5);
   task->send({Locate{{task->key()}}});
-  auto words = task->wait(Time::never());
+  auto words = task->wait(Time::never()).messages;
   reply(call, words.empty() ? 0 : std::get<SchedulerTick>(words.at(0)).tick);
 }
 inline void run_sum_inputs(detail::Call& call) {

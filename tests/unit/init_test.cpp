@@ -47,6 +47,7 @@ TEST_CASE("a Client of a cluster refuses a program without init, and says what t
 TEST_CASE("init returns in the user's program, hooks do not run there, and come too late after it") {
   Ended ended = run("", "with-init");
   CHECK(ended.output.find("first in main") == std::string::npos);
+  CHECK(ended.output.find("a late hook was refused") != std::string::npos);
   CHECK(ended.output.find("hooks ran in the user's program: no") != std::string::npos);
 }
 

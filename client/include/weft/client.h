@@ -109,6 +109,8 @@ class Client {
     requires requires(const Cluster& cluster) { { cluster.address() } -> std::convertible_to<std::string>; }
   explicit Client(const Cluster& cluster, const ClientOptions& options = {}) : Client(cluster.address(), options) {}
   explicit Client(client::Links links, const ClientOptions& options = {});
+  /// One more door to a client that somebody else closes (a task's own).
+  explicit Client(detail::ClientPointer core) : core_(std::move(core)), shared_(true) {}
   Client(Client&&) noexcept = default;
   Client& operator=(Client&&) noexcept;
   ~Client();
@@ -251,6 +253,7 @@ class Client {
   std::vector<detail::FutureHandle> attach_dataset(const std::string& name);
 
   detail::ClientPointer core_;
+  bool shared_ = false;  // somebody else closes it
 };
 
 }  // namespace weft

@@ -8,5 +8,6 @@
 #include <weft/init.h>
 #include <weft/local_cluster.h>
 #include <weft/options.h>
+#include <weft/this_task.h>
 #include <weft/version.h>
 #include <weft/wait.h>

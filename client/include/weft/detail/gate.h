@@ -29,6 +29,7 @@ class Gate {
   std::size_t ended() const;
 
  private:
+  bool serve(client::ClientCore& driven, std::size_t count, Limit limit, const std::stop_token& stop);
   struct Part;
   std::unique_ptr<Part> part_;
 };
