@@ -20,7 +20,7 @@ struct Options {
   bool recall = true;                          // take queued attempts back from busy workers for idle ones
   bool run_ahead = true;                       // send a task together with the inputs it waits for
   bool broadcast = true;                       // let copies of a value that many read make further copies
-  std::uint32_t broadcast_fan_out = 2;         // how many copies leave one holder at a time
+  std::uint32_t broadcast_fan_out = 2;         // how many copies leave one holder while others are coming
   std::uint64_t broadcast_min = 1u << 20;      // smaller values are fetched by many at once
   std::uint32_t run_ahead_max = 1024;          // tasks sent ahead with one: what a frame can hold
 

@@ -57,7 +57,20 @@ void State::schedule() {
         progress |= deal_roots(queues_[i]);
       }
     }
+    send_ahead();
     if (options_.recall) recall_for_idle();
+  }
+}
+
+/// Tasks that came after their inputs were given to one worker follow them there.
+void State::send_ahead() {
+  for (TaskNumber number : std::exchange(ahead_, {})) {
+    const Task& task = tasks_[number];
+    if (!options_.run_ahead || task.state != TaskState::waiting || task.ahead_count != task.missing) continue;
+    Worker& worker = worker_ref(task.ahead_worker);
+    const TaskOptions& wishes = shape_of(task).options;
+    if (wishes.cores > 1 || !wishes.resources.empty() || worker.assigned.size() >= 4 * worker.slots || !fits_now(task, worker)) continue;
+    assign(number, worker);
   }
 }
 
@@ -106,6 +119,7 @@ bool State::deal_roots(Queue& queue) {
       double filled = static_cast<double>(worker.assigned.size()) / worker.slots;
       if (has_work && (!target || filled < emptiest)) {
         const Task& sample = tasks_[worker.reserved.empty() ? queue.roots.front().task : worker.reserved.begin()->second];
+        if (sample.avoid == worker.id) filled += 1e6;  // it crashed there: elsewhere if there is room
         if (shape_queue_[sample.shape] == shape_queue_[queue.shape] && fits_now(sample, worker) && has_credit(sample, worker)) {
           target = worker.id;
           emptiest = filled;
@@ -396,7 +410,7 @@ std::vector<Location> State::all_locations(TaskNumber number, const Worker& read
   return locations;
 }
 
-/// Where the reader fetches from. Of a big value that many want, each holder serves a few at a time; the others wait for
+/// Where the reader fetches from. Of a big value that many want, each holder serves a few; the others wait for
 /// those to have it, so that copies spread as a tree and not all from one source.
 std::vector<Location> State::locations_for(TaskNumber number, Worker& reader) {
   const Task& task = tasks_[number];
@@ -407,12 +421,14 @@ std::vector<Location> State::locations_for(TaskNumber number, Worker& reader) {
   for (const Flight& flight : spread.flights)
     if (flight.to == reader.id) return {};  // it is on its way there for another task
   const Worker* best = nullptr;
-  std::ptrdiff_t least = options_.broadcast_fan_out;
+  // Each holder gives a few copies, the new holders give the next; who has given enough gives more only if no copy is coming.
+  std::uint32_t least = spread.flights.empty() ? UINT32_MAX : options_.broadcast_fan_out;
   for (const Replica& replica : task.replicas) {
     const Worker& holder = *workers_[replica.worker.number];
-    auto busy = std::count_if(spread.flights.begin(), spread.flights.end(), [&](const Flight& f) { return f.from == holder.id; });
-    if (!holder.peer || busy >= least) continue;
-    least = busy;
+    auto served = spread.served.find(holder.id);
+    std::uint32_t given = served == spread.served.end() ? 0 : served->second;
+    if (!holder.peer || given >= least) continue;
+    least = given;
     best = &holder;
   }
   auto waits = std::find(spread.readers.begin(), spread.readers.end(), reader.id);
@@ -421,6 +437,7 @@ std::vector<Location> State::locations_for(TaskNumber number, Worker& reader) {
     return {};
   }
   if (waits != spread.readers.end()) spread.readers.erase(waits);
+  ++spread.served[best->id];
   spread.flights.push_back({best->id, reader.id, ordered});
   return {locate(task, *best)};
 }

@@ -178,6 +178,7 @@ class State {
   void enqueue(TaskNumber number);
   void schedule();
   Rank first_rank(Queue& queue);
+  void send_ahead();
   bool place_fed(Queue& queue);
   bool deal_roots(Queue& queue);
   bool free_a_reservation(Queue& queue);
@@ -220,6 +221,7 @@ class State {
   std::vector<TaskNumber> free_tasks_;
   KeyIndex index_;
   std::vector<TaskNumber> review_;              // perhaps no longer needed
+  std::vector<TaskNumber> ahead_;               // all missing inputs were with one worker when it was opened
   std::vector<TaskNumber> retract_;             // sent ahead for an input that will not be made there
   std::map<TaskNumber, std::uint32_t> replicas_wanted_;
   std::map<TaskNumber, WorkerId> moving_;       // rebalance: dropped at the source once the copy is there
@@ -263,6 +265,7 @@ class State {
   struct Spread {
     std::vector<Flight> flights;
     std::deque<WorkerId> readers;               // wait for a place to fetch from
+    std::map<WorkerId, std::uint32_t> served;   // copies that left each holder in this burst
   };
   std::map<TaskNumber, Spread> spreads_;
   std::set<TaskNumber> spread_review_;          // an attempt that read it ended: its flight is perhaps off

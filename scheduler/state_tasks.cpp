@@ -169,6 +169,7 @@ void State::require(TaskNumber first) {
     for (const InputEdge& edge : tasks_[number].inputs)
       if (tasks_[edge.task].state == TaskState::released) work.push_back(edge.task);
     if (tasks_[number].missing == 0) move_to(number, TaskState::ready);
+    else if (tasks_[number].ahead_count == tasks_[number].missing) ahead_.push_back(number);
   }
 }
 

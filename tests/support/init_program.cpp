@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
     weft::Client client("tcp://127.0.0.1:1");
     std::puts("made a client");
     weft::on_executor_start([] {});
-  } catch (const weft::InvalidArgument& error) {
+  } catch (const weft::Error& error) {
     std::puts(error.what());
   }
   std::printf("hooks ran in the user's program: %s\n", from_hook == 7 ? "yes" : "no");

@@ -196,7 +196,7 @@ int main(int argc, char** argv) {
   folder.write("b.cpp", source(2));
   char self[4096] = {};
   REQUIRE(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
-  std::string libraries = std::string(self).substr(0, std::string(self).rfind("/tests/"));
+  std::string libraries = std::string(self).substr(0, std::string(self).rfind('/'));
   std::string compile = compiler + "-L" + libraries + " -Wl,-rpath," + libraries + " ";
   REQUIRE(folder.run(compile + "a.cpp -lweft -o a") == 0);
   REQUIRE(folder.run(compile + "b.cpp -lweft -o b") == 0);
