@@ -94,7 +94,6 @@ struct FakeScheduler {
     }
   }
 
-  void on(AnnounceProgram&) {}
   void on(ClientHello&) { say({ClientWelcome{1, 1, executed, std::chrono::seconds(1), std::chrono::seconds(15)}}); }
   void on(Submit& m) {
     ++submits;
