@@ -8,6 +8,7 @@ TEST_CASE("a repeated command is acknowledged and not executed again") {
   SchedulerHarness s;
   s.workers<1>();
   Key x = s.submit(task("x"));
+  REQUIRE(s.heard<Executed>().size() == 1);
   s.finish(x);
   s.release(x);
   s.forget_mail();
