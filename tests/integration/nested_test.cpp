@@ -88,7 +88,7 @@ std::tuple<std::string, std::string, std::uint32_t, Key> who_am_i(int) {
 }
 
 struct Cluster {
-  explicit Cluster(Isolation isolation, std::uint32_t slots = 1, int workers = 1) : cluster(isolation, slots, workers), client(cluster) {}
+  explicit Cluster(Isolation isolation, std::uint32_t slots = 1, int workers = 1) : cluster(isolation, slots, workers), client(cluster.client_links()) {}
   test::SmallCluster cluster;
   Client client;
 };

@@ -27,7 +27,7 @@ class MiniCluster {
   };
 
   MiniCluster(scheduler::Options options, int workers, std::uint32_t slots = 1) : scheduler_(options) {
-    to_scheduler({scheduler::FromClient{{1}, ClientHello{1, 1, {1, 1}, "mini", 1, 0, {}, {}}}});
+    to_scheduler({scheduler::FromClient{{1}, ClientHello{1, 1, {1, 1}, "mini", 1, 0}}});
     for (int i = 0; i < workers; ++i) add_worker(slots);
     run();
     numbers = {};

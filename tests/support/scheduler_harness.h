@@ -89,7 +89,7 @@ class SchedulerHarness {
     Session& session = sessions_[number];
     session.peer = {++peers_};
     session.mail.clear();
-    step(scheduler::FromClient{session.peer, ClientHello{1, 1, session.id, session.name, 1, executed, {}, {}}});
+    step(scheduler::FromClient{session.peer, ClientHello{1, 1, session.id, session.name, 1, executed}});
   }
   void disconnect(int number) { step(scheduler::LinkLost{std::exchange(sessions_[number].peer, {})}); }
 

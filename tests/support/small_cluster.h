@@ -5,7 +5,6 @@
 
 #include <weft/weft.h>
 
-#include "client/images.h"
 #include "client/init.h"
 #include "client/links.h"
 #include "common/transport/in_process.h"
@@ -36,11 +35,6 @@ class SmallCluster {
     links.address = client_address_;
     links.endpoint = make_in_process_endpoint();
     links.values = client::make_value_link(*links.endpoint);
-    links.program = program_id().value_or_throw();
-    ProgramFiles files;
-    for (const ImageFile& file : program_files().value_or_throw())
-      files.push_back({file.path, file.build_id, file.sha256, file.size, file.main});
-    links.program_files = encode(files);
     return links;
   }
 

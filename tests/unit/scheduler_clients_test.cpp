@@ -65,7 +65,7 @@ TEST_CASE("a connection speaks for one session only") {
   s.submit(task("x"));
   int other = s.client();
   // The first session's connection greets as a third one: the first is as if its link was lost.
-  s.command(0, ClientHello{1, 1, {9, 9}, "liar", 1, 0, {}, {}});
+  s.command(0, ClientHello{1, 1, {9, 9}, "liar", 1, 0});
   s.command(0, ClientGoodbye{});
   s.pass(61s);
   CHECK(s.state.counts().sessions == 1);
@@ -226,7 +226,7 @@ TEST_CASE("a task's own client speaks through its worker, is served first, and e
   auto [a, b] = s.workers<2>();
   Key parent = s.submit(task("parent").at("w1"));
   s.submit({task("q1").at("w2"), task("q2").at("w2"), task("q3").at("w2"), task("q4").at("w2")});
-  ClientHello hello{1, 1, {7, 7}, "task", 1, 0, {}, {}};
+  ClientHello hello{1, 1, {7, 7}, "task", 1, 0};
   Submit submit{1, SchedulerHarness::chunk({task("child").at("w2")}), true};
   s.say(a, FromTask{s.attempt(parent).number, {hello, submit}});
   CHECK(s.heard<ToTask>(a).size() >= 1);
@@ -241,11 +241,11 @@ TEST_CASE("a channel taken over by a new session ends the old one") {
   SchedulerHarness s;
   auto [a] = s.workers<1>();
   Submit submit{1, SchedulerHarness::chunk({task("x")}), true};
-  s.say(a, FromTask{5, {ClientHello{1, 1, {7, 7}, "one", 1, 0, {}, {}}, submit}});
+  s.say(a, FromTask{5, {ClientHello{1, 1, {7, 7}, "one", 1, 0}, submit}});
   CHECK(s.knows(key_of("x")));
-  s.say(a, FromTask{5, {ClientHello{1, 1, {7, 8}, "two", 1, 0, {}, {}}}});
+  s.say(a, FromTask{5, {ClientHello{1, 1, {7, 8}, "two", 1, 0}}});
   CHECK_FALSE(s.knows(key_of("x")));
-  s.say(a, FromTask{6, {ClientHello{1, 1, {7, 8}, "two", 1, 0, {}, {}}}});  // it moves
+  s.say(a, FromTask{6, {ClientHello{1, 1, {7, 8}, "two", 1, 0}}});  // it moves
   s.say(a, FromTask{5, {submit}});  // nobody speaks there
   CHECK_FALSE(s.knows(key_of("x")));
 }
