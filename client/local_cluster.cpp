@@ -32,7 +32,8 @@ constexpr Duration end_patience = 5s;
 
 class Descriptor {
  public:
-  explicit Descriptor(int number = -1) : number_(number) {}
+  Descriptor() = default;
+  explicit Descriptor(int number) : number_(number) {}
   Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
   Descriptor& operator=(Descriptor other) noexcept {
     std::swap(number_, other.number_);
@@ -44,7 +45,7 @@ class Descriptor {
   int number() const { return number_; }
 
  private:
-  int number_;
+  int number_ = -1;
 };
 
 /// A private folder for sockets; short, since a socket's path has at most 107 characters.

@@ -195,7 +195,7 @@ void Encoder::put(const T& value) {
   } else if constexpr (IsVariant<T>::value) {
     array(2);
     unsigned_integer(value.index());
-    std::visit([this](const auto& alternative) { put(alternative); }, value);
+    std::visit([this](const auto& alternative) { this->put(alternative); }, value);
   } else {
     CountFields counter;
     const_cast<T&>(value).fields(counter);
