@@ -190,7 +190,7 @@ class World {
   std::uint64_t peers_ = 0, instances_ = 0;
   std::map<Key, TrueTask> truth_;
   std::vector<Key> known_keys_;
-  std::uint64_t faults_possible_ = 0;
+  std::set<Key> ran_;
   bool workers_died_ = false;
   bool healed_ = false;
 };
@@ -482,6 +482,7 @@ void World::end_run(int number, std::uint64_t instance, AttemptId id) {
     ended.bytes = value.size();
     if (random_.chance(50)) ended.small.assign(value.block().bytes().begin(), value.block().bytes().end());
     ++report_.runs;
+    if (!ran_.insert(run.key).second) ++report_.repeats;
   }
   note(run.key.low);
   step_worker(number, {std::move(ended)});

@@ -52,6 +52,7 @@ struct Plan {
 
 struct Report {
   std::uint64_t tasks = 0, runs = 0, faults = 0, events = 0;
+  std::uint64_t repeats = 0;             // runs of keys that had run before
   std::uint64_t trace = 0;               // hash over everything that happened
   std::string error;                     // empty: every oracle was content
   Duration virtual_time{};

@@ -240,12 +240,14 @@ TEST_CASE("a task's own client speaks through its worker, is served first, and e
 TEST_CASE("a channel taken over by a new session ends the old one") {
   SchedulerHarness s;
   auto [a] = s.workers<1>();
+  std::uint64_t one = s.attempt(s.submit(task("parent"))).number;
+  std::uint64_t other = s.attempt(s.submit(task("other parent"))).number;
   Submit submit{1, SchedulerHarness::chunk({task("x")}), true};
-  s.say(a, FromTask{5, {ClientHello{1, 1, {7, 7}, "one", 1, 0}, submit}});
+  s.say(a, FromTask{one, {ClientHello{1, 1, {7, 7}, "one", 1, 0}, submit}});
   CHECK(s.knows(key_of("x")));
-  s.say(a, FromTask{5, {ClientHello{1, 1, {7, 8}, "two", 1, 0}}});
+  s.say(a, FromTask{one, {ClientHello{1, 1, {7, 8}, "two", 1, 0}}});
   CHECK_FALSE(s.knows(key_of("x")));
-  s.say(a, FromTask{6, {ClientHello{1, 1, {7, 8}, "two", 1, 0}}});  // it moves
-  s.say(a, FromTask{5, {submit}});  // nobody speaks there
+  s.say(a, FromTask{other, {ClientHello{1, 1, {7, 8}, "two", 1, 0}}});  // it moves
+  s.say(a, FromTask{one, {submit}});  // nobody speaks there
   CHECK_FALSE(s.knows(key_of("x")));
 }
