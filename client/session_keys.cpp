@@ -167,7 +167,12 @@ void SessionState::scatter(const std::vector<std::uint32_t>& slots) {
 
 void SessionState::hear(ScatterTo& message) {
   std::uint32_t slot = slot_of(message.key);
-  if (slot == KeyIndex::none || !placements_.contains(slot)) return;
+  if (slot == KeyIndex::none) return;
+  if (!placements_.contains(slot)) {
+    // Its loss was heard of meanwhile, and the bytes are given up here: nobody must wait for them.
+    command(Cancel{0, {message.key}, true, "its data could not be put on a worker: it was lost before"});
+    return;
+  }
   actions_.push_back(PutValue{message.key, std::move(message.location)});
 }
 
