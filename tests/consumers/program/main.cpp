@@ -1,17 +1,15 @@
-// A user's program, built in every way in which a user may build one. Switch it to <weft/weft.h> and a LocalCluster here.
+// A user's program, built in every way in which a user may build one; its cluster must find weft-scheduler and weft-worker.
 #include <iostream>
 
-#include <weft/error.h>
-#include <weft/key.h>
-#include <weft/version.h>
+#include <weft/weft.h>
 
-int main() {
-  std::cout << "weft " << WEFT_VERSION_STRING << "\n";
-  weft::Key key = weft::Key::named("consumer");
-  std::cout << (weft::Key::from_hex(key.hex()) == key ? "a key survives its text\n" : "a key is lost\n");
-  try {
-    weft::throw_failure({.kind = weft::ErrorKind::data_lost, .message = "all holders are gone"});
-  } catch (const weft::DataLost& error) {
-    std::cout << "caught " << weft::name_of(error.kind()) << "\n";
-  }
+int inc(int x) { return x + 1; }
+
+int main(int argc, char** argv) {
+  weft::init(argc, argv);
+  weft::LocalCluster cluster({.workers = 1});
+  weft::Client client(cluster);
+  auto x = client.submit(inc, 1);
+  auto y = client.submit([](int a, int b) { return a * b; }, x, 10);
+  std::cout << "weft " << WEFT_VERSION_STRING << "\n" << y.result() << "\n";
 }
