@@ -140,7 +140,7 @@ class LocalCluster::Impl {
     std::vector<std::string> arguments{
         "ipc://" + folder_ + "/worker", "--name", name, "--nthreads", std::to_string(options_.threads_per_worker),
         "--local-directory", folder_ + "/" + name, "--listen-address", "ipc://" + folder_ + "/" + name + ".values",
-        "--log-level", options_.log_level, "--isolation", options_.threads ? "thread" : "process"};
+        "--log-level", options_.log_level};
     std::uint64_t limit = options_.memory_limit;
     if (limit == 0) limit = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE) / 10 * 6 / options_.workers;
     arguments.insert(arguments.end(), {"--memory-limit", std::to_string(limit)});
@@ -199,7 +199,7 @@ class LocalCluster::Impl {
 };
 
 LocalCluster::LocalCluster(const LocalClusterOptions& options) {
-  if (!options.threads && !detail::init_called())
+  if (!detail::init_called())
     throw InvalidArgument("a LocalCluster runs functions in processes of this program: call weft::init(argc, argv) first in main");
   impl_ = std::make_unique<Impl>(options);
 }

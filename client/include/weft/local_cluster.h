@@ -21,8 +21,6 @@ struct LocalClusterOptions {
   std::map<std::string, double> resources;
   /// Words put before the program of each executor, such as "valgrind -q".
   std::string executor_wrapper;
-  /// Run user functions on threads of the worker instead of in executor processes: faster start, no protection.
-  bool threads = false;
   /// What the processes write to this program's stderr: "debug", "info", "warning", "error" or "off". Default "warning".
   std::string log_level = "warning";
 };
