@@ -179,6 +179,7 @@ class Program {
     double share = std::min(1.0, static_cast<double>(options_.slots) / cores);
     options_.store.memory_limit = s_.memory_limit.resolve(memory, share);
     options_.store.spill_directory = s_.local_directory;
+    options_.program_folder = s_.local_directory + "/programs";
     options_.store.spill_limit = s_.spill_limit.bytes;
     options_.store.spill_at = s_.spill_at;
     options_.store.spill_until = std::max(0.0, s_.spill_at - 0.1);

@@ -79,9 +79,10 @@ std::vector<Key> Programs::add(const DefineProgram& message) {
 
 /// Write a fetched file under its hash; complete or not at all.
 Result<std::string> Programs::keep(const ProgramFile& file, std::span<const std::byte> bytes) {
+  if (folder_.empty()) return failure(ErrorKind::io_error, "this worker has no folder for files of programs");
   if (bytes.size() != file.size || sha256_of(bytes) != file.sha256)
     return failure(ErrorKind::program_changed, file.path + " is not what the client announced; was it rebuilt while the program runs?");
-  std::string folder = folder_ + "/" + file.sha256, path = folder + "/" + name_in(file.path), part = path + ".part";
+  std::string folder = folder_ + "/" + file.sha256, path = folder + "/" + name_in(file.path), part = path + ".part" + std::to_string(getpid());
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   auto fail = [&](const char* what) {
