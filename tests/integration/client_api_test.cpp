@@ -1,0 +1,175 @@
+// What a client can ask, publish, give up and wait for, with real processes.
+#include <doctest/doctest.h>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include <weft/weft.h>
+
+using namespace std::chrono_literals;
+using Json = nlohmann::json;
+
+namespace {
+
+int inc(int x) { return x + 1; }
+
+/// A name for a file that does not exist yet: tasks and tests tell each other things by making it.
+struct TemporaryFile {
+  TemporaryFile() : path(std::filesystem::temp_directory_path() / ("weft-" + weft::Key::random().hex())) {}
+  ~TemporaryFile() { std::filesystem::remove(path); }
+  void wait() const {
+    while (!std::filesystem::exists(path)) std::this_thread::sleep_for(1ms);
+  }
+  std::string path;
+};
+
+struct Cluster {
+  explicit Cluster(unsigned workers = 1) : cluster({.workers = workers, .memory_limit = 1u << 28}), client(cluster) {}
+  weft::LocalCluster cluster;
+  weft::Client client;
+};
+
+}  // namespace
+
+TEST_CASE("what one client publishes another finds, until it is unpublished") {
+  Cluster c;
+  auto other = std::make_unique<weft::Client>(c.cluster);
+  {
+    auto futures = c.client.map(inc, std::vector<int>{1, 2, 3});
+    c.client.publish("numbers", futures);
+    weft::gather(futures);
+  }
+  Json listed = Json::parse(other->list_datasets());
+  REQUIRE(listed.contains("numbers"));
+  CHECK(listed["numbers"]["tasks"] == 3);
+
+  auto found = other->get_dataset<int>("numbers");
+  CHECK(weft::gather(found) == std::vector<int>{2, 3, 4});
+  CHECK_THROWS_AS(weft::gather(other->get_dataset<std::string>("numbers")), weft::TypeMismatch);
+  CHECK_THROWS_AS(other->publish("numbers", found), weft::InvalidArgument);
+  CHECK_THROWS_AS(other->get_dataset<int>("letters"), weft::InvalidArgument);
+
+  other->unpublish("numbers");
+  CHECK(Json::parse(c.client.list_datasets()).empty());
+  CHECK_THROWS_AS(c.client.get_dataset<int>("numbers"), weft::InvalidArgument);
+  CHECK(found[0].result(30s) == 2);
+}
+
+TEST_CASE("every question is answered with JSON that tells what happened") {
+  Cluster c;
+  auto x = c.client.submit(inc, 1);
+  auto bad = c.client.submit([](int) -> int { throw std::runtime_error("no such number"); }, 1);
+  CHECK(x.result(30s) == 2);
+  CHECK_THROWS_AS(bad.result(30s), weft::TaskError);
+  std::string key = x.key().hex();
+
+  Json workers = Json::parse(c.client.workers_json());
+  REQUIRE(workers.size() == 1);
+  std::string worker = workers[0]["name"];
+  CHECK(Json::parse(c.client.who_has({x.key()}))[key] == Json::array({worker}));
+  CHECK(Json::parse(c.client.has_what())[worker] == Json::array({key}));
+  CHECK(Json::parse(c.client.processing({worker}))[worker].empty());
+  CHECK(Json::parse(c.client.story(x.key())).back()["to"] == "stored");
+  CHECK(Json::parse(c.client.explain(x.key()))["state"] == "stored");
+  CHECK(Json::parse(c.client.logs({worker}))[0]["text"] == "worker joined");
+  CHECK(Json::parse(c.client.logs({"nobody"})).empty());
+
+  Json events = Json::parse(c.client.events("inc"));
+  REQUIRE(!events.empty());
+  for (const Json& event : events) CHECK(event["key"] == key);
+  CHECK(Json::parse(c.client.events()).size() > events.size());
+
+  std::string text = c.client.dump();
+  CHECK(text.size() < 8u << 20);
+  Json dump = Json::parse(text);
+  for (const char* section : {"status", "workers", "groups", "datasets", "failures", "logs", "transitions", "tasks"})
+    CHECK(dump.contains(section));
+  CHECK(dump["failures"][0]["error"]["message"] == "no such number");
+  CHECK(dump["tasks"].size() == 2);
+}
+
+TEST_CASE("run calls a function once on every worker and answers by name") {
+  Cluster c(3);
+  while (c.client.workers().size() < 3) std::this_thread::yield();
+  std::map<std::string, std::string> names = c.client.run([](int) { return weft::this_task().worker(); }, 0);
+  REQUIRE(names.size() == 3);
+  for (const auto& [worker, name] : names) CHECK(worker == name);
+  CHECK(c.client.run(inc, 1).begin()->second == 2);
+  CHECK(c.client.run(inc, c.client.submit(inc, 1)).size() == 3);
+  c.client.run([](int) {}, 0);
+
+  std::string one = names.begin()->first;
+  CHECK(c.client.run({.workers = {one}}, inc, 1) == std::map<std::string, int>{{one, 2}});
+  CHECK_THROWS_AS(c.client.run({.workers = {"nobody"}}, inc, 1), weft::WorkerUnavailable);
+}
+
+TEST_CASE("a failure of run says which worker it was, and a crash is not tried again") {
+  Cluster c(2);
+  while (c.client.workers().size() < 2) std::this_thread::yield();
+  std::string last = c.client.workers().back().name;
+  auto fails_there = [](const std::string& where) {
+    if (weft::this_task().worker() == where) throw std::runtime_error("no disk here");
+    return 1;
+  };
+  try {
+    c.client.run(fails_there, last);
+    FAIL("nothing was thrown");
+  } catch (const weft::TaskError& error) {
+    CHECK(error.failure().worker == last);
+    CHECK(error.failure().message == "no disk here");
+  }
+  try {
+    c.client.run([](int) -> int { _exit(9); }, 0);
+    FAIL("nothing was thrown");
+  } catch (const weft::TaskCrashed& error) {
+    CHECK(error.failure().attempt == 1);
+    CHECK(!error.failure().worker.empty());
+  }
+}
+
+TEST_CASE("run does not wait for a worker that left") {
+  Cluster c(2);
+  while (c.client.workers().size() < 2) std::this_thread::yield();
+  TemporaryFile running;
+  std::string victim = c.client.workers().back().name;
+  int pid = static_cast<int>(c.client.workers().back().pid);
+  std::jthread killer([&] {
+    running.wait();
+    kill(pid, SIGKILL);
+  });
+  auto stays = [](const std::string& path, const std::string& where) {
+    if (weft::this_task().worker() != where) return;
+    std::ofstream(path) << "here";
+    for (;;) std::this_thread::sleep_for(1s);
+  };
+  try {
+    c.client.run(stays, running.path, victim);
+    FAIL("nothing was thrown");
+  } catch (const weft::Error& error) {
+    CHECK(error.failure().worker == victim);
+  }
+}
+
+TEST_CASE("workers are described") {
+  weft::LocalCluster cluster({.workers = 1, .threads_per_worker = 3, .memory_limit = 1u << 28, .resources = {{"GPU", 2}}});
+  weft::Client client(cluster);
+  auto x = client.submit(inc, 1);
+  CHECK(x.result(30s) == 2);
+  auto workers = client.workers();
+  REQUIRE(workers.size() == 1);
+  CHECK(workers[0].slots == 3);
+  CHECK(workers[0].resources == std::map<std::string, double>{{"GPU", 2}});
+  CHECK(workers[0].status == "running");
+  CHECK(workers[0].values == 1);
+  CHECK(workers[0].pid == static_cast<std::uint64_t>(cluster.worker_pids()[0]));
+  CHECK(!workers[0].name.empty());
+  CHECK(!workers[0].address.empty());
+}
