@@ -20,6 +20,7 @@ using Json = nlohmann::json;
 namespace {
 
 int inc(int x) { return x + 1; }
+int twice(int x) { return 2 * x; }
 
 /// A name for a file that does not exist yet: tasks and tests tell each other things by making it.
 struct TemporaryFile {
@@ -172,4 +173,17 @@ TEST_CASE("workers are described") {
   CHECK(workers[0].pid == static_cast<std::uint64_t>(cluster.worker_pids()[0]));
   CHECK(!workers[0].name.empty());
   CHECK(!workers[0].address.empty());
+}
+
+TEST_CASE("progress waits for futures, failed ones too, and for all work of the cluster") {
+  Cluster c;
+  auto good = c.client.map(weft::Options{.pure = false}, inc, std::vector<int>(200, 1));
+  auto bad = c.client.submit([](int) -> int { throw std::runtime_error("no"); }, 1);
+  weft::progress(good, bad);
+  for (const auto& future : good) CHECK(future.done());
+  CHECK(bad.done());
+  auto more = c.client.map(twice, std::vector<int>{1, 2, 3});
+  c.client.progress();
+  CHECK(c.client.workers()[0].assigned == 0);
+  CHECK(weft::gather(more) == std::vector<int>{2, 4, 6});
 }

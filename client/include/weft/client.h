@@ -270,6 +270,9 @@ class Client {
   /// Everything a bug report needs, at most 8 MiB.
   std::string dump();
 
+  /// Show bars on the terminal (see weft::progress) until no task of any client is open.
+  void progress();
+
   /// Forget all tasks of all clients and restart the workers' executors. At most once: a link that breaks meanwhile throws
   /// ConnectionFailed with "unknown". So do the other commands below.
   std::string restart();
