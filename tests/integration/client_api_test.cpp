@@ -21,6 +21,20 @@ namespace {
 
 int inc(int x) { return x + 1; }
 int twice(int x) { return 2 * x; }
+int number_in(const std::string& path) {
+  std::ifstream file(path);
+  int number = 0;
+  if (!(file >> number)) throw std::runtime_error("cannot read " + path);
+  return number;
+}
+int waits_for(const std::string& path, int x) {
+  while (!std::filesystem::exists(path)) std::this_thread::sleep_for(1ms);
+  return x;
+}
+int writes(int x, const std::string& path) {
+  std::ofstream(path) << x << std::flush;
+  return x;
+}
 
 /// A name for a file that does not exist yet: tasks and tests tell each other things by making it.
 struct TemporaryFile {
@@ -186,4 +200,94 @@ TEST_CASE("progress waits for futures, failed ones too, and for all work of the 
   c.client.progress();
   CHECK(c.client.workers()[0].assigned == 0);
   CHECK(weft::gather(more) == std::vector<int>{2, 4, 6});
+}
+
+// --- Futures ---
+
+TEST_CASE("retry runs a failed task and its failed inputs again") {
+  Cluster c;
+  TemporaryFile input;
+  auto read = c.client.submit(number_in, input.path);
+  auto result = c.client.submit(inc, read);
+  CHECK_THROWS_AS(result.result(30s), weft::TaskError);
+  std::ofstream(input.path) << 41 << std::flush;
+  result.retry();
+  CHECK(result.result(30s) == 42);
+  CHECK(read.result(30s) == 41);
+}
+
+TEST_CASE("a released result is forgotten by the cluster") {
+  Cluster c;
+  auto x = c.client.submit(inc, 1);
+  auto copy = x;
+  weft::Key key = x.key();
+  CHECK(x.result(30s) == 2);
+  x.release();
+  CHECK_FALSE(x.valid());
+  CHECK_THROWS_AS(x.result(), weft::InvalidArgument);
+  CHECK(copy.result() == 2);
+  CHECK(Json::parse(c.client.who_has({key}))[key.hex()].size() == 1);
+  copy.release();
+  while (!Json::parse(c.client.who_has({key}))[key.hex()].empty()) std::this_thread::yield();
+  CHECK_THROWS_AS(c.client.explain(key), weft::InvalidArgument);
+}
+
+TEST_CASE("as_completed takes futures that are added while it goes on") {
+  Cluster c;
+  auto futures = weft::as_completed(c.client.map(twice, std::vector<int>{1, 2, 3}));
+  std::vector<int> seen;
+  for (auto& future : futures) {
+    seen.push_back(future.result());
+    if (seen.back() < 20) futures.add(c.client.submit(twice, seen.back() * 5));
+  }
+  std::sort(seen.begin(), seen.end());
+  CHECK(seen == std::vector<int>{2, 4, 6, 20, 40, 60});
+}
+
+TEST_CASE("wait ends with the first future, or with its limit") {
+  Cluster c;
+  TemporaryFile gate;
+  auto closed = c.client.submit(waits_for, gate.path, 1);
+  CHECK_FALSE(weft::wait(closed, {.timeout = 20ms}));
+  CHECK_THROWS_AS(closed.result(1ms), weft::WaitTimeout);
+
+  Cluster other;
+  auto open = other.client.submit(inc, 1);
+  auto first = weft::wait(std::vector{closed, open}, {.timeout = 30s, .until = weft::Until::first});
+  REQUIRE(first.done.size() == 1);
+  REQUIRE(first.pending.size() == 1);
+  CHECK(first.done[0].key() == open.key());
+  CHECK(first.pending[0].key() == closed.key());
+  std::ofstream(gate.path) << "go";
+  CHECK(weft::wait(std::vector{closed, open}, {.timeout = 30s}).pending.empty());
+}
+
+TEST_CASE("work that was fired and forgotten goes on without its client") {
+  weft::LocalCluster cluster({.workers = 1, .memory_limit = 1u << 28});
+  TemporaryFile gate, result;
+  {
+    weft::Client client(cluster);
+    auto opened = client.submit(waits_for, gate.path, 7);
+    client.fire_and_forget(client.submit(writes, opened, result.path));
+  }
+  CHECK_FALSE(std::filesystem::exists(result.path));
+  std::ofstream(gate.path) << "go";
+  result.wait();
+  weft::Client later(cluster);
+  while (Json::parse(later.ask("status", {}, {}, true))["tasks"] != 0) std::this_thread::yield();
+}
+
+TEST_CASE("one client's cancel leaves the other's future intact") {
+  Cluster c;
+  TemporaryFile gate;
+  weft::Client other(c.cluster);
+  auto mine = c.client.submit(waits_for, gate.path, 5);
+  auto theirs = other.submit(waits_for, gate.path, 5);
+  CHECK(mine.key() == theirs.key());
+  CHECK(Json::parse(other.explain(theirs.key()))["wanted_by"] == 2);
+  mine.cancel("enough");
+  CHECK_THROWS_AS(mine.result(30s), weft::Cancelled);
+  CHECK_FALSE(theirs.done());
+  std::ofstream(gate.path) << "go";
+  CHECK(theirs.result(30s) == 5);
 }
