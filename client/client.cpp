@@ -1,6 +1,12 @@
 // The untyped half of the public Client.
 #include <weft/client.h>
 
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include <nlohmann/json.hpp>
+
 #include <weft/init.h>
 
 #include "client/client_core.h"
@@ -8,6 +14,15 @@
 #include "common/scheduler_file.h"
 
 namespace weft {
+
+using Json = nlohmann::json;
+
+/// What the scheduler said, as a tree.
+static Json parse(const std::string& answer) {
+  Json json = Json::parse(answer, nullptr, false);
+  if (json.is_discarded()) throw ProtocolError("the scheduler's answer is not JSON; install the same release on both sides");
+  return json;
+}
 
 Client::Client() : Client(find_scheduler_address().value_or_throw()) {}
 Client::Client(const std::string& address, const ClientOptions& options) : Client(client::open_links(address).value_or_throw(), options) {}
@@ -60,16 +75,11 @@ void Client::publish_keys(const std::string& name, std::vector<Key> keys, TypeTa
 void Client::unpublish(const std::string& name) { core_->publish({0, name, {}, {}, true}); }
 std::string Client::list_datasets() { return ask("list_datasets", {}, {}, true); }
 
-// The answer lists the keys as 32 hexadecimal digits each; nothing else in it has that form.
 std::vector<detail::FutureHandle> Client::attach_dataset(const std::string& name) {
-  std::string answer = ask("get_dataset", {name}, {}, true);
+  Json answer = parse(ask("get_dataset", {name}, {}, true));
   std::vector<detail::FutureHandle> futures;
-  std::size_t at = answer.find('[', answer.find("\"keys\""));
-  std::size_t end = answer.find(']', at);
-  while (at < end && (at = answer.find('"', at + 1)) < end) {
-    if (auto key = Key::from_hex(std::string_view(answer).substr(at + 1, 32))) futures.push_back(core_->attach(*key));
-    at = answer.find('"', at + 1);
-  }
+  for (const Json& text : answer.value("keys", Json::array()))
+    if (auto key = Key::from_hex(text.is_string() ? text.get<std::string>() : "")) futures.push_back(core_->attach(*key));
   if (futures.empty()) throw InvalidArgument("nothing is published as '" + name + "'");
   return futures;
 }
@@ -84,7 +94,7 @@ std::string Client::has_what(const std::vector<std::string>& workers) { return a
 std::string Client::processing(const std::vector<std::string>& workers) { return ask("processing", workers, {}, true); }
 std::string Client::story(const Key& key) { return ask("story", {}, {key}, true); }
 std::string Client::explain(const Key& key) { return ask("explain", {}, {key}, true); }
-std::string Client::workers() { return ask("workers", {}, {}, true); }
+std::string Client::workers_json() { return ask("workers", {}, {}, true); }
 std::string Client::events(const std::string& topic) { return ask("events", {topic}, {}, true); }
 std::string Client::logs(const std::vector<std::string>& workers) { return ask("logs", workers, {}, true); }
 std::string Client::dump() { return ask("dump", {}, {}, true); }
@@ -93,6 +103,89 @@ std::string Client::retire_workers(const std::vector<std::string>& workers) { re
 std::string Client::rebalance(const std::vector<Key>& keys) { return ask("rebalance", {}, keys, false); }
 std::string Client::replicate(const std::vector<Key>& keys, std::uint32_t replicas) {
   return ask("replicate", {std::to_string(replicas)}, keys, false);
+}
+
+std::vector<WorkerInfo> Client::workers() {
+  std::vector<WorkerInfo> workers;
+  try {
+    for (const Json& json : Json::parse(workers_json())) {
+      WorkerInfo& worker = workers.emplace_back();
+      auto read = [&](const char* name, auto& field) { field = json.value(name, field); };
+      read("id", worker.id);
+      read("name", worker.name);
+      read("address", worker.address);
+      read("host", worker.host);
+      read("pid", worker.pid);
+      read("slots", worker.slots);
+      read("resources", worker.resources);
+      read("status", worker.status);
+      read("runs_user_code", worker.runs_user_code);
+      read("assigned", worker.assigned);
+      read("values", worker.values);
+      read("value_bytes", worker.value_bytes);
+      read("managed_bytes", worker.managed_bytes);
+      read("spilled_bytes", worker.spilled_bytes);
+      read("process_bytes", worker.process_bytes);
+      read("memory_limit", worker.memory_limit);
+      worker.heard_ago = std::chrono::duration<double>(json.value("heard_seconds_ago", 0.0));
+    }
+  } catch (const Json::exception& error) {
+    throw ProtocolError(std::string("the scheduler's list of workers cannot be read: ") + error.what());
+  }
+  return workers;
+}
+
+// ---------------------------------------------------------------------------------------------------- on every worker
+
+/// Workers that a run goes to, by name.
+std::vector<WorkerInfo> Client::runners(const Options& options) {
+  std::vector<WorkerInfo> found;
+  for (WorkerInfo& worker : workers()) {
+    auto is_it = [&](const std::string& text) { return text == worker.name || text == worker.address || text == worker.host; };
+    bool selected = options.workers.empty() || std::any_of(options.workers.begin(), options.workers.end(), is_it);
+    if (selected && worker.runs_user_code && worker.status != "retiring") found.push_back(std::move(worker));
+  }
+  if (found.empty())
+    throw WorkerUnavailable(options.workers.empty() ? "there is no worker to run on; start one with weft-worker"
+                                                    : "no worker is named as `workers` says; workers() lists those that are here");
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return found;
+}
+
+// Its address is this process's alone; a name may also be that of a host.
+Options Client::options_on(const WorkerInfo& worker, Options options) {
+  options.key.reset();
+  options.pure = false;
+  options.max_attempts = 1;
+  options.workers = {worker.address.empty() ? worker.name : worker.address};
+  options.workers_strict = true;
+  if (options.priority == 0) options.priority = 1'000'000;
+  return options;
+}
+
+// A task for a worker that is gone would wait for ever, so we look after them while we wait.
+void Client::await_run(const std::vector<WorkerInfo>& where, const std::vector<detail::FutureHandle>& handles) {
+  detail::Gate gate(true);
+  for (const auto& handle : handles) gate.add(handle);
+  std::vector<bool> gone(handles.size(), false);
+  while (!gate.wait(handles.size(), std::chrono::milliseconds(500))) {
+    std::set<std::uint32_t> here;
+    for (const WorkerInfo& worker : workers())
+      if (worker.status != "retiring") here.insert(worker.id);
+    for (std::size_t i = 0; i < handles.size(); ++i) {
+      if (gone[i] || here.contains(where[i].id) || handles[i].status() != FutureStatus::pending) continue;
+      gone[i] = true;
+      handles[i].cancel("its worker left", true);
+    }
+  }
+  for (std::size_t i = 0; i < handles.size(); ++i) {
+    auto ended = handles[i].failure({});
+    if (!ended) continue;
+    Failure failure = *ended;
+    if (gone[i]) failure.kind = ErrorKind::worker_unavailable, failure.message = "worker '" + where[i].name + "' left before it answered";
+    if (failure.worker.empty()) failure.worker = where[i].name;
+    throw_failure(failure);
+  }
 }
 
 }  // namespace weft

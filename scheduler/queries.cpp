@@ -1,4 +1,4 @@
-// Questions and control verbs: what `Ask` carries. Answers are JSON text; this file is the only one here that knows JSON.
+// Questions: what `Ask` carries and changes nothing. Answers are JSON text; verbs that change something are in control.cpp.
 #include <algorithm>
 
 #include <nlohmann/json.hpp>
@@ -9,13 +9,22 @@ namespace weft::scheduler {
 
 using Json = nlohmann::ordered_json;
 
+static constexpr std::size_t rows_max = 10'000;          // of one list: a screen, not an export
+static constexpr std::size_t dump_bytes_max = 8u << 20;
+static constexpr std::size_t dump_failures_max = 200;
+
 static double seconds(Duration d) { return static_cast<double>(d.count()) / 1e9; }
 
 static std::string text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
+static bool contains(const std::vector<std::string>& words, const std::string& word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
 static Json describe_worker(const Worker& worker, Time now) {
   return {{"name", worker.name}, {"id", worker.id.number}, {"address", worker.endpoint}, {"host", worker.host},
           {"pid", worker.pid}, {"slots", worker.slots}, {"resources", worker.resources},
+          {"runs_user_code", worker.runs_user_code},
           {"status", worker.retiring ? "retiring" : !worker.peer ? "disconnected" : worker.paused ? "paused" : "running"},
           {"assigned", worker.assigned.size()}, {"running", worker.last.running}, {"values", worker.holding.size()},
           {"value_bytes", worker.holding_bytes}, {"managed_bytes", worker.last.managed_bytes},
@@ -23,147 +32,218 @@ static Json describe_worker(const Worker& worker, Time now) {
           {"memory_limit", worker.memory_limit}, {"heard_seconds_ago", seconds(now - worker.heard)}};
 }
 
-Result<std::string> State::query(const Ask& ask) {
-  auto known = [&](const Key& key) { return index_.find(key); };
-  Json body = Json::object();
-  if (ask.verb == "status") {
-    Counts c = counts();
-    body = {{"epoch", options_.epoch}, {"workers", c.workers}, {"clients", c.sessions}, {"tasks", c.tasks}, {"runs", finished_runs_}};
+/// Looks at a state and describes it. One function for each verb that can be asked.
+struct Questions {
+  const State& state;
+
+  std::string name_of_worker(WorkerId id) const {
+    const Worker* worker = state.worker(id);
+    return worker ? worker->name : std::string();
+  }
+
+  Json status(const Ask&) const {
+    State::Counts c = state.counts();
+    Json body = {{"epoch", state.options_.epoch}, {"workers", c.workers}, {"clients", c.sessions}, {"tasks", c.tasks},
+                 {"runs", state.finished_runs_}};
     for (int i = 0; i < task_state_count; ++i) body["by_state"][name_of(static_cast<TaskState>(i))] = c.by_state[i];
-  } else if (ask.verb == "workers") {
-    body = Json::array();
-    for (WorkerId id : alive_) body.push_back(describe_worker(worker_ref(id), now_));
-  } else if (ask.verb == "groups") {
-    body = Json::array();
-    for (const Group& group : groups_) {
+    return body;
+  }
+  Json workers(const Ask&) const {
+    Json body = Json::array();
+    for (WorkerId id : state.alive_) body.push_back(describe_worker(*state.worker(id), state.now_));
+    return body;
+  }
+  Json groups(const Ask&) const {
+    Json body = Json::array();
+    for (const Group& group : state.groups_) {
       Json counts = Json::object();
       for (int i = 0; i < task_state_count; ++i) counts[name_of(static_cast<TaskState>(i))] = group.counts[i];
       body.push_back({{"label", group.label}, {"tasks", counts}, {"finished", group.finished}, {"errors", group.errors},
                       {"run_seconds", group.run_time_total / 1e9}, {"bytes", group.bytes_total}});
     }
-  } else if (ask.verb == "who_has") {
+    return body;
+  }
+  Json who_has(const Ask& ask) const {
+    Json body = Json::object();
     for (const Key& key : ask.keys) {
       Json& holders = body[key.hex()] = Json::array();
-      if (TaskNumber number = known(key); number != KeyIndex::none)
-        for (const Replica& replica : tasks_[number].replicas) holders.push_back(worker_ref(replica.worker).name);
+      if (const Task* task = state.find(key))
+        for (const Replica& replica : task->replicas) holders.push_back(name_of_worker(replica.worker));
     }
-  } else if (ask.verb == "has_what" || ask.verb == "processing") {
-    for (WorkerId id : alive_) {
-      const Worker& worker = worker_ref(id);
-      if (!ask.words.empty() && std::find(ask.words.begin(), ask.words.end(), worker.name) == ask.words.end()) continue;
+    return body;
+  }
+  Json keys_at_workers(const Ask& ask, std::vector<TaskNumber> Worker::*list) const {
+    Json body = Json::object();
+    for (WorkerId id : state.alive_) {
+      const Worker& worker = *state.worker(id);
+      if (!ask.words.empty() && !contains(ask.words, worker.name) && !contains(ask.words, worker.endpoint)) continue;
       Json& keys = body[worker.name] = Json::array();
-      for (TaskNumber number : ask.verb == "has_what" ? worker.holding : worker.assigned) keys.push_back(tasks_[number].key.hex());
+      for (TaskNumber number : worker.*list) keys.push_back(state.tasks_[number].key.hex());
     }
-  } else if (ask.verb == "tasks") {
-    body = Json::array();
-    std::string state = ask.words.empty() ? "" : ask.words[0];
-    for (const Task& task : tasks_) {
-      if (!task.key || (!state.empty() && state != name_of(task.state))) continue;
-      if (body.size() >= 10'000) break;  // a screen, not an export
-      body.push_back({{"key", task.key.hex()}, {"label", shape_of(task).label}, {"state", name_of(task.state)}, {"bytes", task.bytes},
-                      {"worker", task.worker ? worker_ref(task.worker).name : ""}});
-    }
-  } else if (ask.verb == "story") {
-    body = Json::array();
-    for (const Transition& t : story_) {
-      if (std::find(ask.keys.begin(), ask.keys.end(), t.key) == ask.keys.end()) continue;
-      const Worker* where = worker(t.worker);
-      body.push_back({{"seconds_ago", seconds(now_ - t.when)}, {"key", t.key.hex()}, {"from", name_of(t.from)}, {"to", name_of(t.to)},
-                      {"worker", where ? where->name : ""}, {"attempt", t.attempt.number}});
-    }
-  } else if (ask.verb == "explain") {
-    if (ask.keys.empty() || known(ask.keys[0]) == KeyIndex::none)
-      return failure(ErrorKind::invalid_argument, "the scheduler knows no task of this key; `weft tasks` lists those it knows");
-    return explain(tasks_[known(ask.keys[0])]);
-  } else if (ask.verb == "datasets") {
-    for (const auto& [name, holder] : names_) {
-      Json keys = Json::array();
-      for (TaskNumber number : holders_[holder].wanted) keys.push_back(tasks_[number].key.hex());
-      std::string note(reinterpret_cast<const char*>(holders_[holder].note.data()), holders_[holder].note.size());
-      body[name] = {{"keys", keys}, {"note", note}};
-    }
-  } else if (ask.verb == "logs") {
-    body = Json::array();
-    for (const LoggedLine& line : log_)
-      body.push_back({{"seconds_ago", seconds(now_ - line.when)}, {"level", line.level}, {"worker", line.worker},
-                      {"key", line.key ? line.key.hex() : ""}, {"text", line.text}});
-  } else {
-    return control(ask);
+    return body;
   }
-  return text(body);
+  Json has_what(const Ask& ask) const { return keys_at_workers(ask, &Worker::holding); }
+  Json processing(const Ask& ask) const { return keys_at_workers(ask, &Worker::assigned); }
+  Json tasks(const Ask& ask) const {
+    Json body = Json::array();
+    std::string wanted = ask.words.empty() ? "" : ask.words[0];
+    for (const Task& task : state.tasks_) {
+      if (!task.key || (!wanted.empty() && wanted != name_of(task.state))) continue;
+      if (body.size() >= rows_max) break;
+      body.push_back({{"key", task.key.hex()}, {"label", state.shape_of(task).label}, {"state", name_of(task.state)},
+                      {"bytes", task.bytes}, {"worker", task.worker ? name_of_worker(task.worker) : ""}});
+    }
+    return body;
+  }
+
+  Json describe(const Transition& t) const {
+    return {{"seconds_ago", seconds(state.now_ - t.when)}, {"key", t.key.hex()}, {"from", name_of(t.from)}, {"to", name_of(t.to)},
+            {"worker", name_of_worker(t.worker)}, {"attempt", t.attempt.number}};
+  }
+  Json describe(const State::LoggedLine& line) const {
+    return {{"seconds_ago", seconds(state.now_ - line.when)}, {"level", line.level}, {"worker", line.worker},
+            {"key", line.key ? line.key.hex() : ""}, {"text", line.text}};
+  }
+  Json story(const Ask& ask) const {
+    Json body = Json::array();
+    for (const Transition& t : state.story_)
+      if (std::find(ask.keys.begin(), ask.keys.end(), t.key) != ask.keys.end()) body.push_back(describe(t));
+    return body;
+  }
+  Json logs(const Ask& ask) const {
+    Json body = Json::array();
+    for (const auto& line : state.log_)
+      if (ask.words.empty() || contains(ask.words, line.worker)) body.push_back(describe(line));
+    return body;
+  }
+  /// Log lines and transitions in the order of time. A topic is "log", "task", or the name of a worker or of a label.
+  Json events(const Ask& ask) const {
+    std::string topic = ask.words.empty() ? "" : ask.words[0];
+    std::vector<std::pair<Time, Json>> found;
+    auto add = [&](Time when, const char* kind, const std::string& label, Json event) {
+      if (!topic.empty() && topic != kind && topic != label && topic != event["worker"]) return;
+      event["topic"] = kind;
+      if (!label.empty()) event["label"] = label;
+      found.emplace_back(when, std::move(event));
+    };
+    for (const auto& line : state.log_) add(line.when, "log", "", describe(line));
+    std::size_t skip = topic.empty() && state.story_.size() > rows_max ? state.story_.size() - rows_max : 0;
+    for (std::size_t i = skip; i < state.story_.size(); ++i) {
+      const Transition& t = state.story_[i];
+      add(t.when, "task", state.groups_[t.group].label, describe(t));
+    }
+    std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    Json body = Json::array();
+    for (std::size_t i = found.size() > rows_max ? found.size() - rows_max : 0; i < found.size(); ++i)
+      body.push_back(std::move(found[i].second));
+    return body;
+  }
+
+  Json describe_name(HolderNumber number, bool with_keys) const {
+    static constexpr char digits[] = "0123456789abcdef";
+    const Holder& holder = state.holders_[number];
+    Json keys = Json::array();
+    std::uint64_t stored = 0, bytes = 0;
+    for (TaskNumber wanted : holder.wanted) {
+      const Task& task = state.tasks_[wanted];
+      if (task.state == TaskState::stored) ++stored, bytes += task.bytes;
+      if (with_keys) keys.push_back(task.key.hex());
+    }
+    std::string note;
+    for (std::byte b : holder.note) note += {digits[unsigned(b) >> 4], digits[unsigned(b) & 15]};
+    Json body = Json::object();
+    if (with_keys) body["keys"] = std::move(keys);
+    body.update({{"tasks", holder.wanted.size()}, {"stored", stored}, {"bytes", bytes}, {"note", note}});
+    return body;
+  }
+  Json names(bool with_keys) const {
+    Json body = Json::object();
+    for (const auto& [name, holder] : state.names_) body[name] = describe_name(holder, with_keys);
+    return body;
+  }
+  Json datasets(const Ask&) const { return names(true); }
+  Json list_datasets(const Ask&) const { return names(false); }
+
+  Json dump(const Ask&) const;
+};
+
+/// Adds a section; of a list that is too long only the first rows that fit.
+static void add_section(Json& body, std::size_t& left, const char* name, Json section) {
+  std::size_t size = text(section).size();
+  if (size > left && section.is_array()) {
+    Json kept = Json::array();
+    std::size_t bytes = 64;
+    for (const Json& row : section) {
+      bytes += text(row).size() + 1;
+      if (bytes > left) break;
+      kept.push_back(row);
+    }
+    body["left_out"][name] = section.size() - kept.size();
+    section = std::move(kept);
+    size = std::min(bytes, left);
+  } else if (size > left) {
+    body["left_out"][name] = std::to_string(size) + " bytes";
+    return;
+  }
+  body[name] = std::move(section);
+  left -= size;
 }
 
-/// Verbs that change something.
-Result<std::string> State::control(const Ask& ask) {
-  if (ask.verb == "retire") {
-    Json retired = Json::array();
-    for (const std::string& name : ask.words) {
-      const Worker* found = find_worker(name);
-      if (!found) return failure(ErrorKind::invalid_argument, "no worker is named '" + name + "'; `weft workers` lists them");
-      if (retire(worker_ref(found->id), false)) retired.push_back(found->name);
-    }
-    return text(retired);
+/// Everything a bug report needs. The newest lines and transitions come first, so that the oldest are left out; each list takes
+/// at most half of what is left, so that none starves the next.
+Json Questions::dump(const Ask&) const {
+  Json body = {{"status", status({})}};
+  std::size_t left = dump_bytes_max - 4096;
+  auto add = [&](const char* name, Json section) {
+    std::size_t share = left / 2, rest = share;
+    add_section(body, rest, name, std::move(section));
+    left -= share - rest;
+  };
+  add("workers", workers({}));
+  add("groups", groups({}));
+  add("datasets", list_datasets({}));
+  Json failures = Json::array();
+  for (const Task& task : state.tasks_) {
+    if (!task.key || task.state != TaskState::failed) continue;
+    if (failures.size() == dump_failures_max) break;
+    if (auto explained = state.explain(task)) failures.push_back(Json::parse(explained.value()));
   }
-  if (ask.verb == "replicate") {
-    std::uint32_t copies = ask.words.empty() ? 0 : static_cast<std::uint32_t>(std::strtoul(ask.words[0].c_str(), nullptr, 10));
-    for (const Key& key : ask.keys) {
-      TaskNumber number = index_.find(key);
-      if (number == KeyIndex::none) continue;
-      replicas_wanted_[number] = copies;
-      if (tasks_[number].state == TaskState::stored) spread_replicas(number, copies);
-    }
-    return std::string("{}");
-  }
-  if (ask.verb == "rebalance") return text(Json{{"moved", rebalance()}});
-  if (ask.verb == "restart") {
-    std::string who = ask.words.empty() ? "a client" : ask.words[0];
-    std::size_t ended = 0;
-    for (TaskNumber number = 0; number < tasks_.size(); ++number) {
-      if (!tasks_[number].key) continue;
-      if (is_open(tasks_[number].state)) cancel_task(number, "the cluster was restarted by " + who);
-      else if (tasks_[number].state == TaskState::stored && tasks_[number].needed()) {
-        while (!tasks_[number].replicas.empty()) {
-          Worker& holder = worker_ref(tasks_[number].replicas.back().worker);
-          remove_replica(number, holder.id);
-          tell(holder, Drop{{tasks_[number].key}});
-        }
-        fail(number, std::make_shared<const Failure>(Failure{.kind = ErrorKind::cancelled,
-                                                             .message = "the cluster was restarted by " + who,
-                                                             .label = shape_of(tasks_[number]).label, .key = tasks_[number].key}));
-      }
-      ++ended;
-    }
-    log_line(5, "restarted by " + who);
-    return text(Json{{"ended", ended}});
-  }
-  return failure(ErrorKind::invalid_argument, "the scheduler has no verb '" + ask.verb + "'");
+  add("failures", std::move(failures));
+  Json lines = Json::array(), transitions = Json::array();
+  for (auto line = state.log_.rbegin(); line != state.log_.rend(); ++line) lines.push_back(describe(*line));
+  add("logs", std::move(lines));
+  for (auto t = state.story_.rbegin(); t != state.story_.rend() && transitions.size() < rows_max; ++t) transitions.push_back(describe(*t));
+  add("transitions", std::move(transitions));
+  add("tasks", tasks({}));
+  return body;
 }
 
-/// Copy values from the fullest workers to the emptiest until none is far from the mean.
-std::size_t State::rebalance() {
-  std::size_t moved = 0;
-  std::uint64_t total = 0, usable = 0;
-  for (WorkerId id : alive_)
-    if (worker_ref(id).usable()) total += worker_ref(id).holding_bytes, ++usable;
-  if (usable < 2) return 0;
-  std::map<WorkerId, std::uint64_t> bytes;
-  for (WorkerId id : alive_)
-    if (worker_ref(id).usable()) bytes[id] = worker_ref(id).holding_bytes;
-  for (auto& [from, has] : bytes) {
-    for (TaskNumber number : std::vector<TaskNumber>(worker_ref(from).holding)) {
-      if (has * usable <= total) break;
-      auto to = std::min_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-      Task& task = tasks_[number];
-      if (task.replicas.size() > 1 || task.bytes == 0 || to->second + task.bytes > has) continue;
-      Worker& reader = worker_ref(to->first);
-      tell(reader, Replicate{AssignedInput{.key = task.key, .bytes = task.bytes, .locations = {locate(task, worker_ref(from))}}});
-      moving_[number] = from;
-      has -= task.bytes;
-      to->second += task.bytes;
-      ++moved;
-    }
+Result<std::string> State::query(const Ask& ask) {
+  struct Verb {
+    std::string_view name;
+    Json (Questions::*answer)(const Ask&) const;
+  };
+  static constexpr Verb verbs[] = {
+      {"status", &Questions::status}, {"workers", &Questions::workers}, {"groups", &Questions::groups},
+      {"who_has", &Questions::who_has}, {"has_what", &Questions::has_what}, {"processing", &Questions::processing},
+      {"tasks", &Questions::tasks}, {"story", &Questions::story}, {"logs", &Questions::logs}, {"events", &Questions::events},
+      {"datasets", &Questions::datasets}, {"list_datasets", &Questions::list_datasets}, {"dump", &Questions::dump}};
+  Questions questions{*this};
+  for (const Verb& verb : verbs)
+    if (verb.name == ask.verb) return text((questions.*verb.answer)(ask));
+  if (ask.verb == "get_dataset") {
+    auto named = ask.words.empty() ? names_.end() : names_.find(ask.words[0]);
+    if (named == names_.end())
+      return failure(ErrorKind::invalid_argument,
+                     "nothing is published as '" + (ask.words.empty() ? "" : ask.words[0]) + "'; list_datasets() names what is");
+    return text(questions.describe_name(named->second, true));
   }
-  return moved;
+  if (ask.verb == "explain") {
+    const Task* task = ask.keys.empty() ? nullptr : find(ask.keys[0]);
+    if (!task) return failure(ErrorKind::invalid_argument, "the scheduler knows no task of this key; `weft tasks` lists those it knows");
+    return explain(*task);
+  }
+  return control(ask);
 }
 
 /// Why a task is where it is: what it waits for, who could run it, and what would happen next.

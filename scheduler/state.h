@@ -60,6 +60,8 @@ class State {
   const std::deque<Transition>& story() const { return story_; }
 
  private:
+  friend struct Questions;  // queries.cpp
+
   // Dispatch (state.cpp).
   void on(const FromClient& event);
   void on(const FromWorker& event);
@@ -106,9 +108,11 @@ class State {
 
   // Questions (queries.cpp).
   Result<std::string> query(const Ask& ask);
+  Result<std::string> explain(const Task& task) const;
+
+  // Verbs that change something (control.cpp).
   Result<std::string> control(const Ask& ask);
   std::size_t rebalance();
-  Result<std::string> explain(const Task& task) const;
 
   // Workers (state_workers.cpp).
   void worker_hello(PeerId peer, const WorkerHello& message);

@@ -95,6 +95,7 @@ int count_words(const Arguments& arguments) {
 
   auto start = std::chrono::steady_clock::now();
   auto counted = weft::read_text(arguments.corpus + "/*.txt", arguments.text).flat_map(words).frequencies().persist(client);
+  client.progress();
   auto [total, distinct, top] = weft::compute(
       client, counted.map([](const Count& count) { return count.second; }).sum(), counted.count(),
       counted.topk(10, [](const Count& count) { return count.second; }));

@@ -272,7 +272,8 @@ TEST_CASE("futures outlive their client with a clear end") {
 
 TEST_CASE("questions are answered, names published and found") {
   Fixture f;
-  CHECK(f.client.workers() == "[]");
+  CHECK(f.client.workers_json() == "[]");
+  CHECK(f.client.workers().empty());
   auto x = f.client.submit(inc, 1);
   f.client.publish("x", x);
   f.client.fire_and_forget(x);

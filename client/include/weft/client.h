@@ -97,6 +97,27 @@ struct ScatterOptions {
   bool broadcast = false;
 };
 
+/// A worker as the scheduler sees it.
+struct WorkerInfo {
+  std::uint32_t id = 0;                     // never used again for another process
+  std::string name;
+  std::string address;                      // of its value socket
+  std::string host;
+  std::uint64_t pid = 0;
+  std::uint32_t slots = 1;                  // tasks at once
+  std::map<std::string, double> resources;
+  std::string status;                       // "running", "paused" (memory is nearly full), "disconnected" or "retiring"
+  bool runs_user_code = true;
+  std::uint64_t assigned = 0;               // tasks it was given and has not finished
+  std::uint64_t values = 0;                 // results it holds
+  std::uint64_t value_bytes = 0;
+  std::uint64_t managed_bytes = 0;          // of values in memory, as it said last
+  std::uint64_t spilled_bytes = 0;          // of values on its disk
+  std::uint64_t process_bytes = 0;          // resident, executors included
+  std::uint64_t memory_limit = 0;
+  std::chrono::duration<double> heard_ago{0};
+};
+
 class Client {
  public:
   /// Connect to WEFT_ADDRESS, else to the scheduler of the file WEFT_SCHEDULER_FILE; if neither is set, start an embedded
@@ -146,6 +167,31 @@ class Client {
       for (auto& handle : detail::map_calls(core_, options, f, args...)) futures.emplace_back(std::move(handle));
       return futures;
     }(std::index_sequence_for<A...>{});
+  }
+
+  /// Run f(args...) once on every worker, ahead of queued tasks; the results by name of worker (of a void function: nothing).
+  ///
+  /// `options.workers` (names, addresses or hosts) selects some. Waits for all of them.
+  /// Errors: throws the first failure in the order of names; `failure().worker` names the worker. A crash is not tried again, and a
+  /// worker that leaves first is WorkerUnavailable. Throws WorkerUnavailable if there is no worker.
+  template <class F, class... A>
+    requires(!std::is_same_v<std::decay_t<F>, Options>)
+  auto run(F&& f, const A&... args) {
+    return run(Options{}, std::forward<F>(f), args...);
+  }
+  template <class F, class... A>
+  auto run(const Options& options, F&& f, const A&... args) {
+    using R = detail::CallResult<std::decay_t<F>, A...>;
+    std::vector<WorkerInfo> where = runners(options);
+    std::vector<detail::FutureHandle> handles;
+    for (const WorkerInfo& worker : where)
+      handles.push_back(detail::submit_call(core_, options_on(worker, options), detail::prepare(f, args...)));
+    await_run(where, handles);
+    if constexpr (!std::is_void_v<R>) {
+      std::map<std::string, R> results;
+      for (std::size_t i = 0; i < where.size(); ++i) results.emplace(where[i].name, Future<R>(handles[i]).result());
+      return results;
+    }
   }
 
   /// See weft::gather.
@@ -207,7 +253,8 @@ class Client {
     return futures;
   }
   void unpublish(const std::string& name);
-  std::string list_datasets();  // JSON
+  /// JSON: for each name its tasks, how many are stored, and their bytes.
+  std::string list_datasets();
 
   /// Ask the scheduler; answers are JSON text. `story` tells what happened to a key, `explain` why it is where it is.
   std::string who_has(const std::vector<Key>& keys = {});
@@ -215,11 +262,16 @@ class Client {
   std::string processing(const std::vector<std::string>& workers = {});
   std::string story(const Key& key);
   std::string explain(const Key& key);
-  std::string workers();
+  std::vector<WorkerInfo> workers();
+  std::string workers_json();
+  /// Log lines and transitions in the order of time. Topics: "log", "task", the name of a worker, the label of tasks.
   std::string events(const std::string& topic = {});
   std::string logs(const std::vector<std::string>& workers = {});
-  /// Everything a bug report needs, bounded in size.
+  /// Everything a bug report needs, at most 8 MiB.
   std::string dump();
+
+  /// Show bars on the terminal (see weft::progress) until no task of any client is open.
+  void progress();
 
   /// Forget all tasks of all clients and restart the workers' executors. At most once: a link that breaks meanwhile throws
   /// ConnectionFailed with "unknown". So do the other commands below.
@@ -251,6 +303,9 @@ class Client {
   void run_alone(std::vector<Key> keys);
   void publish_keys(const std::string& name, std::vector<Key> keys, TypeTag type, bool replace);
   std::vector<detail::FutureHandle> attach_dataset(const std::string& name);
+  std::vector<WorkerInfo> runners(const Options& options);
+  static Options options_on(const WorkerInfo& worker, Options options);
+  void await_run(const std::vector<WorkerInfo>& workers, const std::vector<detail::FutureHandle>& handles);
 
   detail::ClientPointer core_;
   bool shared_ = false;  // somebody else closes it

@@ -8,6 +8,7 @@
 #include <weft/init.h>
 #include <weft/local_cluster.h>
 #include <weft/options.h>
+#include <weft/progress.h>
 #include <weft/this_task.h>
 #include <weft/version.h>
 #include <weft/wait.h>

@@ -1,0 +1,87 @@
+// Control verbs: what `Ask` carries to change something. Answers are JSON text.
+#include <algorithm>
+#include <cstdlib>
+
+#include <nlohmann/json.hpp>
+
+#include "scheduler/state.h"
+
+namespace weft::scheduler {
+
+using Json = nlohmann::ordered_json;
+
+static std::string text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+Result<std::string> State::control(const Ask& ask) {
+  if (ask.verb == "retire") {
+    Json retired = Json::array();
+    for (const std::string& name : ask.words) {
+      const Worker* found = find_worker(name);
+      if (!found) return failure(ErrorKind::invalid_argument, "no worker is named '" + name + "'; `weft workers` lists them");
+      if (retire(worker_ref(found->id), false)) retired.push_back(found->name);
+    }
+    return text(retired);
+  }
+  if (ask.verb == "replicate") {
+    std::uint32_t copies = ask.words.empty() ? 0 : static_cast<std::uint32_t>(std::strtoul(ask.words[0].c_str(), nullptr, 10));
+    for (const Key& key : ask.keys) {
+      TaskNumber number = index_.find(key);
+      if (number == KeyIndex::none) continue;
+      replicas_wanted_[number] = copies;
+      if (tasks_[number].state == TaskState::stored) spread_replicas(number, copies);
+    }
+    return std::string("{}");
+  }
+  if (ask.verb == "rebalance") return text(Json{{"moved", rebalance()}});
+  if (ask.verb == "restart") {
+    std::string who = ask.words.empty() ? "a client" : ask.words[0];
+    std::size_t ended = 0;
+    for (TaskNumber number = 0; number < tasks_.size(); ++number) {
+      if (!tasks_[number].key) continue;
+      if (is_open(tasks_[number].state)) cancel_task(number, "the cluster was restarted by " + who);
+      else if (tasks_[number].state == TaskState::stored && tasks_[number].needed()) {
+        while (!tasks_[number].replicas.empty()) {
+          Worker& holder = worker_ref(tasks_[number].replicas.back().worker);
+          remove_replica(number, holder.id);
+          tell(holder, Drop{{tasks_[number].key}});
+        }
+        fail(number, std::make_shared<const Failure>(Failure{.kind = ErrorKind::cancelled,
+                                                             .message = "the cluster was restarted by " + who,
+                                                             .label = shape_of(tasks_[number]).label, .key = tasks_[number].key}));
+      }
+      ++ended;
+    }
+    log_line(5, "restarted by " + who);
+    return text(Json{{"ended", ended}});
+  }
+  return failure(ErrorKind::invalid_argument, "the scheduler has no verb '" + ask.verb + "'");
+}
+
+/// Copy values from the fullest workers to the emptiest until none is far from the mean.
+std::size_t State::rebalance() {
+  std::size_t moved = 0;
+  std::uint64_t total = 0, usable = 0;
+  for (WorkerId id : alive_)
+    if (worker_ref(id).usable()) total += worker_ref(id).holding_bytes, ++usable;
+  if (usable < 2) return 0;
+  std::map<WorkerId, std::uint64_t> bytes;
+  for (WorkerId id : alive_)
+    if (worker_ref(id).usable()) bytes[id] = worker_ref(id).holding_bytes;
+  for (auto& [from, has] : bytes) {
+    for (TaskNumber number : std::vector<TaskNumber>(worker_ref(from).holding)) {
+      if (has * usable <= total) break;
+      auto to = std::min_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+      Task& task = tasks_[number];
+      if (task.replicas.size() > 1 || task.bytes == 0 || to->second + task.bytes > has) continue;
+      Worker& reader = worker_ref(to->first);
+      tell(reader, Replicate{AssignedInput{.key = task.key, .bytes = task.bytes, .locations = {locate(task, worker_ref(from))}}});
+      moving_[number] = from;
+      has -= task.bytes;
+      to->second += task.bytes;
+      ++moved;
+    }
+  }
+  return moved;
+}
+
+}  // namespace weft::scheduler
