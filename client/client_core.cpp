@@ -111,6 +111,7 @@ detail::FutureHandle ClientCore::submit(TaskCall call, std::vector<detail::Futur
   check_process();
   announce(call.shape.function.program);
   wait_for_space();
+  std::shared_lock turn(submitting_);
   FutureBlock* block = make_block(shared_from_this(), {&call.key, 1});
   block->holds = std::move(holds);
   detail::FutureHandle handle(&block->cores[0]);
@@ -132,12 +133,16 @@ std::vector<detail::FutureHandle> ClientCore::submit(std::vector<GraphChunk> chu
   FutureBlock* block = make_block(shared_from_this(), keys);
   block->holds = std::move(holds);
   auto handles = handles_of(block, keys.size());
-  std::size_t at = 0;
+  std::size_t at = 0, left = chunks.size();
+  std::shared_lock turn(submitting_, std::defer_lock);
+  std::unique_lock alone(submitting_, std::defer_lock);
+  if (left > 1) alone.lock();
+  else turn.lock();
   for (GraphChunk& chunk : chunks) {
     wait_for_space();
     auto count = static_cast<std::uint32_t>(chunk.wanted.size());
     std::size_t bytes = chunk.arguments.size() + 40 * chunk.size() + 8 * chunk.inputs.size();
-    Post post{.event = std::make_unique<Event>(SubmitGraph{std::move(chunk)}), .cores = &block->cores[at], .count = count};
+    Post post{.event = std::make_unique<Event>(SubmitGraph{std::move(chunk), --left == 0}), .cores = &block->cores[at], .count = count};
     if (!deliver(std::move(post), bytes)) fail_cores(&block->cores[at], count, closed_failure());
     else send_posts();
     at += count;

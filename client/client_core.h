@@ -8,6 +8,7 @@
 #include <set>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <span>
 #include <string>
 #include <thread>
@@ -153,6 +154,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::thread thread_;
   std::thread::id driver_;           // of a driven client; else nobody
   std::mutex closing_;               // serialises close()
+  std::shared_mutex submitting_;     // alone: a graph of several chunks; shared: all else, which must not come between
 
   std::mutex mutex_;                 // guards what follows
   std::condition_variable space_;

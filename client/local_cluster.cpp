@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <thread>
@@ -53,7 +54,16 @@ std::string make_folder() {
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   std::string base = runtime && access(runtime, W_OK) == 0 ? runtime : "/tmp";
   if (base.size() > 60) base = "/tmp";
-  std::string folder = base + "/weft-XXXXXX";
+  // A program that was killed could not remove its folder; its name says whose it was.
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(base, ignored)) {
+    int owner = 0;
+    struct stat status;
+    if (std::sscanf(entry.path().filename().c_str(), "weft-%d-", &owner) != 1 || owner <= 0) continue;
+    if (kill(owner, 0) == 0 || errno != ESRCH || lstat(entry.path().c_str(), &status) != 0) continue;
+    if (S_ISDIR(status.st_mode) && status.st_uid == geteuid()) std::filesystem::remove_all(entry.path(), ignored);
+  }
+  std::string folder = base + "/weft-" + std::to_string(getpid()) + "-XXXXXX";
   if (!mkdtemp(folder.data())) fail("cannot make a folder for the cluster's sockets in " + base);
   return folder;
 }

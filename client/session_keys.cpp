@@ -69,10 +69,11 @@ void SessionState::on(SubmitGraph& event) {
     if (open_again(slot)) opened.push_back(slot);
   }
   // When all that it computes is already held, the chunk says nothing new.
-  if (closed_ || (opened.empty() && event.chunk.size() == event.chunk.wanted.size())) return;
+  if (closed_ || (event.last && !in_graph_ && opened.empty() && event.chunk.size() == event.chunk.wanted.size())) return;
+  in_graph_ = !event.last;
   const GraphChunk& chunk = event.chunk;
   std::size_t bytes = chunk.keys.size() + chunk.arguments.size() + 4 * (chunk.inputs.size() + 3 * chunk.size()) + 256;
-  std::uint64_t sequence = command(Submit{0, std::move(event.chunk)}, 0, bytes);
+  std::uint64_t sequence = command(Submit{0, std::move(event.chunk), event.last}, 0, bytes);
   for (std::uint32_t slot : opened) entries_[slot].sequence = sequence;
 }
 

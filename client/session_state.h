@@ -47,7 +47,7 @@ struct Outcome {
 // ------------------------------------------------------------------------------------------------------------- events
 
 /// Send a chunk. Each wanted row counts as one reference to its key.
-struct SubmitGraph { GraphChunk chunk; };
+struct SubmitGraph { GraphChunk chunk; bool last = true; };  // not `last`: more chunks of this graph follow
 /// One more reference to each of these existing keys.
 struct Acquire { std::vector<Key> keys; };
 /// One reference less to each.
@@ -233,6 +233,7 @@ class SessionState {
 
   Link link_ = Link::none;
   bool welcomed_before_ = false;
+  bool in_graph_ = false;  // the last chunk was not the last of its graph
   bool leaving_ = false;
   bool finished_ = false;
   std::uint64_t epoch_ = 0;

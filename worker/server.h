@@ -63,6 +63,7 @@ class Server : private ValueHolder {
   struct Loading {
     StartRun order;
     std::set<Key> awaited;
+    std::vector<Value> held;             // what is loaded already stays while the rest is
   };
 
   // Events (server.cpp).

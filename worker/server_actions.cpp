@@ -76,7 +76,7 @@ void Server::perform(StartRun& order) {
   if (!awaited.empty()) {
     for (const Key& key : awaited) ++awaited_[key];
     AttemptId id = order.attempt;
-    loading_[id] = Loading{std::move(order), std::move(awaited)};
+    loading_[id] = Loading{std::move(order), std::move(awaited), std::move(run.inputs)};
     return;
   }
   run.arguments = std::move(order.arguments);
