@@ -7,7 +7,21 @@
 #include <mutex>
 #include <typeinfo>
 
+#if __has_include(<backtrace.h>)
 #include <backtrace.h>
+#else
+// g++ ships libbacktrace's header in a folder of its own, where clang does not look; the library is the same.
+#include <cstdint>
+extern "C" {
+struct backtrace_state;
+typedef void (*backtrace_error_callback)(void* data, const char* message, int error);
+typedef int (*backtrace_full_callback)(void* data, std::uintptr_t pc, const char* file, int line, const char* function);
+typedef void (*backtrace_syminfo_callback)(void* data, std::uintptr_t pc, const char* name, std::uintptr_t value, std::uintptr_t size);
+backtrace_state* backtrace_create_state(const char* file, int threaded, backtrace_error_callback error, void* data);
+int backtrace_pcinfo(backtrace_state*, std::uintptr_t pc, backtrace_full_callback, backtrace_error_callback, void* data);
+int backtrace_syminfo(backtrace_state*, std::uintptr_t address, backtrace_syminfo_callback, backtrace_error_callback, void* data);
+}
+#endif
 #include <cxxabi.h>
 #include <dlfcn.h>
 #include <link.h>

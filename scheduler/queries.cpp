@@ -121,7 +121,7 @@ struct Questions {
     std::string topic = ask.words.empty() ? "" : ask.words[0];
     std::vector<std::pair<Time, Json>> found;
     auto add = [&](Time when, const char* kind, const std::string& label, Json event) {
-      if (!topic.empty() && topic != kind && topic != label && topic != event["worker"]) return;
+      if (!topic.empty() && topic != kind && topic != label && event["worker"] != Json(topic)) return;
       event["topic"] = kind;
       if (!label.empty()) event["label"] = label;
       found.emplace_back(when, std::move(event));
