@@ -149,7 +149,7 @@ int run_logs(Arguments arguments) {
   std::string key = text.empty() ? "" : cluster.find_key(text).hex();
   Json kept = Json::array();
   for (Json& line : cluster.ask("logs", workers)) {
-    bool of_worker = workers.empty() || std::find(workers.begin(), workers.end(), line.at("worker")) != workers.end();
+    bool of_worker = workers.empty() || std::find(workers.begin(), workers.end(), line.at("worker").get<std::string>()) != workers.end();
     if (of_worker && (key.empty() || line.at("key") == key)) kept.push_back(std::move(line));
   }
   if (options.json()) return print_json("logs", kept), exit_code::ok;
