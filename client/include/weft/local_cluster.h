@@ -15,7 +15,8 @@ struct LocalClusterOptions {
   unsigned workers = 0;
   /// Tasks that each worker runs at once. Default 1.
   unsigned threads_per_worker = 1;
-  /// Bytes of values that each worker keeps in memory before it spills. Default 0: this machine's memory, shared evenly.
+  /// Bytes of values that each worker keeps in memory before it spills; also bounds what one task may allocate (MemoryLimit).
+  /// Default 0: this machine's memory, shared evenly.
   std::uint64_t memory_limit = 0;
   /// What each worker offers, such as `{{"GPU", 1}}`.
   std::map<std::string, double> resources;
