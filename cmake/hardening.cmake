@@ -4,6 +4,8 @@ check_pie_supported(LANGUAGES CXX)
 
 function(weft_own_flags target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-missing-field-initializers -fstack-protector-strong)
+  # g++ 12 is wrong about moved variants: it warns about members of alternatives that are not there.
+  target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|amd64|AMD64")
     target_compile_options(${target} PRIVATE -fcf-protection)
   endif()

@@ -1,0 +1,47 @@
+// Taking back what has not started from busy workers, for idle ones.
+#include <algorithm>
+
+#include "scheduler/state.h"
+
+namespace weft::scheduler {
+
+/// Idle workers take attempts that have not started from workers where they would wait for long. The worker gives them back or
+/// says that they run; only then are they placed again.
+void State::recall_for_idle() {
+  std::uint64_t idle_slots = 0;
+  for (WorkerId id : hungry_) {
+    const Worker& worker = worker_ref(id);
+    if (worker.usable() && worker.assigned.size() < worker.slots) idle_slots += worker.slots - worker.assigned.size();
+  }
+  if (idle_slots == 0) return;
+  for (WorkerId id : std::vector<WorkerId>(alive_)) {
+    Worker& worker = worker_ref(id);
+    if (idle_slots == 0) return;
+    if (!worker.peer || worker.recalls > 0 || worker.assigned.size() <= worker.slots) continue;
+    if (worker.load / worker.slots < options_.recall_worth || worker.recall_again > now_) continue;
+    // Looking through a long list pays only now and then.
+    worker.recall_again = now_ + 1us * worker.assigned.size();
+    // Last in rank first; never more than half of what waits there.
+    std::vector<std::pair<Rank, TaskNumber>> waiting;
+    for (TaskNumber number : worker.assigned) {
+      const Task& task = tasks_[number];
+      if (!task.started && !task.is_data && task.missing == 0) waiting.emplace_back(task.rank, number);
+    }
+    std::size_t movable = waiting.size() > worker.slots ? (waiting.size() - worker.slots + 1) / 2 : 0;
+    std::sort(waiting.rbegin(), waiting.rend());
+    for (std::size_t i = 0; i < waiting.size() && movable > 0 && idle_slots > 0; ++i) {
+      const Task& task = tasks_[waiting[i].second];
+      bool better = std::any_of(hungry_.begin(), hungry_.end(), [&](WorkerId other) {
+        const Worker& thief = worker_ref(other);
+        return thief.assigned.size() < thief.slots && fits_now(task, thief) &&
+               cost(task, thief) + options_.recall_worth / 2 < worker.load / worker.slots;
+      });
+      if (!better) continue;
+      revoke(waiting[i].second, false);
+      --movable;
+      --idle_slots;
+    }
+  }
+}
+
+}  // namespace weft::scheduler

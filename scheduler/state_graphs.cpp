@@ -1,0 +1,146 @@
+// Graphs: a submitted chunk is checked against what is known, then admitted whole or refused whole.
+#include <algorithm>
+
+#include "scheduler/state.h"
+
+namespace weft::scheduler {
+
+void State::handle(HolderNumber session, const Submit& message) {
+  std::shared_ptr<const Failure> refused = holders_[session].graph_refused;
+  Result<void> admitted = refused ? Result<void>(*refused) : admit(session, message.chunk, message.last);
+  if (!admitted) {
+    refuse(session, message.sequence, admitted.error());
+    if (!refused) refuse_graph(session, admitted.error());
+    holders_[session].graph_refused = std::make_shared<const Failure>(admitted.error());
+  }
+  if (message.last) holders_[session].graph_refused.reset();
+  if ((!admitted || message.last) && holders_[session].graph) {
+    end_holder(holders_[session].graph);
+    holders_[session].graph = 0;
+  }
+}
+
+/// A later chunk was refused: what came before of the same graph and is nobody else's ends with the same cause.
+void State::refuse_graph(HolderNumber session, const Failure& why) {
+  HolderNumber graph = holders_[session].graph;
+  if (!graph) return;
+  auto cause = std::make_shared<const Failure>(why);
+  std::vector<Key> keys;
+  for (TaskNumber number : holders_[graph].wanted) keys.push_back(tasks_[number].key);
+  std::set<TaskNumber> kept = needed_by_others(session, keys);
+  for (TaskNumber number : std::vector<TaskNumber>(holders_[graph].wanted)) {
+    if (!is_open(tasks_[number].state) || kept.contains(number)) continue;
+    if (tasks_[number].state == TaskState::assigned) revoke(number, true);
+    fail(number, cause);
+  }
+}
+
+/// Refuse a chunk that contradicts what is known, before anything of it is kept.
+Result<void> State::check_against_known(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes) const {
+  for (const Key& key : chunk.externals)
+    if (index_.find(key) == KeyIndex::none)
+      return failure(ErrorKind::protocol_error, "refused graph chunk: input " + key.hex() + " is not known here");
+  if (index_.size() + chunk.size() > options_.tasks_max)
+    return failure(ErrorKind::protocol_error, "refused graph chunk: more than " + std::to_string(options_.tasks_max) + " tasks");
+  for (std::size_t row = 0; row < chunk.size(); ++row) {
+    Key key = chunk.key(row);
+    if (!key) return failure(ErrorKind::protocol_error, "refused graph chunk: a task has no key");
+    TaskNumber number = index_.find(key);
+    if (number == KeyIndex::none || !key.is_named()) continue;
+    const Task& task = tasks_[number];
+    auto arguments = chunk.arguments_of(row);
+    auto [begin, end] = chunk.inputs_of(row);
+    const Template& known = shapes_[task.shape];
+    const Template& sent = shapes_[shapes[chunk.template_of[row]]];
+    bool same = known.function == sent.function && known.shared_arguments == sent.shared_arguments &&
+                std::equal(arguments.begin(), arguments.end(), task.arguments.begin(), task.arguments.end()) &&
+                end - begin == task.inputs.size();
+    for (std::uint32_t i = begin; same && i < end; ++i)
+      same = tasks_[task.inputs[i - begin].task].key == chunk.input_key(chunk.inputs[i]);
+    if (!same)
+      return failure(ErrorKind::invalid_argument, "the key of task '" + sent.label + "' (" + key.hex() +
+                                                      ") already names another call; choose another key, or release the old futures first");
+  }
+  return {};
+}
+
+Result<void> State::admit(HolderNumber session, const GraphChunk& chunk, bool last) {
+  if (Result<void> good = check_chunk(chunk); !good) return good.error();
+  std::vector<std::uint32_t> shapes;
+  for (const Template& shape : chunk.templates) shapes.push_back(intern_shape(shape));
+  if (Result<void> good = check_against_known(chunk, shapes); !good) return good.error();
+
+  Holder& owner = holders_[session];
+  // Submissions of one burst progress together; later ones come after earlier ones.
+  if (owner.generation == 0 || now_ - owner.generation_began > 100ms) {
+    owner.generation = ++generations_;
+    owner.generation_began = now_;
+  }
+  std::int64_t generation = owner.generation;
+  const bool nested = static_cast<bool>(owner.through);
+  const Rank parent = owner.parent;
+  HolderNumber graph = owner.graph;
+  if (!last && !graph) {
+    graph = new_holder(Holder::Kind::graph);
+    holders_[session].graph = graph;
+  }
+
+  std::vector<TaskNumber> rows(chunk.size());
+  std::vector<TaskNumber> fresh, revived;
+  for (std::size_t row = 0; row < chunk.size(); ++row) {
+    Key key = chunk.key(row);
+    TaskNumber number = index_.find(key);
+    if (number == KeyIndex::none) {
+      number = create(key, shapes[chunk.template_of[row]]);
+      Task& task = tasks_[number];
+      const TaskOptions& options = shape_of(task).options;
+      task.rank = {(-static_cast<std::int64_t>(options.priority) << 32) + generation,
+                   chunk.order.empty() ? static_cast<std::int64_t>(row) : chunk.order[row]};
+      // Children run before their parent's siblings, and theirs before them: depth first, or waiting tasks would pile up.
+      if (nested) {
+        task.rank.major += parent.major - generation;
+        task.rank.minor += std::max<std::int64_t>(parent.minor, INT64_MIN / 2) - (std::int64_t(1) << 32);
+      }
+      auto arguments = chunk.arguments_of(row);
+      task.arguments.assign(arguments.begin(), arguments.end());
+      auto [begin, end] = chunk.inputs_of(row);
+      task.inputs.reserve(end - begin);
+      for (std::uint32_t i = begin; i < end; ++i) {
+        std::uint32_t input = chunk.inputs[i];
+        TaskNumber source = input < chunk.externals.size() ? index_.find(chunk.externals[input]) : rows[input - chunk.externals.size()];
+        Task& made = tasks_[source];
+        task.inputs.push_back({source, chunk.input_parts.empty() ? whole_value : chunk.input_parts[i],
+                               static_cast<std::uint32_t>(made.dependents.size())});
+        made.dependents.push_back({number, i - begin});
+      }
+      fresh.push_back(number);
+    } else if (tasks_[number].state == TaskState::failed && tasks_[number].failure->kind == ErrorKind::cancelled) {
+      tasks_[number].errors = tasks_[number].losses = 0;
+      move_to(number, TaskState::released);  // what was cancelled before may be asked for again
+      revived.push_back(number);
+    }
+    rows[row] = number;
+  }
+  for (TaskNumber number : revived)
+    for (const WantEdge& want : tasks_[number].wants) tell(want.holder, TaskPending{tasks_[number].key});
+  for (std::uint32_t row : chunk.wanted) {
+    TaskNumber number = rows[row];
+    add_want(session, number);
+    if (tasks_[number].state == TaskState::released) require(number);
+    else tell_outcome(session, number);
+  }
+  for (TaskNumber number : revived)
+    if (tasks_[number].needed()) require(number);
+    else review_.push_back(number);
+  for (TaskNumber number : fresh) {
+    if (graph) {
+      add_want(graph, number);
+      if (tasks_[number].state == TaskState::released) require(number);
+    } else if (!tasks_[number].needed()) {
+      review_.push_back(number);
+    }
+  }
+  return {};
+}
+
+}  // namespace weft::scheduler

@@ -1,0 +1,99 @@
+// Holders: whoever keeps tasks wanted (sessions, published names, fire-and-forget), and what each of them is told.
+#include <algorithm>
+
+#include "scheduler/state.h"
+
+namespace weft::scheduler {
+
+HolderNumber State::new_holder(Holder::Kind kind) {
+  HolderNumber number;
+  if (!free_holders_.empty()) {
+    number = free_holders_.back();
+    free_holders_.pop_back();
+  } else {
+    number = static_cast<HolderNumber>(holders_.size());
+    holders_.emplace_back();
+  }
+  holders_[number] = Holder{.kind = kind};
+  return number;
+}
+
+/// Release everything it holds and forget it.
+void State::end_holder(HolderNumber number) {
+  if (HolderNumber graph = holders_[number].graph) end_holder(graph);
+  while (!holders_[number].wanted.empty()) remove_want(number, holders_[number].wanted.back());
+  Holder& holder = holders_[number];
+  if (holder.kind == Holder::Kind::session) {
+    sessions_.erase(holder.session);
+    if (holder.peer) session_of_peer_.erase(holder.peer);
+    if (holder.through) {
+      session_of_channel_.erase({holder.through, holder.channel});
+      --worker_ref(holder.through).nested;
+    }
+  }
+  holder = Holder{};
+  free_holders_.push_back(number);
+}
+
+void State::add_want(HolderNumber holder, TaskNumber number) {
+  Task& task = tasks_[number];
+  for (const WantEdge& want : task.wants)
+    if (want.holder == holder) return;
+  std::vector<TaskNumber>& wanted = holders_[holder].wanted;
+  task.wants.push_back({.holder = holder, .slot = static_cast<std::uint32_t>(wanted.size())});
+  wanted.push_back(number);
+}
+
+bool State::remove_want(HolderNumber holder, TaskNumber number) {
+  Task& task = tasks_[number];
+  auto place = std::find_if(task.wants.begin(), task.wants.end(), [&](const WantEdge& w) { return w.holder == holder; });
+  if (place == task.wants.end()) return false;
+  std::uint32_t slot = place->slot;
+  *place = task.wants.back();
+  task.wants.pop_back();
+  std::vector<TaskNumber>& wanted = holders_[holder].wanted;
+  wanted[slot] = wanted.back();
+  wanted.pop_back();
+  if (slot < wanted.size())
+    for (WantEdge& moved : tasks_[wanted[slot]].wants)
+      if (moved.holder == holder) moved.slot = slot;
+  if (!task.needed()) review_.push_back(number);
+  return true;
+}
+
+void State::tell(HolderNumber session, ClientBound message) {
+  Holder& holder = holders_[session];
+  if (holder.peer || holder.through) holder.outbox.push_back(std::move(message));
+}
+
+/// Say how a wanted task stands, if it stands anywhere final.
+void State::tell_outcome(HolderNumber number, TaskNumber which) {
+  const Task& task = tasks_[which];
+  const Holder& holder = holders_[number];
+  if (holder.kind != Holder::Kind::session || !(holder.peer || holder.through)) return;
+  if (task.state == TaskState::failed) tell(number, TaskFailed{task.key, {*task.failure}});
+  if (task.state != TaskState::stored) return;
+  TaskStored message{.key = task.key, .bytes = task.bytes, .small = task.small};
+  if (message.small.empty())
+    for (const Replica& replica : task.replicas)
+      if (message.locations.size() < 3) message.locations.push_back(locate(task, worker_ref(replica.worker)));
+  tell(number, std::move(message));
+}
+
+void State::tell_everyone(TaskNumber number) {
+  bool forgotten = false;
+  for (const WantEdge& want : tasks_[number].wants) {
+    tell_outcome(want.holder, number);
+    forgotten |= want.holder == fire_and_forget_;
+  }
+  if (forgotten) remove_want(fire_and_forget_, number);
+}
+
+void State::answer(HolderNumber session, std::uint64_t request, std::string body) {
+  tell(session, Answer{request, {}, std::move(body)});
+}
+void State::answer_failure(HolderNumber session, std::uint64_t request, Failure failure) {
+  tell(session, Answer{request, {std::move(failure)}, {}});
+}
+
+}  // namespace weft::scheduler
