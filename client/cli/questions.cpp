@@ -111,8 +111,8 @@ int run_story(Arguments arguments) {
   std::vector<Key> keys;
   for (const std::string& text : texts) keys.push_back(cluster.find_key(text));
   Json story = cluster.ask("story", {}, keys);
+  if (story.empty()) throw InvalidArgument("the scheduler remembers nothing of " + texts[0] + "; `weft tasks` lists the keys it has");
   if (options.json()) return print_json("story", story), exit_code::ok;
-  if (story.empty()) return print("the scheduler remembers nothing of it\n"), exit_code::ok;
   Table table({"WHEN", "KEY", "FROM", "TO", "WORKER", "ATTEMPT"});
   for (const Json& step : story)
     table.row({show_seconds(step.at("seconds_ago")) + " ago", word(step.at("key")).substr(0, 12), word(step.at("from")), word(step.at("to")),
