@@ -91,7 +91,7 @@ auto map_calls(const ClientPointer& client, const Options& options, F f, const A
 struct ScatterOptions {
   /// Names or addresses of workers to place the data on. Default: any.
   std::vector<std::string> workers;
-  /// On how many workers. Default 1; n replicas survive n-1 losses.
+  /// On how many workers, from 1. Default 1; n replicas survive n-1 losses.
   std::uint32_t replicas = 1;
   /// One on every worker.
   bool broadcast = false;
@@ -147,7 +147,7 @@ class Client {
   template <class F, class... A>
   auto submit(const Options& options, F&& f, const A&... args) {
     using R = detail::CallResult<std::decay_t<F>, A...>;
-    return Future<R>(detail::submit_call(core_, options, detail::prepare(std::forward<F>(f), args...)));
+    return Future<R>(detail::submit_call(core(), options, detail::prepare(std::forward<F>(f), args...)));
   }
 
   /// Run f once for each element of the ranges (walked together, the shortest ends); other arguments are equal in all calls.
@@ -164,7 +164,7 @@ class Client {
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
       using R = detail::CallResult<F, typename decltype(detail::map_slot<detail::varies<F, I, A>()>(args))::type...>;
       std::vector<Future<R>> futures;
-      for (auto& handle : detail::map_calls(core_, options, f, args...)) futures.emplace_back(std::move(handle));
+      for (auto& handle : detail::map_calls(core(), options, f, args...)) futures.emplace_back(std::move(handle));
       return futures;
     }(std::index_sequence_for<A...>{});
   }
@@ -185,7 +185,7 @@ class Client {
     std::vector<WorkerInfo> where = runners(options);
     std::vector<detail::FutureHandle> handles;
     for (const WorkerInfo& worker : where)
-      handles.push_back(detail::submit_call(core_, options_on(worker, options), detail::prepare(f, args...)));
+      handles.push_back(detail::submit_call(core(), options_on(worker, options), detail::prepare(f, args...)));
     await_run(where, handles);
     if constexpr (!std::is_void_v<R>) {
       std::map<std::string, R> results;
@@ -282,7 +282,8 @@ class Client {
   /// Any other verb of the scheduler.
   std::string ask(const std::string& verb, std::vector<std::string> words, std::vector<Key> keys, bool repeatable);
 
-  const detail::ClientPointer& core() const { return core_; }
+  /// Internal. Errors: throws InvalidArgument if this Client was moved from.
+  const detail::ClientPointer& core() const;
 
  private:
   template <class T>
