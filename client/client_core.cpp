@@ -37,6 +37,8 @@ ClientCore::ClientCore(Links links, const ClientOptions& options)
 }
 
 std::shared_ptr<ClientCore> ClientCore::start(Links links, const ClientOptions& options) {
+  for (Duration limit : {options.connect_timeout, options.patience})
+    if (limit < Duration(0)) throw InvalidArgument("a client's `connect_timeout` and `patience` cannot be negative; 0 gives up at once");
   std::shared_ptr<ClientCore> core(new ClientCore(std::move(links), options));
   if (!core->is_driven_here()) core->thread_ = std::thread([raw = core.get()] { raw->run(); });
   return core;
@@ -51,6 +53,13 @@ void ClientCore::check_process() const {
     throw InvalidArgument("the Client belongs to the parent process; make a new Client after fork");
 }
 
+void ClientCore::check_own(const FutureCore& core) const {
+  const ClientCore& owner = *core.block->client;
+  if (&owner == this) return;
+  throw InvalidArgument("the future " + core.key.hex() + " belongs to another Client (of " + owner.address_ + ") than this call (of " +
+                        address_ + "); make both with one Client, or pass the future's result()");
+}
+
 Failure ClientCore::closed_failure() {
   return failure(ErrorKind::connection_failed,
                  "the Client of this future was closed before the result was read; keep the Client alive longer");
@@ -61,8 +70,12 @@ bool ClientCore::deliver(Post post, std::size_t bytes) {
   if (closed_) return false;
   posts_.push_back(std::move(post));
   posted_bytes_ += bytes;
-  if (!std::exchange(woken_, true) && !is_driven_here()) endpoint_->wake();
+  wake_loop();
   return true;
+}
+
+void ClientCore::wake_loop() {
+  if (!std::exchange(woken_, true) && !is_driven_here()) endpoint_->wake();
 }
 
 // The thread of a driven client sends what it posted itself: it may compute for long before it waits.
@@ -209,6 +222,7 @@ void ClientCore::retry(const std::vector<detail::FutureHandle>& futures) {
   RetryKeys event;
   for (const detail::FutureHandle& future : futures) {
     FutureCore& core = future.checked();
+    check_own(core);
     if (core.phase.load() != FutureCore::Phase::failed) continue;
     event.keys.push_back(core.key);
     core.complete(nullptr);  // now, so that a result() after retry() never sees the old failure
@@ -269,7 +283,13 @@ void ClientCore::call_back(std::unique_ptr<detail::Callback> callback, detail::F
 void ClientCore::release(FutureCore& core) noexcept {
   std::shared_ptr<ClientCore> client = core.block->client;  // the loop may free the block before `deliver` returns
   if (!client->in_this_process()) return;                   // a forked child leaks its copies: its loop is not there
-  if (!client->deliver({.cores = &core}, 0)) free_core(core);
+  std::unique_lock guard(client->mutex_);
+  if (client->closed_) {
+    guard.unlock();
+    return free_core(core);
+  }
+  client->released_.push_back(&core);
+  client->wake_loop();
 }
 
 void ClientCore::close() {

@@ -217,14 +217,18 @@ LocalCluster::~LocalCluster() = default;
 LocalCluster::LocalCluster(LocalCluster&&) noexcept = default;
 LocalCluster& LocalCluster::operator=(LocalCluster&&) noexcept = default;
 
-const std::string& LocalCluster::address() const { return impl_->address_; }
-int LocalCluster::scheduler_pid() const { return impl_->scheduler_.pid; }
+LocalCluster::Impl& LocalCluster::impl() const {
+  if (!impl_) throw InvalidArgument("this LocalCluster was moved from; use the one that it was moved to");
+  return *impl_;
+}
+const std::string& LocalCluster::address() const { return impl().address_; }
+int LocalCluster::scheduler_pid() const { return impl().scheduler_.pid; }
 std::vector<int> LocalCluster::worker_pids() const {
   std::vector<int> pids;
-  for (const Process& worker : impl_->workers_) pids.push_back(worker.pid);
+  for (const Process& worker : impl().workers_) pids.push_back(worker.pid);
   return pids;
 }
-std::string LocalCluster::add_worker() { return impl_->add_worker(); }
-void LocalCluster::close() { impl_->end(); }
+std::string LocalCluster::add_worker() { return impl().add_worker(); }
+void LocalCluster::close() { impl().end(); }
 
 }  // namespace weft

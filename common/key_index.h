@@ -49,6 +49,10 @@ class KeyIndex {
     --size_;
   }
 
+  void clear() {
+    slots_.clear();
+    size_ = 0;
+  }
   std::size_t size() const { return size_; }
 
  private:

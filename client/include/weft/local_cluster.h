@@ -30,7 +30,8 @@ struct LocalClusterOptions {
 ///
 /// The programs weft-scheduler and weft-worker are looked for in $WEFT_SCHEDULER_PROGRAM and $WEFT_WORKER_PROGRAM, beside the
 /// running program, beside libweft.so and in $PATH.
-/// Errors: throws IoError if they cannot be found or started, InvalidArgument if `weft::init` was not called first in main.
+/// Errors: throws IoError if they cannot be found or started, InvalidArgument if `weft::init` was not called first in main; every
+/// use of one that was moved from throws InvalidArgument.
 /// Threads: not thread-safe; the cluster itself may be used from many clients.
 class LocalCluster {
  public:
@@ -51,6 +52,7 @@ class LocalCluster {
 
  private:
   class Impl;
+  Impl& impl() const;  // throws when moved from
   std::unique_ptr<Impl> impl_;
 };
 
