@@ -31,7 +31,7 @@ Time SessionState::wake_at() const {
   for (std::uint32_t slot : retries_)
     if (auto read = reads_.find(slot); read != reads_.end() && !read->second.busy && entries_[slot].status == Status::stored)
       at = std::min(at, read->second.retry_at);
-  if (leaving_ && welcomed_before_ && link_ != Link::welcomed) at = std::min(at, lost_at_ + goodbye_without_link_max);
+  if (leaves_in_vain()) at = std::min(at, lost_at_ + goodbye_without_link_max);
   switch (link_) {
     case Link::none: return std::min(at, next_attempt_);
     case Link::connecting:
@@ -249,6 +249,11 @@ void SessionState::lose_link(const std::string& reason) {
   }
 }
 
+// Only releases are owed to a scheduler that is away: it forgets them with the session.
+bool SessionState::leaves_in_vain() const {
+  return leaving_ && welcomed_before_ && link_ != Link::welcomed && commands_.size() == open_releases_;
+}
+
 void SessionState::run_timers() {
   if (finished_ || closed_) return;
   if (link_ == Link::welcomed && options_.beats) {
@@ -261,7 +266,7 @@ void SessionState::run_timers() {
   } else if ((link_ == Link::connecting || link_ == Link::greeting) && now_ - attempt_at_ >= options_.hello_timeout) {
     lose_link("no welcome from the scheduler");
   }
-  if (leaving_ && welcomed_before_ && link_ != Link::welcomed && now_ - lost_at_ >= goodbye_without_link_max) {
+  if (leaves_in_vain() && now_ - lost_at_ >= goodbye_without_link_max) {
     finished_ = true;
     actions_.push_back(Finished{});
     return;

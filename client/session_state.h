@@ -211,6 +211,7 @@ class SessionState {
   void retire_commands();
   void lose_link(const std::string& reason);
   void run_timers();
+  bool leaves_in_vain() const;
   void close(const Failure& failure);
   std::uint64_t last_sequence() const { return first_sequence_ + commands_.size() - 1; }
 
