@@ -73,6 +73,15 @@ class ValueStore {
   /// can fail as `reserve` does.
   Result<void> put(const Key& key, Value value, std::uint64_t content = 0);
 
+  /// Keep a value that lies in the memory of another worker on this host, as long as the view lasts. It is not counted here (its
+  /// owner counts it until it comes back) and never spilled here.
+  Result<void> keep_borrowed(const Key& key, Buffer bytes, std::uint64_t content, std::uint64_t lender);
+  /// Replace what was borrowed there by copies, on the store's thread, as far as memory has room.
+  void copy_borrowed(std::uint64_t lender);
+  /// Where these bytes lie in our shared memory, to be lent; empty if they do not.
+  SegmentRange lend(std::span<const std::byte> bytes) const;
+  bool short_of_memory() const;          // above `spill_at`: what is lent cannot be spilled, so nothing more is
+
   bool contains(const Key& key) const;
   std::uint64_t bytes_of(const Key& key) const;
   /// Drawn when a value is made and carried by its copies: equal numbers mean equal bytes. 0 if it is not here.
