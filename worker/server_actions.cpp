@@ -181,8 +181,8 @@ ValueBridge Server::bridge() {
         SegmentRange range = store_.segment_of(value);
         return range ? range : borrower_.range_of(value.block().bytes());
       },
-      .lease = [this](std::uint64_t bytes) -> Result<SegmentRange> {
-        auto place = store_.reserve(bytes);
+      .lease = [this](std::uint64_t bytes, std::uint32_t executor) -> Result<SegmentRange> {
+        auto place = store_.reserve(bytes, executor);
         if (!place) return place.error();
         SegmentRange range = (*place)->range();
         if (!range) return failure(ErrorKind::memory_limit, "no shared memory for a result of " + std::to_string(bytes) + " bytes");

@@ -2,11 +2,11 @@
 
 namespace weft::worker {
 
-Result<std::unique_ptr<Reservation>> ValueStore::Impl::reserve(std::uint64_t bytes) {
+Result<std::unique_ptr<Reservation>> ValueStore::Impl::reserve(std::uint64_t bytes, std::uint32_t writer) {
   drop_clean([&] { return has_room(bytes); });
   if (has_room(bytes)) {
     if (bytes < heap_below) return std::unique_ptr<Reservation>(std::make_unique<HeapReservation>(bytes, heap_bytes));
-    auto lease = segments.lease(bytes);
+    auto lease = segments.lease(bytes, writer);
     if (!lease) return failure(ErrorKind::memory_limit, lease.error().message);
     balance();
     return std::unique_ptr<Reservation>(std::make_unique<MappedReservation<SegmentLease>>(std::move(*lease)));
@@ -88,7 +88,9 @@ StoreEvents ValueStore::Impl::take() {
 ValueStore::ValueStore(StoreOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 ValueStore::~ValueStore() = default;
 
-Result<std::unique_ptr<Reservation>> ValueStore::reserve(std::uint64_t bytes) { return impl_->reserve(bytes); }
+Result<std::unique_ptr<Reservation>> ValueStore::reserve(std::uint64_t bytes, std::uint32_t writer) {
+  return impl_->reserve(bytes, writer);
+}
 
 Result<void> ValueStore::commit(const Key& key, std::unique_ptr<Reservation> reservation, std::uint64_t content) {
   auto mapped = reservation->spill_place();

@@ -65,7 +65,8 @@ class ValueStore {
 
   /// A place for `bytes`; spills others to make room. A value larger than what is free gets a mapped spill file. Fails with
   /// memory_limit only when neither memory nor disk has room.
-  Result<std::unique_ptr<Reservation>> reserve(std::uint64_t bytes);
+  /// `writer` as in Segments::lease.
+  Result<std::unique_ptr<Reservation>> reserve(std::uint64_t bytes, std::uint32_t writer = 0);
   /// Keep the value under the key. Fails with protocol_error if the bytes are not one well-formed value. A second value for
   /// the same key is dropped. `content`: of a copy, the number of its origin (`content_of` there); 0 draws one.
   Result<void> commit(const Key& key, std::unique_ptr<Reservation> reservation, std::uint64_t content = 0);

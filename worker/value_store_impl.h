@@ -45,7 +45,7 @@ class ValueStore::Impl {
     else complain(opened.error().message);
   }
 
-  Result<std::unique_ptr<Reservation>> reserve(std::uint64_t bytes);
+  Result<std::unique_ptr<Reservation>> reserve(std::uint64_t bytes, std::uint32_t writer = 0);
   void insert(const Key& key, Value value, std::uint64_t content, std::shared_ptr<SpillPlace> mapped, std::uint64_t lender = 0);
   void copy_borrowed(std::uint64_t lender);
   void erase(const Key& key);

@@ -34,6 +34,23 @@ TEST_CASE("freed ranges are reused before fresh memory, and neighbours become on
   CHECK(segments.segment_count() == 1);
 }
 
+TEST_CASE("two writers never share a segment, and what one freed only he gets again") {
+  Segments segments(mib);
+  auto ours = *segments.lease(64 * kib), first = *segments.lease(64 * kib, 1), second = *segments.lease(64 * kib, 2);
+  CHECK(segments.segment_count() == 3);
+  CHECK(first->range().segment != second->range().segment);
+  CHECK(ours->range().segment != first->range().segment);
+  const std::byte* place = first->bytes().data();
+  first.reset();
+  CHECK((*segments.lease(64 * kib, 2))->bytes().data() != place);
+  CHECK((*segments.lease(64 * kib))->bytes().data() != place);
+  CHECK((*segments.lease(64 * kib, 1))->bytes().data() == place);
+  ours.reset();
+  second.reset();
+  CHECK(segments.release_idle(mib) > 0);
+  CHECK(segments.idle_bytes() == 0);
+}
+
 TEST_CASE("the smallest freed range that fits is taken") {
   Segments segments(1 * mib);
   auto big = *segments.lease(64 * kib);
