@@ -35,6 +35,7 @@ struct WorkerHello {
   Bytes public_key;                  // of that socket
   Bytes secret;                      // 16 bytes: tokens for this worker's values are sealed with it
   std::string host;                  // same text = same machine
+  std::string memory;                // where readers on our host borrow values (Location::memory); empty: nowhere
   std::uint64_t pid = 0;
   bool runs_user_code = true;
   std::vector<Held> held;
@@ -42,7 +43,7 @@ struct WorkerHello {
   template <class A>
   void fields(A& a) {
     a(protocol_min, protocol_max, name, instance, epoch, slots, memory_limit, resources, endpoint, public_key, secret, host,
-      pid, runs_user_code, held, running);
+      memory, pid, runs_user_code, held, running);
   }
 };
 /// Sent only for attempts that are still running when the worker's outbox is flushed: who is to blame if we die now.

@@ -88,7 +88,7 @@ AssignedInput State::describe(TaskNumber number, std::uint32_t part, Worker& rea
 }
 
 Location State::locate(const Task& task, const Worker& holder) {
-  return {holder.id, holder.endpoint, holder.public_key, make_token(holder.secret, task.key, ++nonces_)};
+  return {holder.id, holder.endpoint, holder.public_key, make_token(holder.secret, task.key, ++nonces_), holder.memory};
 }
 
 /// A few holders to fetch from: those on the reader's machine first, then in turn.

@@ -66,6 +66,7 @@ void State::worker_hello(PeerId peer, const WorkerHello& message) {
   worker.public_key = message.public_key;
   worker.secret = message.secret;
   worker.host = message.host;
+  worker.memory = message.memory;
   worker.pid = message.pid;
   worker.runs_user_code = message.runs_user_code;
   worker.shapes_known.clear();

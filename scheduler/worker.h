@@ -31,6 +31,7 @@ struct Worker {
   Bytes public_key;
   Bytes secret;
   std::string host;
+  std::string memory;                     // passed on in locations
   std::uint64_t pid = 0;
   bool runs_user_code = true;
   WorkerHeartbeat last;                   // as reported

@@ -73,6 +73,7 @@ class ExecutorChild {
   std::uint64_t resident_bytes() const;
 
   const std::uint64_t number;
+  std::uint32_t writer = 0;               // of the segments for its results; no other living process has it
   const Key program;
   const std::string name;                 // of the program, for messages
   State state = State::starting;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/codec.h"
+#include "common/data/pass_descriptor.h"
 #include "common/messages.h"
 #include "worker/executor_ring.h"
 
@@ -220,10 +221,5 @@ class ExecutorLink {
   bool broken_ = false;
   std::map<std::pair<std::uint64_t, bool>, int> passed_;
 };
-
-/// Plain passing of descriptors, used before the link stands. `send` returns false and sets errno.
-bool send_descriptor(int socket, std::span<const std::byte> note, int descriptor);
-/// Bytes of the note read, or -1; `descriptor` is -1 if none came.
-ssize_t receive_descriptor(int socket, std::span<std::byte> note, int& descriptor, int flags);
 
 }  // namespace weft::worker

@@ -49,6 +49,7 @@ struct Settings {
   std::uint64_t executor_tasks_max = 0;
   bool core_files = false;
   bool encrypt_values = true;
+  bool same_host_values = true;
   ProgramSettings program{.name = "weft-worker"};
 };
 
@@ -82,6 +83,7 @@ void declare(ProgramOptions& options, Settings& s) {
   options.add("executor-tasks-max", s.executor_tasks_max, "replace an executor after so many tasks; 0: never");
   options.add("core-files", s.core_files, "let executors that crash write core files");
   options.add("encrypt-values", s.encrypt_values, "encrypt values between hosts; off only in a network that you trust");
+  options.add("same-host-values", s.same_host_values, "let readers on this host map values in place; off: copy them through sockets");
   add_program_options(options, s.program);
 }
 
@@ -179,6 +181,7 @@ class Program {
     double share = std::min(1.0, static_cast<double>(options_.slots) / cores);
     options_.store.memory_limit = s_.memory_limit.resolve(memory, share);
     options_.store.spill_directory = s_.local_directory;
+    if (s_.same_host_values) options_.memory_folder = s_.local_directory;
     options_.program_folder = s_.local_directory + "/programs";
     options_.store.spill_limit = s_.spill_limit.bytes;
     options_.store.spill_at = s_.spill_at;

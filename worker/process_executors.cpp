@@ -29,7 +29,7 @@ constexpr int news_max = 4096;         // of one process in one round
 ValueBridge private_memory() {
   return {
       .locate = [](const Value&) { return SegmentRange{}; },
-      .lease = [](std::uint64_t bytes) -> Result<SegmentRange> {
+      .lease = [](std::uint64_t bytes, std::uint32_t) -> Result<SegmentRange> {
         int memory = make_memory("weft-value", {});
         // The size is sealed: an executor that shrank it would kill us when we read.
         if (memory < 0 || ftruncate(memory, static_cast<off_t>(bytes)) != 0 ||
@@ -253,7 +253,7 @@ void ProcessExecutors::handle(Child& child, NeedPlace& need) {
   auto* it = child.find(need.attempt);
   if (!it || it->doom) return;
   if (it->place) options_.values.abandon(*std::exchange(it->place, std::nullopt));
-  auto place = options_.values.lease(need.bytes);
+  auto place = options_.values.lease(need.bytes, child.writer);
   if (!place) {
     child.note(PlaceGranted{0, 0, 0, {place.error()}});
   } else {

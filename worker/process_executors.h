@@ -29,7 +29,8 @@ struct ProgramSpec {
 /// memory for this one value.
 struct ValueBridge {
   std::function<SegmentRange(const Value&)> locate;            // descriptor -1: not in shared memory
-  std::function<Result<SegmentRange>(std::uint64_t)> lease;    // a writable place; its descriptor allows writing
+  /// A writable place of so many bytes for this executor; its descriptor lets it write all that it made, and nothing else.
+  std::function<Result<SegmentRange>(std::uint64_t, std::uint32_t executor)> lease;
   std::function<Value(const SegmentRange&)> seal;              // a leased place is written; an empty value: it is damaged
   std::function<void(const SegmentRange&)> abandon;            // a leased place will not be used
 };

@@ -151,6 +151,12 @@ bool ProcessExecutors::spawn(const Key& program, Time now) {
   epoll_event event{.events = EPOLLIN, .data = {.u64 = last_child_ << 1}};
   epoll_ctl(epoll_, EPOLL_CTL_ADD, (*child)->output.pipe(), &event);
   (*child)->since = now;
+  // The lowest number that nobody has: the next process goes on in the memory of one that is gone.
+  auto taken = [&](std::uint32_t writer) {
+    return std::ranges::any_of(children_, [&](const auto& entry) { return entry.second->writer == writer; });
+  };
+  (*child)->writer = 1;
+  while (taken((*child)->writer)) ++(*child)->writer;
   children_[last_child_] = std::move(*child);
   return true;
 }
