@@ -46,7 +46,8 @@ struct WorkerHello {
       memory, pid, runs_user_code, held, running);
   }
 };
-/// Sent only for attempts that are still running when the worker's outbox is flushed: who is to blame if we die now.
+/// Who is to blame if we die now: attempts that still run when the worker's outbox is flushed. Where runs are known to be over within
+/// half a millisecond, only those that last longer.
 struct AttemptStarted {
   AttemptId attempt;
   Key key;
@@ -275,7 +276,15 @@ struct ToTask {
   }
 };
 
+/// The cluster is restarted: every executor process of user code ends, and new ones start when there is work for them.
+struct RestartExecutors {
+  template <class A>
+  void fields(A& a) {
+    a();
+  }
+};
+
 using WorkerBound = std::variant<WorkerWelcome, WorkerRefused, DefineProgram, DefineTemplate, Assign, Revoke, Drop, Replicate, Holders,
-                                 ExpectPut, Leave, ToTask, SchedulerTick>;
+                                 ExpectPut, Leave, ToTask, SchedulerTick, RestartExecutors>;
 
 }  // namespace weft

@@ -19,10 +19,14 @@ struct FromWorker {
 struct LinkLost {
   PeerId peer;
 };
+/// The key of this peer was taken back: its session ends at once, or its worker is given up.
+struct AccessRevoked {
+  PeerId peer;
+};
 /// Time passed: sent when `State::wake_at()` is reached, and at least every second.
 struct Tick {};
 
-using Event = std::variant<FromClient, FromWorker, LinkLost, Tick>;
+using Event = std::variant<FromClient, FromWorker, LinkLost, AccessRevoked, Tick>;
 
 /// One frame for one peer: everything this step has to say to it, in order.
 struct ToClient {

@@ -56,6 +56,7 @@ struct Questions {
   Json groups(const Ask&) const {
     Json body = Json::array();
     for (const Group& group : state.groups_) {
+      if (group.shapes == 0) continue;
       Json counts = Json::object();
       for (int i = 0; i < task_state_count; ++i) counts[name_of(static_cast<TaskState>(i))] = group.counts[i];
       body.push_back({{"label", group.label}, {"tasks", counts}, {"finished", group.finished}, {"errors", group.errors},
@@ -87,7 +88,8 @@ struct Questions {
   Json tasks(const Ask& ask) const {
     Json body = Json::array();
     std::string wanted = ask.words.empty() ? "" : ask.words[0];
-    for (const Task& task : state.tasks_) {
+    for (TaskNumber number = 0; number < state.tasks_.size(); ++number) {
+      const Task& task = state.tasks_[number];
       if (!task.key || (!wanted.empty() && wanted != name_of(task.state))) continue;
       if (body.size() >= rows_max) break;
       body.push_back({{"key", task.key.hex()}, {"label", state.shape_of(task).label}, {"state", name_of(task.state)},
@@ -130,7 +132,8 @@ struct Questions {
     std::size_t skip = topic.empty() && state.story_.size() > rows_max ? state.story_.size() - rows_max : 0;
     for (std::size_t i = skip; i < state.story_.size(); ++i) {
       const Transition& t = state.story_[i];
-      add(t.when, "task", state.groups_[t.group].label, describe(t));
+      const Group& group = state.groups_[t.group];  // another one may have its number now
+      add(t.when, "task", group.born <= t.when ? group.label : "", describe(t));
     }
     std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     Json body = Json::array();
@@ -203,7 +206,8 @@ Json Questions::dump(const Ask&) const {
   add("groups", groups({}));
   add("datasets", list_datasets({}));
   Json failures = Json::array();
-  for (const Task& task : state.tasks_) {
+  for (TaskNumber number = 0; number < state.tasks_.size(); ++number) {
+    const Task& task = state.tasks_[number];
     if (!task.key || task.state != TaskState::failed) continue;
     if (failures.size() == dump_failures_max) break;
     if (auto explained = state.explain(task)) failures.push_back(Json::parse(explained.value()));

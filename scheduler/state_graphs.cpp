@@ -38,20 +38,20 @@ void State::refuse_graph(HolderNumber session, const Failure& why) {
 /// Refuse a chunk that contradicts what is known, before anything of it is kept.
 Result<void> State::check_against_known(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes) const {
   for (const Key& key : chunk.externals)
-    if (index_.find(key) == KeyIndex::none)
+    if (number_of(key) == KeyIndex::none)
       return failure(ErrorKind::protocol_error, "refused graph chunk: input " + key.hex() + " is not known here");
   if (index_.size() + chunk.size() > options_.tasks_max)
     return failure(ErrorKind::protocol_error, "refused graph chunk: more than " + std::to_string(options_.tasks_max) + " tasks");
   for (std::size_t row = 0; row < chunk.size(); ++row) {
     Key key = chunk.key(row);
     if (!key) return failure(ErrorKind::protocol_error, "refused graph chunk: a task has no key");
-    TaskNumber number = index_.find(key);
+    TaskNumber number = number_of(key);
     if (number == KeyIndex::none || !key.is_named()) continue;
     const Task& task = tasks_[number];
     auto arguments = chunk.arguments_of(row);
     auto [begin, end] = chunk.inputs_of(row);
-    const Template& known = shapes_[task.shape];
-    const Template& sent = shapes_[shapes[chunk.template_of[row]]];
+    const Template& known = shapes_[task.shape].what;
+    const Template& sent = shapes_[shapes[chunk.template_of[row]]].what;
     bool same = known.function == sent.function && known.shared_arguments == sent.shared_arguments &&
                 std::equal(arguments.begin(), arguments.end(), task.arguments.begin(), task.arguments.end()) &&
                 end - begin == task.inputs.size();
@@ -89,7 +89,7 @@ Result<void> State::admit(HolderNumber session, const GraphChunk& chunk, bool la
   std::vector<TaskNumber> fresh, revived;
   for (std::size_t row = 0; row < chunk.size(); ++row) {
     Key key = chunk.key(row);
-    TaskNumber number = index_.find(key);
+    TaskNumber number = number_of(key);
     if (number == KeyIndex::none) {
       number = create(key, shapes[chunk.template_of[row]]);
       Task& task = tasks_[number];
@@ -107,7 +107,7 @@ Result<void> State::admit(HolderNumber session, const GraphChunk& chunk, bool la
       task.inputs.reserve(end - begin);
       for (std::uint32_t i = begin; i < end; ++i) {
         std::uint32_t input = chunk.inputs[i];
-        TaskNumber source = input < chunk.externals.size() ? index_.find(chunk.externals[input]) : rows[input - chunk.externals.size()];
+        TaskNumber source = input < chunk.externals.size() ? number_of(chunk.externals[input]) : rows[input - chunk.externals.size()];
         Task& made = tasks_[source];
         task.inputs.push_back({source, chunk.input_parts.empty() ? whole_value : chunk.input_parts[i],
                                static_cast<std::uint32_t>(made.dependents.size())});

@@ -81,6 +81,7 @@ class ExecutorChild {
   Time since;                             // of the state
   bool was_ready = false;                 // it became an executor
   std::uint64_t tasks = 0;                // ended here
+  bool outdated = false;                  // leaves after what it runs now
   std::deque<InFlight> in_flight;         // in the order given; the last that has begun is what runs
   ExecutorOutput output;
 

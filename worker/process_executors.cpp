@@ -120,6 +120,11 @@ void ProcessExecutors::renew_task_links() {
   }
 }
 
+void ProcessExecutors::renew() {
+  for (auto& [number, child] : children_) child->outdated = true;
+  look_at_ = Time{};
+}
+
 std::vector<int> ProcessExecutors::descriptors() const { return {epoll_}; }
 
 Time ProcessExecutors::wake_at() const {
@@ -321,10 +326,10 @@ void ProcessExecutors::watch_time(Child& child, Time now) {
   if (late && behind) put_back(child.take_back());
 }
 
-// A process between tasks that has done its share or has grown too large is replaced.
+// A process between tasks that is outdated, has done its share or has grown too large is replaced.
 void ProcessExecutors::recycle(Child& child, Time now) {
-  if (child.state != Child::State::ready || child.tasks == 0) return;
-  bool tired = options_.tasks_max && child.tasks >= options_.tasks_max;
+  if (child.state != Child::State::ready || (child.tasks == 0 && !child.outdated)) return;
+  bool tired = child.outdated || (options_.tasks_max && child.tasks >= options_.tasks_max);
   // Reading the size costs as much as ten tiny tasks, so it is read when the process is idle or every 64 tasks.
   if (!tired && options_.resident_bytes_max && (child.in_flight.empty() || child.tasks % 64 == 0))
     tired = child.resident_bytes() > options_.resident_bytes_max;

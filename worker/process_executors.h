@@ -67,6 +67,7 @@ class ProcessExecutors final : public Executors {
   void to_task(const ToTask& message) override;
   void answer(TaskAnswer answer) override;
   void renew_task_links() override;
+  void renew() override;
   std::vector<int> descriptors() const override;
   ExecutorEvents take(Time now) override;
   Time wake_at() const override;

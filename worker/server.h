@@ -96,6 +96,7 @@ class Server : private ValueHolder {
   void perform(AwaitPut&) {}             // the token says all
   void perform(TellTask& action);
   void perform(RenewTaskLinks&) { user_code_->renew_task_links(); }
+  void perform(RenewExecutors&) { user_code_->renew(); }
   void perform(Exit& action);
   void perform(LearnProgram& action);
   bool start_if_loaded(StartRun& order, std::set<Key>& awaited);
