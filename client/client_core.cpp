@@ -1,7 +1,7 @@
 // The side of a client that API threads see: posting, waiting for answers, closing.
 #include "client/client_core.h"
 
-#include "client/images.h"
+#include "client/program_setup.h"
 #include "common/codec.h"
 
 #include <pthread.h>
@@ -29,11 +29,13 @@ static SessionId draw_session() {
 ClientCore::ClientCore(Links links, const ClientOptions& options)
     : endpoint_(std::move(links.endpoint)), values_(std::move(links.values)), address_(std::move(links.address)),
       server_key_(std::move(links.server_key)), runs_here_(links.runs_here), hold_(std::move(links.hold)),
+      parent_program_(links.parent_program), environment_(options.environment), files_(options.files),
       process_(process_number().load()),
       state_(SessionOptions{.session = draw_session(), .name = options.name, .connect_timeout = options.connect_timeout,
                             .patience = options.patience, .beats = !links.driven},
              monotonic_now()) {
   if (links.driven) driver_ = std::this_thread::get_id();
+  else if (runs_here_) attach_here(files_);
 }
 
 std::shared_ptr<ClientCore> ClientCore::start(Links links, const ClientOptions& options) {
@@ -122,7 +124,7 @@ static void fail_cores(FutureCore* cores, std::size_t count, const Failure& why)
 
 detail::FutureHandle ClientCore::submit(TaskCall call, std::vector<detail::FutureHandle> holds) {
   check_process();
-  announce(call.shape.function.program);
+  prepare(call.shape.function);
   wait_for_space();
   std::shared_lock turn(submitting_);
   FutureBlock* block = make_block(shared_from_this(), {&call.key, 1});
@@ -138,9 +140,9 @@ detail::FutureHandle ClientCore::submit(TaskCall call, std::vector<detail::Futur
 std::vector<detail::FutureHandle> ClientCore::submit(std::vector<GraphChunk> chunks, std::vector<detail::FutureHandle> holds) {
   check_process();
   std::vector<Key> keys;
-  for (const GraphChunk& chunk : chunks) {
+  for (GraphChunk& chunk : chunks) {
     for (std::uint32_t row : chunk.wanted) keys.push_back(chunk.key(row));
-    for (const Template& shape : chunk.templates) announce(shape.function.program);
+    for (Template& shape : chunk.templates) prepare(shape.function);
   }
   if (keys.empty()) return {};
   FutureBlock* block = make_block(shared_from_this(), keys);
@@ -163,30 +165,29 @@ std::vector<detail::FutureHandle> ClientCore::submit(std::vector<GraphChunk> chu
   return handles;
 }
 
-/// Once for each program (it changes when another library is opened): reads and hashes its files, tens of milliseconds.
-void ClientCore::announce(const Key& program) {
-  if (runs_here_ || !program) return;
+/// Name the program as its executors are started, and announce it: once for each (it changes when another library is opened).
+void ClientCore::prepare(FunctionRef& function) {
+  if (function.kernel != 0 || !function.program) return;
+  if (parent_program_) function.program = parent_program_;
+  if (runs_here_) return;
   {
     std::lock_guard guard(mutex_);
-    if (announced_.contains(program)) return;
+    if (auto known = programs_.find(function.program); known != programs_.end()) {
+      function.program = known->second;
+      return;
+    }
   }
-  ProgramFiles files;
-  AnnounceProgram announcement{.program = program};
-  std::vector<ImageFile> images = program_files().value_or_throw();
-  std::map<Key, std::string> paths;
-  for (const ImageFile& image : images) {
-    Key key = KeyHasher().add("program file").add(image.sha256).finish();
-    files.push_back({key, image.path, image.sha256, image.size, image.main});
-    announcement.file_keys.push_back(key);
-    paths[key] = image.path;
-  }
-  announcement.files = encode(files);
+  DescribedProgram described = describe_program(function.program, environment_, files_).value_or_throw();
+  AnnounceProgram announcement{.program = described.program, .files = encode(described.setup)};
+  for (const ProgramFile& file : described.setup.files) announcement.file_keys.push_back(file.key);
+  bool is_new;
   {
     std::lock_guard guard(mutex_);
-    program_paths_.merge(paths);
-    if (!announced_.insert(program).second) return;
+    program_paths_.merge(described.paths);
+    is_new = programs_.emplace(function.program, described.program).second;
   }
-  post(UseProgram{std::move(announcement)});
+  function.program = described.program;
+  if (is_new) post(UseProgram{std::move(announcement)});
 }
 
 detail::FutureHandle ClientCore::attach(const Key& key) {

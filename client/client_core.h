@@ -118,7 +118,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   bool deliver(Post post, std::size_t bytes);  // false: closed
   void send_posts();
   void wait_for_space();
-  void announce(const Key& program);
+  void prepare(FunctionRef& function);
   std::uint64_t new_request(std::shared_ptr<Answered> answered);
   std::string answer(Answered& answered);
   static Failure closed_failure();
@@ -156,6 +156,9 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::unique_ptr<ValueLink> values_;
   std::string address_, server_key_;
   bool runs_here_;                   // workers are in this process: no program to announce
+  Key parent_program_;               // of a task's client: the program that runs it, which is announced already
+  const std::map<std::string, std::string> environment_;  // of tasks
+  const std::vector<std::string> files_;                  // that tasks may read
   std::shared_ptr<void> hold_;
   std::shared_ptr<CallbackQueue> callbacks_ = std::make_shared<CallbackQueue>();
   int process_;                      // counts forks: which process this client belongs to
@@ -173,7 +176,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   bool full_ = false;                // the session wants no more graph
   bool closed_ = false;
   std::uint64_t last_request_ = 0;
-  std::set<Key> announced_;                    // programs
+  std::map<Key, Key> programs_;                // announced: by their images, their name with the environment
   std::map<Key, std::string> program_paths_;   // their files, by the key that workers ask for
   std::map<std::uint64_t, std::shared_ptr<Answered>> answers_;
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "client/client_core.h"
+#include "client/symbols.h"
 
 namespace weft::client {
 
@@ -195,7 +196,7 @@ Value FutureHandle::value(Limit limit) const {
       if (!core.serves(true)) continue;  // back to pending meanwhile
       outcome = core.outcome;
     }
-    if (outcome->failure) throw_failure(*outcome->failure);
+    if (outcome->failure) throw_failure(symbolised(*outcome->failure));
     return outcome->value;
   }
 }
@@ -203,8 +204,13 @@ Value FutureHandle::value(Limit limit) const {
 std::shared_ptr<const Failure> FutureHandle::failure(Limit limit) const {
   FutureCore& core = checked();
   if (!wait_until(core, false, client::deadline_of(limit))) throw_timeout(core);
-  std::lock_guard guard(core.lock());
-  return core.outcome ? core.outcome->failure : nullptr;
+  std::shared_ptr<const Failure> failure;
+  {
+    std::lock_guard guard(core.lock());
+    if (core.outcome) failure = core.outcome->failure;
+  }
+  if (!failure || failure->frames.empty()) return failure;
+  return std::make_shared<const Failure>(symbolised(*failure));
 }
 
 void FutureHandle::cancel(std::string reason, bool force) const {

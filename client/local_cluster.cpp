@@ -157,6 +157,8 @@ class LocalCluster::Impl {
     std::string resources;
     for (const auto& [what, amount] : options_.resources) resources += (resources.empty() ? "" : " ") + what + "=" + std::to_string(amount);
     if (!resources.empty()) arguments.insert(arguments.end(), {"--resources", resources});
+    if (options_.executor_memory) arguments.insert(arguments.end(), {"--executor-memory", std::to_string(options_.executor_memory)});
+    if (!options_.executor_core_files.empty()) arguments.insert(arguments.end(), {"--executor-core-files", options_.executor_core_files});
     if (!options_.executor_wrapper.empty()) arguments.insert(arguments.end(), {"--executor-wrapper", options_.executor_wrapper});
     workers_.push_back(start(find_program("weft-worker").value_or_throw(), arguments, lifeline_read_.number(), name));
     return name;

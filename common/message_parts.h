@@ -20,7 +20,7 @@ struct WireFailure {
   template <class A>
   void fields(A& a) {
     auto& f = failure;
-    a(f.kind, f.message, f.type, f.traceback, f.output, f.label, f.key, f.worker, f.attempt, f.signal, f.exit_code, f.address);
+    a(f.kind, f.message, f.type, f.frames, f.traceback, f.output, f.label, f.key, f.worker, f.attempt, f.signal, f.exit_code, f.address);
   }
 };
 

@@ -8,7 +8,7 @@ namespace weft::scheduler {
 namespace {
 
 struct Recount {
-  std::uint32_t missing = 0, open_dependents = 0, ahead = 0;
+  std::uint32_t missing = 0, open_dependents = 0, kept_by = 0, ahead = 0;
 };
 
 }  // namespace
@@ -37,8 +37,12 @@ static void check_task(const TaskTable& tasks, TaskNumber number) {
     if (input.state == TaskState::assigned && input.worker == task.ahead_worker) ++count.ahead;
     if (is_open(task.state)) WEFT_CHECK(input.state != TaskState::released && input.state != TaskState::failed);
   }
-  for (const DependentEdge& edge : task.dependents)
+  for (const DependentEdge& edge : task.dependents) {
     if (is_open(tasks[edge.task].state)) ++count.open_dependents;
+    if (tasks[edge.task].keeps_inputs) ++count.kept_by;
+  }
+  WEFT_CHECK(task.kept_by == count.kept_by);
+  if (task.keeps_inputs) WEFT_CHECK(task.state == TaskState::failed);
   WEFT_CHECK(task.open_dependents == count.open_dependents);
   if (is_open(task.state)) {
     WEFT_CHECK(task.needed());
@@ -53,7 +57,7 @@ static void check_task(const TaskTable& tasks, TaskNumber number) {
   WEFT_CHECK((task.state == TaskState::assigned) == static_cast<bool>(task.attempt));
   WEFT_CHECK((task.state == TaskState::stored) == !task.replicas.empty());
   WEFT_CHECK((task.state == TaskState::failed) == (task.failure != nullptr));
-  if (task.state == TaskState::stored) WEFT_CHECK(task.needed());
+  if (task.state == TaskState::stored) WEFT_CHECK(task.needed() || task.kept_by > 0);
   if (task.state == TaskState::released) WEFT_CHECK(!task.needed());
   if (task.delayed) WEFT_CHECK(task.state == TaskState::ready && !task.kept_for);
   WEFT_CHECK(task.needed() || !task.dependents.empty());
@@ -69,13 +73,14 @@ void State::check() const {
   }
   for (const auto& [number, source] : moving_) WEFT_CHECK(tasks_[number].state == TaskState::stored && worker(source));
   for (const auto& [number, copies] : replicas_wanted_) WEFT_CHECK(tasks_[number].key);
-  std::size_t known = 0;
+  std::size_t known = 0, keepers = 0;
   std::vector<Group> groups(groups_.size());
   std::vector<std::size_t> wanted(holders_.size());
   for (TaskNumber number = 0; number < tasks_.size(); ++number) {
     const Task& task = tasks_[number];
     if (!task.key) continue;
     ++known;
+    keepers += task.keeps_inputs;
     WEFT_CHECK(number_of(task.key) == number);
     check_edges(tasks_, number);
     check_task(tasks_, number);
@@ -87,6 +92,7 @@ void State::check() const {
     for (const Replica& replica : task.replicas) WEFT_CHECK(workers_[replica.worker.number]->holding[replica.slot] == number);
     if (task.kept_for) WEFT_CHECK(workers_[task.kept_for.number]->reserved.contains({task.rank, number}));
   }
+  WEFT_CHECK(keepers == keepers_);
   WEFT_CHECK(known == index_.size() && known + tasks_.free_rows() == tasks_.size());
   for (std::size_t i = 0; i < groups_.size(); ++i)
     WEFT_CHECK(std::equal(std::begin(groups[i].counts), std::end(groups[i].counts), std::begin(groups_[i].counts)));

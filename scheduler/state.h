@@ -110,6 +110,7 @@ class State {
   // Questions (queries.cpp).
   Result<std::string> query(const Ask& ask);
   Result<std::string> explain(const Task& task) const;
+  Result<std::string> describe(const Task& task) const;
 
   // Verbs that change something (control.cpp).
   Result<std::string> control(const Ask& ask);
@@ -160,6 +161,8 @@ class State {
   std::shared_ptr<const Failure> data_lost(TaskNumber number) const;
   void fail(TaskNumber number, std::shared_ptr<const Failure> failure);
   void fail_or_retry(TaskNumber number, const Failure& failure);
+  void keep_inputs(TaskNumber number);
+  void release_inputs(TaskNumber number);
   void run_again(TaskNumber number, Duration delay);
   void revoke(TaskNumber number, bool hard);
   void settle();
@@ -272,6 +275,7 @@ class State {
   std::uint64_t attempts_ = 0;
   std::uint64_t nonces_ = 0;
   std::uint64_t finished_runs_ = 0;
+  std::size_t keepers_ = 0;               // tasks that keep their inputs
   std::uint32_t serials_ = 0;
 
   // Tasks.

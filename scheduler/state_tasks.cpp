@@ -5,6 +5,9 @@
 
 namespace weft::scheduler {
 
+// So many failed tasks keep their inputs; of a graph that fails everywhere, the first ones tell enough.
+static constexpr std::size_t keepers_max = 100;
+
 const char* name_of(TaskState state) {
   static constexpr const char* names[] = {"released", "waiting", "ready", "assigned", "stored", "failed"};
   return names[static_cast<int>(state)];
@@ -32,7 +35,10 @@ void State::move_to(TaskNumber number, TaskState state) {
   task.state = state;  // first: what follows looks at neighbours, which look back
   if (from == TaskState::assigned) leave_assigned(number, state);
   if (from == TaskState::stored) leave_stored(number);
-  if (from == TaskState::failed) task.failure.reset();
+  if (from == TaskState::failed) {
+    release_inputs(number);
+    task.failure.reset();
+  }
   if (from == TaskState::ready) {
     task.queue_serial = ++serials_;  // its queue entries are stale now
     if (task.kept_for) keep_no_more(number);
@@ -54,7 +60,10 @@ void State::move_to(TaskNumber number, TaskState state) {
   if (state == TaskState::waiting) enter_waiting(number);
   if (state == TaskState::ready) enqueue(number);
   if (state == TaskState::stored) enter_stored(number);
-  if (state == TaskState::failed) tell_everyone(number);
+  if (state == TaskState::failed) {
+    keep_inputs(number);
+    tell_everyone(number);
+  }
 }
 
 void State::leave_assigned(TaskNumber number, TaskState to) {
@@ -193,6 +202,25 @@ void State::fail(TaskNumber first, std::shared_ptr<const Failure> failure) {
   }
 }
 
+/// A task whose own run failed keeps the values it was given while it is remembered, so that `weft debug` can run it again.
+void State::keep_inputs(TaskNumber number) {
+  Task& task = tasks_[number];
+  ErrorKind kind = task.failure->kind;
+  bool ran = kind == ErrorKind::task_error || kind == ErrorKind::task_crashed || kind == ErrorKind::task_poisoned ||
+             kind == ErrorKind::task_timeout || kind == ErrorKind::memory_limit;
+  if (!ran || task.failure->key != task.key || task.inputs.empty() || keepers_ >= keepers_max) return;
+  task.keeps_inputs = true;
+  ++keepers_;
+  for (const InputEdge& edge : task.inputs) ++tasks_[edge.task].kept_by;
+}
+
+void State::release_inputs(TaskNumber number) {
+  if (!std::exchange(tasks_[number].keeps_inputs, false)) return;
+  --keepers_;
+  for (const InputEdge& edge : tasks_[number].inputs)
+    if (--tasks_[edge.task].kept_by == 0) review_.push_back(edge.task);
+}
+
 /// An attempt failed: try again if the user allowed it, else the task fails.
 void State::fail_or_retry(TaskNumber number, const Failure& cause) {
   Task& task = tasks_[number];
@@ -258,7 +286,7 @@ void State::settle() {
     TaskNumber number = review_.back();
     review_.pop_back();
     Task& task = tasks_[number];
-    if (!task.key || task.needed()) continue;
+    if (!task.key || task.needed() || (task.state == TaskState::stored && task.kept_by > 0)) continue;
     if (task.state == TaskState::assigned) revoke(number, true);
     if (is_open(task.state)) move_to(number, TaskState::released);
     if (tasks_[number].state == TaskState::stored) drop_value(number);
@@ -279,6 +307,7 @@ void State::drop_value(TaskNumber number) {
 void State::forget(TaskNumber number) {
   Task& task = tasks_[number];
   WEFT_CHECK(task.state == TaskState::released || task.state == TaskState::failed);
+  release_inputs(number);
   for (std::size_t i = 0; i < task.inputs.size(); ++i) {
     const InputEdge& edge = task.inputs[i];
     Task& input = tasks_[edge.task];

@@ -85,6 +85,8 @@ struct Task {
   std::uint32_t missing = 0;                 // open: input edges whose value is not stored
   std::uint32_t open_dependents = 0;         // dependent edges whose task is open
   std::uint32_t ahead_count = 0;             // waiting: missing inputs that are assigned to `ahead_worker`
+  std::uint32_t kept_by = 0;                 // dependent edges whose task keeps its inputs
+  bool keeps_inputs = false;                 // it failed by itself: what it was given stays for a look at it
   WorkerId ahead_worker;
   WorkerId worker;                           // assigned: to whom
   std::uint32_t worker_slot = 0;             // assigned: place in the worker's list

@@ -12,6 +12,8 @@
 #include <cstring>
 
 #include "worker/executor_child.h"
+#include "worker/executor_surroundings.h"
+#include "worker/orphans.h"
 #include "worker/run_function.h"
 
 namespace weft::worker {
@@ -21,6 +23,7 @@ using Child = ExecutorChild;
 // Processes that hold attempts which have not begun are looked at this often: a long attempt gives up those behind it.
 constexpr Duration look_every = 2ms;
 constexpr Duration leave_grace = 5s;
+constexpr Duration reap_every = 1s;    // orphans that ended by themselves
 constexpr int rounds_max = 4;          // of reading, before the loop gets its turn again
 constexpr int news_max = 4096;         // of one process in one round
 
@@ -58,6 +61,7 @@ ProcessExecutors::ProcessExecutors(ProcessOptions options) : options_(std::move(
   WEFT_CHECK(bell_ >= 0 && epoll_ >= 0);
   epoll_event bell{.events = EPOLLIN | EPOLLET, .data = {.u64 = 0}};  // edge: its count need not be read
   WEFT_CHECK(epoll_ctl(epoll_, EPOLL_CTL_ADD, bell_, &bell) == 0);
+  if (!options_.scratch.empty()) scratch_ = std::make_unique<ScratchFolder>(options_.scratch);
   spawner_ = std::make_unique<ExecutorSpawner>(bell_);
 }
 
@@ -136,6 +140,8 @@ ExecutorEvents ProcessExecutors::take(Time now) {
   look_at_ = Time::never();
   auto look = [&](Time at) { look_at_ = std::min(look_at_, at); };
   bool more = true;
+  bool all_known = std::ranges::none_of(children_, [](const auto& entry) { return entry.second->pid < 0; });
+  if (adopts_ && all_known && now - reaped_ > reap_every) reap_orphans(process_ids()), reaped_ = now;
   for (int round = 0; more && round < rounds_max; ++round) {
     read_events();
     spawned(now);
@@ -235,6 +241,7 @@ void ProcessExecutors::handle(Child& child, RunFailed& failed) {
   outcome.failure = std::move(failed.failure.failure);
   if (outcome.failure.kind == ErrorKind::none) outcome.failure.kind = ErrorKind::task_error;
   for (auto* text : {&outcome.failure.message, &outcome.failure.type, &outcome.failure.traceback}) limit_text(*text);
+  if (outcome.failure.frames.size() > CrashNote::frames_max) outcome.failure.frames.resize(CrashNote::frames_max);
   end_run(child, failed.attempt, failed.output_end, failed.run_time, std::move(outcome));
 }
 
@@ -373,6 +380,7 @@ void ProcessExecutors::shut_down() {
       if (it.place) options_.values.abandon(*it.place);
   }
   children_.clear();
+  if (adopts_orphans()) kill_orphans({});
 }
 
 }  // namespace weft::worker

@@ -242,8 +242,8 @@ void ProcessExecutors::bury_unstarted(Child& child, const Failure& death) {
     for (std::size_t at = 0; at < death.output.size();) {
       std::size_t end = std::min(death.output.find('\n', at), death.output.size());
       std::string line = death.output.substr(at, end - at);
-      if (line.find("error while loading shared libraries") != std::string::npos || line.find("' not found (required by") != std::string::npos)
-        loader = line;
+      for (const char* words : {"error while loading shared libraries", "' not found (required by", "symbol lookup error"})
+        if (line.find(words) != std::string::npos) loader = line;
       at = end + 1;
     }
     if (!loader.empty()) why.message = "program " + child.name + " cannot be loaded on this worker: " + loader;
