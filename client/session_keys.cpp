@@ -104,7 +104,7 @@ void SessionState::flush_releases() {
     entry.releasing = false;
     if (entry.references > 0) continue;
     keys.push_back(entry.key);
-    index_.erase(entry.key);
+    index_.erase(entry.key, slot);
     reads_.erase(slot);
     locations_.erase(slot);
     placements_.erase(slot);

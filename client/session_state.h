@@ -116,7 +116,7 @@ class SessionState {
   bool ready_for_more() const { return unacknowledged_ < options_.unacknowledged_max; }
 
   /// Dense number of a held key, stable until its last reference is released; KeyIndex::none otherwise.
-  std::uint32_t slot_of(const Key& key) const { return index_.find(key); }
+  std::uint32_t slot_of(const Key& key) const { return index_.find(key, entries_); }
   std::size_t held() const { return index_.size(); }
   std::size_t unacknowledged() const { return unacknowledged_; }
   /// Is a Release on its way? Who gives up very many keys waits for its end, so that other work comes between.
