@@ -19,8 +19,9 @@ static constexpr std::size_t family_max = 32;
 
 void State::enqueue(TaskNumber number) {
   Task& task = tasks_[number];
-  task.queue_serial = ++serials_;
   task.kept_for = {};
+  if (must_wait_to_start(number)) return;
+  task.queue_serial = ++serials_;
   task.delayed = false;
   Queue& queue = queues_[shape_queue_[task.shape]];
   std::vector<Entry>& heap = is_root_like(task) ? queue.roots : queue.fed;
@@ -238,6 +239,7 @@ bool State::may_run(const Task& task, const Worker& worker) const {
 bool State::fits_now(const Task& task, const Worker& worker) const {
   if (!worker.usable() || !may_run(task, worker)) return false;
   const TaskOptions& options = shape_of(task).options;
+  if (!options.pure && !is_committed(task)) return false;
   if (options.cores > 1 && worker.cores_reserved + options.cores > worker.slots) return false;
   for (const auto& [name, amount] : options.resources)
     if (worker.resources_free.at(name) < amount) return false;

@@ -10,6 +10,7 @@ State::State(Options options) : options_(options) {
   workers_.emplace_back();  // worker 0 is nobody
   holders_.emplace_back();  // holder 0 is nobody
   fire_and_forget_ = new_holder(Holder::Kind::fire_and_forget);
+  unreleased_ = new_holder(Holder::Kind::fire_and_forget);
 }
 
 std::vector<Action> State::step(Time now, std::vector<Event> batch) {
@@ -17,8 +18,9 @@ std::vector<Action> State::step(Time now, std::vector<Event> batch) {
   forgive_own_sleep();
   for (const Event& event : batch) std::visit([this](const auto& e) { on(e); }, event);
   check_leases();
+  check_recovery();
   settle();
-  schedule();
+  if (!recovering_) schedule();
   advance_retirements();
   settle();
   return collect();
@@ -70,6 +72,7 @@ void State::check_leases() {
 Time State::wake_at() const {
   Time next = now_ + options_.heartbeat_interval;
   if (!delayed_.empty()) next = std::min(next, std::get<0>(*delayed_.begin()));
+  if (recovering_) next = std::min(next, recovering_until_);
   for (WorkerId id : alive_) {
     const Worker& worker = *workers_[id.number];
     next = std::min(next, worker.lost_at);
@@ -112,6 +115,8 @@ void State::on(const LinkLost& event) {
 // One frame a peer, in a fixed order: workers first, so that what clients hear of is on its way.
 std::vector<Action> State::collect() {
   std::vector<Action> actions;
+  flush_records(actions);
+  std::vector<Action> nested;
   for (HolderNumber number = 1; number < holders_.size(); ++number) {
     Holder& session = holders_[number];
     if (session.kind != Holder::Kind::session) continue;
@@ -121,7 +126,11 @@ std::vector<Action> State::collect() {
     }
     if (session.outbox.empty()) continue;
     if (session.through) {
-      tell(worker_ref(session.through), ToTask{session.channel, std::move(session.outbox)});
+      // Behind what it acknowledges, and never in the way of the worker's orders.
+      if (!options_.durable)
+        tell(worker_ref(session.through), ToTask{session.channel, std::move(session.outbox)});
+      else if (PeerId peer = worker_ref(session.through).peer)
+        nested.push_back(ToWorker{peer, {ToTask{session.channel, std::move(session.outbox)}}, ticket_});
       session.outbox.clear();
     }
   }
@@ -132,13 +141,14 @@ std::vector<Action> State::collect() {
     actions.push_back(ToWorker{worker.peer, std::move(worker.outbox)});
     worker.outbox.clear();
   }
-  for (auto& [peer, message] : stray_) actions.push_back(ToClient{peer, {std::move(message)}});
+  for (Action& action : nested) actions.push_back(std::move(action));
+  for (auto& [peer, message] : stray_) actions.push_back(ToClient{peer, {std::move(message)}, ticket_});
   for (Holder& session : holders_) {
     if (session.outbox.empty()) continue;
-    actions.push_back(ToClient{session.peer, std::move(session.outbox)});
+    actions.push_back(ToClient{session.peer, std::move(session.outbox), ticket_});
     session.outbox.clear();
   }
-  for (PeerId peer : to_close_) actions.push_back(CloseLink{peer});
+  for (PeerId peer : to_close_) actions.push_back(CloseLink{peer, ticket_});
   stray_.clear();
   stray_workers_.clear();
   to_close_.clear();

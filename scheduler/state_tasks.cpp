@@ -38,7 +38,10 @@ void State::move_to(TaskNumber number, TaskState state) {
   task.state = state;  // first: what follows looks at neighbours, which look back
   if (from == TaskState::assigned) leave_assigned(number, state);
   if (from == TaskState::stored) leave_stored(number);
-  if (from == TaskState::failed) task.failure.reset();
+  if (from == TaskState::failed) {
+    task.failure.reset();
+    if (std::exchange(task.failed_first, false)) mark(number);
+  }
   if (from == TaskState::ready) {
     task.queue_serial = ++serials_;  // its queue entries are stale now
     if (task.kept_for) worker_ref(task.kept_for).reserved.erase({task.rank, number});
@@ -161,7 +164,8 @@ void State::require(TaskNumber first) {
     std::shared_ptr<const Failure> cause;
     for (const InputEdge& edge : tasks_[number].inputs)
       if (tasks_[edge.task].state == TaskState::failed) cause = tasks_[edge.task].failure;
-    if (tasks_[number].is_data && tasks_[number].was_stored) cause = data_lost(number);
+    bool once = tasks_[number].was_stored && (tasks_[number].is_data || runs_once(tasks_[number]));
+    if (once && !recovering_) cause = data_lost(number);
     if (cause) {
       fail(number, cause);
       continue;
@@ -176,7 +180,9 @@ void State::require(TaskNumber first) {
 
 std::shared_ptr<const Failure> State::data_lost(TaskNumber number) const {
   Failure failure{.kind = ErrorKind::data_lost,
-                  .message = "every worker that held this scattered data is gone; scatter it again, or with replicas = 2 or more",
+                  .message = tasks_[number].is_data
+                                 ? "every worker that held this scattered data is gone; scatter it again, or with replicas = 2 or more"
+                                 : "its value is gone and it may run only once; allow more with max_attempts, or submit it again",
                   .label = shape_of(tasks_[number]).label,
                   .key = tasks_[number].key};
   return std::make_shared<const Failure>(std::move(failure));
@@ -191,6 +197,7 @@ void State::fail(TaskNumber first, std::shared_ptr<const Failure> failure) {
     if (tasks_[number].state == TaskState::failed || (number != first && !is_open(tasks_[number].state))) continue;
     if (tasks_[number].state == TaskState::assigned && number != first) revoke(number, true);
     tasks_[number].failure = failure;
+    if (number == first) tasks_[number].failed_first = true, mark(number);
     move_to(number, TaskState::failed);
     if (!tasks_[number].needed()) review_.push_back(number);
     ++group_of(tasks_[number]).errors;
@@ -211,12 +218,14 @@ void State::fail_or_retry(TaskNumber number, const Failure& cause) {
   failure.attempt = task.errors + task.losses + 1u;
   if (crashed) {
     ++task.losses;
+    mark(number);
     task.avoid = task.worker;
     if (task.losses < options.max_attempts) return run_again(number, Duration{});
     if (task.losses > 1) failure.message += " (each of " + std::to_string(task.losses) + " attempts)";
   } else if (user_error && task.errors < options.retries) {
     Duration delay = options.retry_delay * (std::int64_t(1) << std::min<std::uint16_t>(task.errors, 20));
     ++task.errors;
+    mark(number);
     return run_again(number, delay);
   }
   fail(number, std::make_shared<const Failure>(std::move(failure)));
@@ -263,7 +272,7 @@ void State::settle() {
     TaskNumber number = review_.back();
     review_.pop_back();
     Task& task = tasks_[number];
-    if (!task.key || task.needed()) continue;
+    if (!task.key || task.needed() || keep_until_committed(number)) continue;
     if (task.state == TaskState::assigned) revoke(number, true);
     if (is_open(task.state)) move_to(number, TaskState::released);
     if (tasks_[number].state == TaskState::stored) drop_value(number);
@@ -294,6 +303,7 @@ void State::forget(TaskNumber number) {
     if (input.dependents.empty()) review_.push_back(edge.task);
   }
   --group_of(task).counts[static_cast<int>(task.state)];
+  if (options_.durable) forget_stored(number);
   index_.erase(task.key);
   replicas_wanted_.erase(number);
   spreads_.erase(number);

@@ -51,7 +51,9 @@ void State::worker_hello(PeerId peer, const WorkerHello& message) {
     worker.slots = message.slots;
     worker.resources = worker.resources_free = message.resources;
     log_line(6, "worker joined", message.name);
+    if (durable()) persist(StoredWorker{message.name});
   }
+  workers_expected_.erase(message.name);
   Worker& worker = worker_ref(known);
   if (worker.peer && worker.peer != peer) {
     worker_of_peer_.erase(worker.peer);
@@ -95,9 +97,11 @@ void State::take_inventory(Worker& worker, const WorkerHello& message) {
     bool ours = number != KeyIndex::none && tasks_[number].state == TaskState::assigned &&
                 tasks_[number].worker == worker.id && tasks_[number].attempt == attempt.attempt;
     if (ours) tasks_[number].started |= attempt.started;
+    else if (number != KeyIndex::none && message.epoch < options_.epoch && take_over(worker, number, attempt)) continue;
     else tell(worker, Revoke{attempt.attempt, true});
   }
   for (const Held& value : message.held) adopt(worker, value.key, value.bytes);
+  if (message.epoch < options_.epoch) retract_stranded(worker);
   // Orders that got lost with the old connection, and answers too.
   for (TaskNumber number : std::vector<TaskNumber>(worker.assigned)) {
     Task& task = tasks_[number];
@@ -147,7 +151,7 @@ void State::accept_value(Worker& worker, TaskNumber number, AttemptId attempt, s
   if (task.state == TaskState::assigned && task.attempt != attempt) revoke(number, true);
   task.bytes = bytes;
   task.small = small;
-  task.was_stored = true;
+  if (!std::exchange(task.was_stored, true) && (task.is_data || runs_once(task))) mark(number);
   add_replica(number, worker);
   move_to(number, TaskState::stored);
   tell_everyone(number);
@@ -289,7 +293,7 @@ void State::lose_replica(TaskNumber number, WorkerId id) {
   if (!task.needed()) {
     move_to(number, TaskState::released);
     review_.push_back(number);
-  } else if (task.is_data) {
+  } else if (task.is_data || runs_once(task)) {
     fail(number, data_lost(number));
   } else {
     move_to(number, TaskState::released);
@@ -303,6 +307,7 @@ void State::lose_worker(WorkerId id, bool blame, const std::string& why) {
   Worker& worker = worker_ref(id);
   blame = blame && !worker.retiring;  // it was told to go, perhaps before its tasks could end
   log_line(blame ? 4 : 6, "worker lost: " + why, worker.name);
+  if (durable()) persist(Erased{StoredWorker{worker.name}.id()});
   for (const auto& [place, session] : std::map(session_of_channel_))
     if (place.first == id) end_holder(session);
   if (worker.peer) {

@@ -71,7 +71,11 @@ struct Task {
   std::uint32_t shape = 0;                   // template
   TaskState state = TaskState::released;
   bool is_data = false;                      // scattered: no function can make it again
-  bool was_stored = false;                   // data: the client's bytes have arrived once
+  bool was_stored = false;                   // its value was here once
+  bool marked = false;                       // the store has a row about it
+  bool failed_first = false;                 // failed: by itself, not because of an input
+  bool released_durably = false;             // unwanted, and the store knows
+  std::uint32_t intent = 0;                  // the stored command that made it
   bool recalling = false;                    // assigned, and we asked for it back
   bool started = false;                      // assigned, and the worker said that it runs
   bool delayed = false;                      // ready: in no queue before its retry is due

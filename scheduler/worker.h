@@ -54,6 +54,9 @@ struct Worker {
 struct Holder {
   enum class Kind { free, session, name, graph, fire_and_forget };
   Kind kind = Kind::free;
+  std::uint64_t id = 0;                   // in the store; never used twice
+  std::uint64_t logged = 0;               // keys in the store's rows of its wants
+  bool changed = false;                   // the store's row of this session is old
   std::vector<TaskNumber> wanted;
 
   // Sessions.
