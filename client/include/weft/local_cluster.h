@@ -22,6 +22,8 @@ struct LocalClusterOptions {
   std::map<std::string, double> resources;
   /// Words put before the program of each executor, such as "valgrind -q".
   std::string executor_wrapper;
+  /// Folder where the scheduler keeps what must outlive it: graphs, futures, published names. Default "none".
+  std::string store = "none";
   /// What the processes write to this program's stderr: "debug", "info", "warning", "error" or "off". Default "warning".
   std::string log_level = "warning";
 };
