@@ -175,7 +175,6 @@ void State::on(const Committed& event) {
 void State::restore(Time now, std::vector<Record> records) {
   now_ = now;
   restoring_ = recovering_ = true;
-  recovering_until_ = now + options_.recovery_grace;
   restored_holders_[holders_[fire_and_forget_].id] = fire_and_forget_;
   for (Record& record : records) std::visit([this](auto& stored) { take_back(stored); }, record);
   // Only when all failures are known: what depends on them fails with them.
@@ -325,7 +324,10 @@ void State::retract_stranded(const Worker& worker) {
 
 /// Everybody who was here is back, or had time enough: from now on what is missing is made again.
 void State::check_recovery() {
-  if (!recovering_ || (now_ < recovering_until_ && !workers_expected_.empty())) return;
+  if (!recovering_) return;
+  // Peers can reach us since the first step; reading a big store took its time before that.
+  if (recovering_until_ == Time{}) recovering_until_ = now_ + options_.recovery_grace;
+  if (now_ < recovering_until_ && !workers_expected_.empty()) return;
   recovering_ = false;
   for (const std::string& name : std::exchange(workers_expected_, {})) {
     log_line(4, "worker did not come back after the scheduler's restart", name);
