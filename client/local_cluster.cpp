@@ -157,6 +157,8 @@ class LocalCluster::Impl {
     std::string resources;
     for (const auto& [what, amount] : options_.resources) resources += (resources.empty() ? "" : " ") + what + "=" + std::to_string(amount);
     if (!resources.empty()) arguments.insert(arguments.end(), {"--resources", resources});
+    if (options_.executor_memory) arguments.insert(arguments.end(), {"--executor-memory", std::to_string(options_.executor_memory)});
+    if (!options_.executor_core_files.empty()) arguments.insert(arguments.end(), {"--executor-core-files", options_.executor_core_files});
     if (!options_.executor_wrapper.empty()) arguments.insert(arguments.end(), {"--executor-wrapper", options_.executor_wrapper});
     workers_.push_back(start(find_program("weft-worker").value_or_throw(), arguments, lifeline_read_.number(), name));
     return name;
@@ -217,14 +219,18 @@ LocalCluster::~LocalCluster() = default;
 LocalCluster::LocalCluster(LocalCluster&&) noexcept = default;
 LocalCluster& LocalCluster::operator=(LocalCluster&&) noexcept = default;
 
-const std::string& LocalCluster::address() const { return impl_->address_; }
-int LocalCluster::scheduler_pid() const { return impl_->scheduler_.pid; }
+LocalCluster::Impl& LocalCluster::impl() const {
+  if (!impl_) throw InvalidArgument("this LocalCluster was moved from; use the one that it was moved to");
+  return *impl_;
+}
+const std::string& LocalCluster::address() const { return impl().address_; }
+int LocalCluster::scheduler_pid() const { return impl().scheduler_.pid; }
 std::vector<int> LocalCluster::worker_pids() const {
   std::vector<int> pids;
-  for (const Process& worker : impl_->workers_) pids.push_back(worker.pid);
+  for (const Process& worker : impl().workers_) pids.push_back(worker.pid);
   return pids;
 }
-std::string LocalCluster::add_worker() { return impl_->add_worker(); }
-void LocalCluster::close() { impl_->end(); }
+std::string LocalCluster::add_worker() { return impl().add_worker(); }
+void LocalCluster::close() { impl().end(); }
 
 }  // namespace weft

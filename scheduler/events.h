@@ -20,6 +20,10 @@ struct FromWorker {
 struct LinkLost {
   PeerId peer;
 };
+/// The key of this peer was taken back: its session ends at once, or its worker is given up.
+struct AccessRevoked {
+  PeerId peer;
+};
 /// Time passed: sent when `State::wake_at()` is reached, and at least every second.
 struct Tick {};
 
@@ -28,7 +32,7 @@ struct Committed {
   std::uint64_t ticket = 0;
 };
 
-using Event = std::variant<FromClient, FromWorker, LinkLost, Tick, Committed>;
+using Event = std::variant<FromClient, FromWorker, LinkLost, AccessRevoked, Tick, Committed>;
 
 /// Keep these records, all or none, in the order of tickets; answered by Committed. First of a step's actions.
 struct Persist {

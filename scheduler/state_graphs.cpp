@@ -40,8 +40,8 @@ bool State::is_same_call(TaskNumber number, const GraphChunk& chunk, std::size_t
   const Task& task = tasks_[number];
   auto arguments = chunk.arguments_of(row);
   auto [begin, end] = chunk.inputs_of(row);
-  const Template& known = shapes_[task.shape];
-  const Template& sent = shapes_[shapes[chunk.template_of[row]]];
+  const Template& known = shapes_[task.shape].what;
+  const Template& sent = shapes_[shapes[chunk.template_of[row]]].what;
   bool same = known.function == sent.function && known.shared_arguments == sent.shared_arguments &&
               std::equal(arguments.begin(), arguments.end(), task.arguments.begin(), task.arguments.end()) &&
               end - begin == task.inputs.size();
@@ -53,17 +53,17 @@ bool State::is_same_call(TaskNumber number, const GraphChunk& chunk, std::size_t
 /// Refuse a chunk that contradicts what is known, before anything of it is kept.
 Result<void> State::check_against_known(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes) const {
   for (const Key& key : chunk.externals)
-    if (index_.find(key) == KeyIndex::none)
+    if (number_of(key) == KeyIndex::none)
       return failure(ErrorKind::protocol_error, "refused graph chunk: input " + key.hex() + " is not known here");
   if (index_.size() + chunk.size() > options_.tasks_max)
     return failure(ErrorKind::protocol_error, "refused graph chunk: more than " + std::to_string(options_.tasks_max) + " tasks");
   for (std::size_t row = 0; row < chunk.size(); ++row) {
     Key key = chunk.key(row);
     if (!key) return failure(ErrorKind::protocol_error, "refused graph chunk: a task has no key");
-    TaskNumber number = index_.find(key);
+    TaskNumber number = number_of(key);
     if (number == KeyIndex::none || !key.is_named()) continue;
     if (!is_same_call(number, chunk, row, shapes))
-      return failure(ErrorKind::invalid_argument, "the key of task '" + shapes_[shapes[chunk.template_of[row]]].label + "' (" + key.hex() +
+      return failure(ErrorKind::invalid_argument, "the key of task '" + shapes_[shapes[chunk.template_of[row]]].what.label + "' (" + key.hex() +
                                                       ") already names another call; choose another key, or release the old futures first");
   }
   return {};
@@ -123,11 +123,11 @@ Result<void> State::admit(HolderNumber session, const Submit& message) {
 State::Rows State::add_rows(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes, Rank base) {
   Rows rows{.all = std::vector<TaskNumber>(chunk.size(), no_task)};
   auto source_of = [&](std::uint32_t input) {
-    return input < chunk.externals.size() ? index_.find(chunk.externals[input]) : rows.all[input - chunk.externals.size()];
+    return input < chunk.externals.size() ? number_of(chunk.externals[input]) : rows.all[input - chunk.externals.size()];
   };
   for (std::size_t row = 0; row < chunk.size(); ++row) {
     Key key = chunk.key(row);
-    TaskNumber number = index_.find(key);
+    TaskNumber number = number_of(key);
     auto [begin, end] = chunk.inputs_of(row);
     if (restoring_) {
       bool complete = std::all_of(chunk.inputs.begin() + begin, chunk.inputs.begin() + end,

@@ -26,10 +26,13 @@ void State::end_holder(HolderNumber number) {
   log_end(holder);
   if (holder.kind == Holder::Kind::session) {
     sessions_.erase(holder.session);
+    end_programs_of(holder.session);
     if (holder.peer) session_of_peer_.erase(holder.peer);
     if (holder.through) {
       session_of_channel_.erase({holder.through, holder.channel});
-      --worker_ref(holder.through).nested;
+      Worker& worker = worker_ref(holder.through);
+      --worker.nested;
+      note_room(worker);
     }
   }
   holder = Holder{};
@@ -67,7 +70,9 @@ bool State::remove_want(HolderNumber holder, TaskNumber number) {
 
 void State::tell(HolderNumber session, ClientBound message) {
   Holder& holder = holders_[session];
-  if (holder.peer || holder.through) holder.outbox.push_back(std::move(message));
+  if (!holder.peer && !holder.through) return;
+  if (holder.outbox.empty()) speaking_sessions_.push_back(session);
+  holder.outbox.push_back(std::move(message));
 }
 
 /// Say how a wanted task stands, if it stands anywhere final.
@@ -77,7 +82,7 @@ void State::tell_outcome(HolderNumber number, TaskNumber which) {
   if (holder.kind != Holder::Kind::session || !(holder.peer || holder.through)) return;
   if (task.state == TaskState::failed) tell(number, TaskFailed{task.key, {*task.failure}});
   if (task.state != TaskState::stored) return;
-  TaskStored message{.key = task.key, .bytes = task.bytes, .small = task.small};
+  TaskStored message{.key = task.key, .bytes = task.bytes, .small = bytes_of(task.small)};
   if (message.small.empty())
     for (const Replica& replica : task.replicas)
       if (message.locations.size() < 3) message.locations.push_back(locate(task, worker_ref(replica.worker)));

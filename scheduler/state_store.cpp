@@ -98,7 +98,8 @@ void State::flush_tasks() {
 }
 
 void State::flush_sessions() {
-  for (Holder& session : holders_) {
+  for (HolderNumber number : speaking_sessions_) {
+    Holder& session = holders_[number];
     if (!session.changed || session.kind != Holder::Kind::session) continue;
     session.changed = false;
     StoredSession row{.session = session.session, .holder = session.id, .name = session.name, .executed = session.executed};
@@ -155,10 +156,11 @@ void State::hold(TaskNumber number) {
 }
 
 void State::on(const Committed& event) {
+  if (committed_ < last_join_) rethink();  // that worker may start impure tasks now
   committed_ = std::max(committed_, event.ticket);
   std::size_t done = 0;
   for (; done < held_back_.size() && held_back_[done].first <= committed_; ++done) {
-    TaskNumber number = index_.find(held_back_[done].second);
+    TaskNumber number = number_of(held_back_[done].second);
     if (number == KeyIndex::none || !remove_want(unreleased_, number)) continue;
     tasks_[number].released_durably = true;
   }
@@ -182,6 +184,7 @@ void State::restore(Time now, std::vector<Record> records) {
     for (std::size_t i = 0; i < holders_[number].wanted.size(); ++i) require(holders_[number].wanted[i]);
   restoring_ = false;
   restored_holders_.clear();
+  end_programs_of_strangers();
   // Commands whose tasks were all made by others.
   for (std::uint32_t number = 1; number < intents_.size(); ++number) {
     if (intents_[number].tasks > 0) continue;
@@ -192,10 +195,7 @@ void State::restore(Time now, std::vector<Record> records) {
     if (tasks_[number].key && !tasks_[number].needed()) review_.push_back(number);
 }
 
-void State::take_back(StoredProgram& stored) {
-  for (const Key& key : stored.program.file_keys) file_owners_[key] = stored.owner;
-  programs_[stored.program.program] = std::move(stored.program.files);
-}
+void State::take_back(StoredProgram& stored) { add_program(stored.program, stored.owner); }
 
 void State::take_back(StoredSession& stored) {
   HolderNumber number = new_holder(Holder::Kind::session);
@@ -252,7 +252,7 @@ void State::take_back(StoredIntent& stored) {
 }
 
 void State::take_back(StoredTask& stored) {
-  TaskNumber number = index_.find(stored.key);
+  TaskNumber number = number_of(stored.key);
   if (number == KeyIndex::none) return persist(Erased{stored.id()});
   Task& task = tasks_[number];
   task.errors = stored.errors;
@@ -269,7 +269,7 @@ void State::take_back(StoredWants& stored) {
   if (holder == restored_holders_.end()) return;
   holders_[holder->second].logged += stored.keys.size();
   for (const Key& key : stored.keys) {
-    TaskNumber number = index_.find(key);
+    TaskNumber number = number_of(key);
     if (number == KeyIndex::none) continue;
     if (stored.added) add_want(holder->second, number);
     else remove_want(holder->second, number);
@@ -334,7 +334,7 @@ void State::check_recovery() {
     persist(Erased{StoredWorker{name}.id()});
   }
   for (const Key& key : std::exchange(restored_done_, {})) {
-    TaskNumber number = index_.find(key);
+    TaskNumber number = number_of(key);
     if (number == KeyIndex::none || !tasks_[number].was_stored || !(tasks_[number].is_data || runs_once(tasks_[number]))) continue;
     TaskState state = tasks_[number].state;
     if (state == TaskState::waiting || state == TaskState::ready) fail(number, data_lost(number));
