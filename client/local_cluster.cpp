@@ -184,8 +184,8 @@ class LocalCluster::Impl {
     std::string path = find_program("weft-scheduler").value_or_throw();
     Descriptor watch(inotify_init1(IN_CLOEXEC));
     if (watch.number() < 0 || inotify_add_watch(watch.number(), folder_.c_str(), IN_CREATE) < 0) fail("cannot watch " + folder_);
-    scheduler_ = start(path, {"--listen", address_, "--worker-listen", "ipc://" + folder_ + "/worker", "--log-level", options_.log_level},
-                       lifeline_read_.number(), "scheduler");
+    scheduler_ = start(path, {"--listen", address_, "--worker-listen", "ipc://" + folder_ + "/worker", "--store", options_.store,
+                              "--log-level", options_.log_level}, lifeline_read_.number(), "scheduler");
     // Its sockets appear when it serves; it may also end before that.
     Time deadline = monotonic_now() + start_patience;
     auto there = [&](const char* name) { return access((folder_ + "/" + name).c_str(), F_OK) == 0; };

@@ -37,6 +37,8 @@ bool State::may_run(const Task& task, const Worker& worker) const {
 bool State::fits_now(const Task& task, const Worker& worker) const {
   if (!worker.usable() || !may_run(task, worker)) return false;
   const TaskOptions& options = shape_of(task).options;
+  // After a crash, an impure run is known only if its command is, and its worker is waited for.
+  if (!options.pure && (!is_committed(task) || worker.joined > committed_)) return false;
   if (options.cores > 1 && worker.cores_reserved + options.cores > worker.slots) return false;
   for (const auto& [name, amount] : options.resources)
     if (worker.resources_free.at(name) < amount) return false;

@@ -17,6 +17,7 @@ static constexpr std::size_t family_max = 32;
 void State::enqueue(TaskNumber number) {
   Task& task = tasks_[number];
   if (task.kept_for) keep_no_more(number);
+  if (must_wait_to_start(number)) return;
   task.queue_serial = ++serials_;
   task.delayed = false;
   std::uint32_t own = queue_of(task);

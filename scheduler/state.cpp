@@ -14,6 +14,7 @@ State::State(Options options) : options_(options) {
   workers_.emplace_back();  // worker 0 is nobody
   holders_.emplace_back();  // holder 0 is nobody
   fire_and_forget_ = new_holder(Holder::Kind::fire_and_forget);
+  unreleased_ = new_holder(Holder::Kind::fire_and_forget);
 }
 
 std::vector<Action> State::step(Time now, std::vector<Event> batch) {
@@ -21,14 +22,17 @@ std::vector<Action> State::step(Time now, std::vector<Event> batch) {
   forgive_own_sleep();
   for (const Event& event : batch) std::visit([this](const auto& e) { on(e); }, event);
   check_leases();
+  check_recovery();
   while (!delayed_.empty() && std::get<0>(*delayed_.begin()) <= now_) {
     auto [when, number, serial] = *delayed_.begin();
     delayed_.erase(delayed_.begin());
     if (tasks_[number].state == TaskState::ready && tasks_[number].queue_serial == serial) enqueue(number);
   }
   settle();
-  schedule();
-  restore_copies();
+  if (!recovering_) {
+    schedule();
+    restore_copies();
+  }
   advance_retirements();
   settle();
   free_unused_shapes();
@@ -84,6 +88,7 @@ void State::check_leases() {
 Time State::wake_at() const {
   Time next = std::min(now_ + options_.heartbeat_interval, leases_due_);
   if (!delayed_.empty()) next = std::min(next, std::get<0>(*delayed_.begin()));
+  if (recovering_) next = std::min(next, recovering_until_);
   for (WorkerId id : retiring_)
     if (const Worker& worker = *workers_[id.number]; worker.hand_over_again > now_) next = std::min(next, worker.hand_over_again);
   return std::max(next, now_);
@@ -133,12 +138,16 @@ void State::on(const AccessRevoked& event) {
 // One frame a peer: workers first, so that what clients hear of is on its way.
 std::vector<Action> State::collect() {
   std::vector<Action> actions;
+  flush_records(actions);
+  std::vector<Action> nested;
   for (HolderNumber number : std::vector<HolderNumber>(speaking_sessions_)) {
     Holder& session = holders_[number];
     if (std::exchange(session.acknowledge, false)) tell(number, Executed{session.executed});
     if (!session.through || session.outbox.empty()) continue;
-    tell(worker_ref(session.through), ToTask{session.channel, std::move(session.outbox)});
-    session.outbox.clear();
+    // Behind what it acknowledges, and never in the way of the worker's orders.
+    ToTask words{session.channel, std::exchange(session.outbox, {})};
+    if (!options_.durable) tell(worker_ref(session.through), std::move(words));
+    else if (PeerId peer = worker_ref(session.through).peer) nested.push_back(ToWorker{peer, {std::move(words)}, ticket_});
   }
   for (auto& [peer, message] : stray_workers_) actions.push_back(ToWorker{peer, {std::move(message)}});
   for (WorkerId id : speaking_workers_) {
@@ -148,10 +157,12 @@ std::vector<Action> State::collect() {
     if (worker.outbox.empty() && enough) flush_drops(worker);
     if (!worker.outbox.empty()) actions.push_back(ToWorker{worker.peer, std::exchange(worker.outbox, {})});
   }
-  for (auto& [peer, message] : stray_) actions.push_back(ToClient{peer, {std::move(message)}});
+  for (Action& action : nested) actions.push_back(std::move(action));
+  for (auto& [peer, message] : stray_) actions.push_back(ToClient{peer, {std::move(message)}, ticket_});
   for (HolderNumber number : speaking_sessions_)
-    if (!holders_[number].outbox.empty()) actions.push_back(ToClient{holders_[number].peer, std::exchange(holders_[number].outbox, {})});
-  for (PeerId peer : to_close_) actions.push_back(CloseLink{peer});
+    if (!holders_[number].outbox.empty())
+      actions.push_back(ToClient{holders_[number].peer, std::exchange(holders_[number].outbox, {}), ticket_});
+  for (PeerId peer : to_close_) actions.push_back(CloseLink{peer, ticket_});
   speaking_sessions_.clear();
   speaking_workers_.clear();
   stray_.clear();

@@ -37,6 +37,10 @@ class State {
 
   /// Handle a batch of events, then place work once. Actions are in the order in which they must be performed.
   std::vector<Action> step(Time now, std::vector<Event> batch);
+  /// Take back what an earlier scheduler wrote, in the order of kinds. Once, before the first step.
+  void restore(Time now, std::vector<Record> records);
+  /// After a restart, until the workers that were here have come back: work is taken over, none is given out.
+  bool recovering() const { return recovering_; }
   /// When `step` must be called with a Tick at the latest.
   Time wake_at() const;
 
@@ -68,6 +72,7 @@ class State {
   void on(const LinkLost& event);
   void on(const AccessRevoked& event);
   void on(const Tick&) {}
+  void on(const Committed& event);
   void forgive_own_sleep();
   void check_leases();
   std::vector<Action> collect();
@@ -91,8 +96,15 @@ class State {
   void handle(HolderNumber session, const Ask& message);
   void handle(HolderNumber session, const ClientHeartbeat& message);
   void handle(HolderNumber session, const ClientGoodbye& message);
-  Result<void> admit(HolderNumber session, const GraphChunk& chunk, bool last);
+  Result<void> admit(HolderNumber session, const Submit& message);
+  struct Rows {
+    std::vector<TaskNumber> all, fresh, revived;
+  };
+  Rows add_rows(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes, Rank base);
+  std::uint32_t scatter_shape(const Scatter& message, WorkerId at);
+  std::vector<TaskNumber> add_data(const Scatter& message, std::uint32_t shape);
   Result<void> check_against_known(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes) const;
+  bool is_same_call(TaskNumber number, const GraphChunk& chunk, std::size_t row, const std::vector<std::uint32_t>& shapes) const;
   void cancel_task(TaskNumber number, const std::string& reason);
   std::set<TaskNumber> needed_by_others(HolderNumber session, const std::vector<Key>& keys) const;
   void refuse_graph(HolderNumber session, const Failure& failure);
@@ -116,6 +128,36 @@ class State {
   Result<std::string> control(const Ask& ask);
   std::size_t rebalance();
   std::size_t restart(const std::string& who);
+
+  // The store (state_store.cpp).
+  bool durable() const { return options_.durable && !restoring_; }
+  void persist(Record record) { records_.push_back(std::move(record)); }
+  std::uint32_t new_intent(HolderNumber session, const ClientMessage& command, Rank base);
+  void log_want(HolderNumber holder, TaskNumber task, bool added);
+  void log_end(const Holder& holder);
+  void mark(TaskNumber number) { if (options_.durable) changed_tasks_.push_back(number); }
+  void forget_stored(TaskNumber number);
+  bool is_committed(const Task& task) const { return intents_[task.intent].ticket <= committed_; }
+  bool runs_once(const Task& task) const;
+  bool must_wait_to_start(TaskNumber number);
+  bool keep_until_committed(TaskNumber number);
+  void hold(TaskNumber number);
+  bool take_over(Worker& worker, TaskNumber number, const RunningAttempt& attempt);
+  void retract_stranded(const Worker& worker);
+  void flush_wants();
+  void flush_tasks();
+  void flush_sessions();
+  void flush_records(std::vector<Action>& actions);
+  void take_back(StoredProgram& stored);
+  void take_back(StoredSession& stored);
+  void take_back(StoredName& stored);
+  void take_back(StoredIntent& stored);
+  void take_back(StoredTask& stored);
+  void take_back(StoredWants& stored);
+  void take_back(StoredWorker& stored);
+  void take_back(Erased&) {}
+  void forget_outdated(TaskNumber first);
+  void check_recovery();
 
   // Workers (state_workers.cpp).
   void worker_hello(PeerId peer, const WorkerHello& message);
@@ -188,6 +230,8 @@ class State {
   void free_unused_shapes();
   void leave_program(const Key& program);
   void end_programs_of(SessionId session);
+  void end_programs_of_strangers();
+  void add_program(const AnnounceProgram& message, SessionId owner);
   Group& group_of(const Task& task) { return groups_[shapes_[task.shape].group]; }
   const Group& group_of(const Task& task) const { return groups_[shapes_[task.shape].group]; }
   std::uint32_t queue_of(const Task& task) const { return shapes_[task.shape].queue; }
@@ -361,6 +405,38 @@ class State {
 
   std::vector<WorkerId> speaking_workers_;      // perhaps have an outbox
   std::vector<HolderNumber> speaking_sessions_;
+  // The store.
+  struct Intent {
+    std::uint64_t id = 0, ticket = 0;
+    std::uint64_t tasks = 0;                    // that it made and that are still here
+  };
+  struct WantChange {
+    std::uint64_t holder;
+    HolderNumber number;
+    Key key;
+    bool added;
+  };
+  std::vector<Intent> intents_{1};              // 0 is none
+  std::vector<std::uint32_t> free_intents_;
+  std::vector<Record> records_;
+  std::vector<WantChange> want_changes_;
+  std::vector<TaskNumber> changed_tasks_;
+  struct HeldStart {
+    std::uint64_t ticket;
+    TaskNumber task;
+    std::uint32_t serial;
+  };
+  std::vector<HeldStart> starts_held_;          // impure, until their command is committed
+  std::vector<std::pair<std::uint64_t, Key>> held_back_;  // values, until their release is
+  HolderNumber unreleased_ = 0;                 // wants what was released before the store knows
+  std::uint64_t stored_ids_ = 0, ticket_ = 0, committed_ = 0;
+  std::uint64_t last_join_ = 0;                 // ticket of the youngest worker
+  bool restoring_ = false, recovering_ = false;
+  Time recovering_until_;
+  std::set<std::string> workers_expected_;
+  std::map<std::uint64_t, HolderNumber> restored_holders_;  // while restoring
+  std::vector<Key> restored_done_;              // had a value that cannot be made again
+
   std::vector<PeerId> to_close_;
   std::vector<std::pair<PeerId, ClientBound>> stray_;        // answers to peers without a session
   std::vector<std::pair<PeerId, WorkerBound>> stray_workers_;

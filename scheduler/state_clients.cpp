@@ -33,6 +33,10 @@ void State::hello(PeerId peer, const ClientHello& message, WorkerId through, std
   }
   HolderNumber number = place->second;
   Holder& session = holders_[number];
+  if (message.executed > session.executed && options_.durable)
+    log_line(4, "client " + message.name + " had " + std::to_string(message.executed) + " commands acknowledged, of which " +
+                    std::to_string(session.executed) + " are known here; it was told SchedulerReset");
+  session.changed |= is_new || session.name != message.name;
   session.name = message.name;
   session.outbox.clear();
   session.heard = now_;
@@ -116,11 +120,13 @@ bool State::is_next(HolderNumber number, std::uint64_t sequence) {
   speaking_sessions_.push_back(number);
   if (sequence != session.executed + 1) return false;
   session.executed = sequence;
+  session.changed = true;
   return true;
 }
 
 void State::refuse(HolderNumber session, std::uint64_t sequence, Failure failure) {
   holders_[session].refusals.push_back({now_, sequence, failure});
+  holders_[session].changed = true;
   tell(session, Refused{sequence, {std::move(failure)}});
 }
 
@@ -217,23 +223,41 @@ void State::handle(HolderNumber, const Retry& message) {
   }
 }
 
-void State::handle(HolderNumber session, const Scatter& message) {
+/// The template of scattered data; from a task at this worker, it is best there.
+std::uint32_t State::scatter_shape(const Scatter& message, WorkerId at) {
   Template shape{.label = "scatter"};
   shape.options.workers = message.workers;
   shape.options.max_attempts = 1'000;
-  if (holders_[session].through && message.workers.empty()) {  // a task's data is best where the task is
-    shape.options.workers = {worker_ref(holders_[session].through).name};
+  if (at && message.workers.empty()) {
+    shape.options.workers = {worker_ref(at).name};
     shape.options.workers_strict = false;
   }
-  std::uint32_t number_of_shape = intern_shape(shape);
+  return intern_shape(shape);
+}
+
+/// Make what is not known yet; returns that.
+std::vector<TaskNumber> State::add_data(const Scatter& message, std::uint32_t shape) {
+  std::vector<TaskNumber> fresh;
+  for (const Held& value : message.values) {
+    if (!value.key || number_of(value.key) != KeyIndex::none) continue;
+    TaskNumber number = create(value.key, shape);
+    tasks_[number].is_data = true;
+    tasks_[number].bytes = value.bytes;
+    fresh.push_back(number);
+    if (message.replicas != 1) replicas_wanted_[number] = message.replicas;
+  }
+  return fresh;
+}
+
+void State::handle(HolderNumber session, const Scatter& message) {
+  std::vector<TaskNumber> fresh = add_data(message, scatter_shape(message, holders_[session].through));
+  if (std::uint32_t intent = fresh.empty() ? 0 : new_intent(session, message, {})) {
+    intents_[intent].tasks = fresh.size();
+    for (TaskNumber number : fresh) tasks_[number].intent = intent;
+  }
   for (const Held& value : message.values) {
     if (!value.key) continue;
     TaskNumber number = number_of(value.key);
-    if (number == KeyIndex::none) {
-      number = create(value.key, number_of_shape);
-      tasks_[number].is_data = true;
-      tasks_[number].bytes = value.bytes;
-    }
     if (tasks_[number].state == TaskState::failed) {
       move_to(number, TaskState::released);
       tasks_[number].was_stored = false;
@@ -269,6 +293,7 @@ void State::handle(HolderNumber session, const Publish& message) {
   HolderNumber holder = new_holder(Holder::Kind::name);
   holders_[holder].name = message.name;
   holders_[holder].note = message.note;
+  if (durable()) persist(StoredName{holders_[holder].id, message.name, message.note});
   for (const Key& key : message.keys) {
     add_want(holder, number_of(key));
     require(number_of(key));

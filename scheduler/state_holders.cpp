@@ -14,7 +14,7 @@ HolderNumber State::new_holder(Holder::Kind kind) {
     number = static_cast<HolderNumber>(holders_.size());
     holders_.emplace_back();
   }
-  holders_[number] = Holder{.kind = kind};
+  holders_[number] = Holder{.kind = kind, .id = ++stored_ids_};
   return number;
 }
 
@@ -23,6 +23,7 @@ void State::end_holder(HolderNumber number) {
   if (HolderNumber graph = holders_[number].graph) end_holder(graph);
   while (!holders_[number].wanted.empty()) remove_want(number, holders_[number].wanted.back());
   Holder& holder = holders_[number];
+  log_end(holder);
   if (holder.kind == Holder::Kind::session) {
     sessions_.erase(holder.session);
     end_programs_of(holder.session);
@@ -45,12 +46,15 @@ void State::add_want(HolderNumber holder, TaskNumber number) {
   std::vector<TaskNumber>& wanted = holders_[holder].wanted;
   task.wants.push_back({.holder = holder, .slot = static_cast<std::uint32_t>(wanted.size())});
   wanted.push_back(number);
+  task.released_durably = false;
+  log_want(holder, number, true);
 }
 
 bool State::remove_want(HolderNumber holder, TaskNumber number) {
   Task& task = tasks_[number];
   auto place = std::find_if(task.wants.begin(), task.wants.end(), [&](const WantEdge& w) { return w.holder == holder; });
   if (place == task.wants.end()) return false;
+  log_want(holder, number, false);
   std::uint32_t slot = place->slot;
   *place = task.wants.back();
   task.wants.pop_back();
@@ -91,7 +95,9 @@ void State::tell_everyone(TaskNumber number) {
     tell_outcome(want.holder, number);
     forgotten |= want.holder == fire_and_forget_;
   }
-  if (forgotten) remove_want(fire_and_forget_, number);
+  if (!forgotten) return;
+  if (durable() && tasks_[number].state == TaskState::stored) hold(number);  // or a restart might run it again
+  remove_want(fire_and_forget_, number);
 }
 
 void State::answer(HolderNumber session, std::uint64_t request, std::string body) {

@@ -16,7 +16,7 @@ void State::lose_replica(TaskNumber number, WorkerId id) {
   if (!task.needed()) {
     move_to(number, TaskState::released);
     review_.push_back(number);
-  } else if (task.is_data) {
+  } else if (task.is_data || runs_once(task)) {
     fail(number, data_lost(number));
   } else {
     move_to(number, TaskState::released);
@@ -38,6 +38,7 @@ void State::lose_worker(WorkerId id, bool blame, const std::string& why) {
   Worker& worker = worker_ref(id);
   blame = blame && !worker.retiring;  // it was told to go, perhaps before its tasks could end
   log_line(blame ? 4 : 6, "worker lost: " + why, worker.name);
+  if (durable()) persist(Erased{StoredWorker{worker.name}.id()});
   for (const auto& [place, session] : std::map(session_of_channel_))
     if (place.first == id) end_holder(session);
   if (worker.peer) {

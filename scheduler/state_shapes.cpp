@@ -104,16 +104,30 @@ void State::free_unused_shapes() {
 
 void State::leave_program(const Key& program) {
   auto known = programs_.find(program);
-  if (known->second.shapes == 0 && known->second.owners.empty()) programs_.erase(known);
+  if (known->second.shapes > 0 || !known->second.owners.empty()) return;
+  if (durable()) persist(Erased{{RowKind::program, program.high, program.low}});
+  programs_.erase(known);
 }
 
-void State::handle(HolderNumber session, const AnnounceProgram& message) {
+void State::handle(HolderNumber session, const AnnounceProgram& message) { add_program(message, holders_[session].session); }
+
+void State::add_program(const AnnounceProgram& message, SessionId owner) {
   auto [program, is_new] = programs_.try_emplace(message.program);
+  if (durable() && (is_new || program->second.files != message.files)) persist(StoredProgram{message, owner});
   program->second.files = message.files;
-  program->second.owners.insert(holders_[session].session);
+  program->second.owners.insert(owner);
   if (is_new)  // its templates may have come first
     for (const Shape& shape : shapes_) program->second.shapes += shape.hash && shape.what.function.program == message.program;
-  for (const Key& key : message.file_keys) file_owners_.emplace(key, holders_[session].session);
+  for (const Key& key : message.file_keys) file_owners_.emplace(key, owner);
+}
+
+/// After a restart: sessions that ended before it own nothing.
+void State::end_programs_of_strangers() {
+  std::set<SessionId> strangers;
+  for (const auto& [key, program] : programs_)
+    for (SessionId owner : program.owners)
+      if (!sessions_.contains(owner)) strangers.insert(owner);
+  for (SessionId stranger : strangers) end_programs_of(stranger);
 }
 
 void State::end_programs_of(SessionId session) {

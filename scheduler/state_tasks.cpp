@@ -38,6 +38,8 @@ void State::move_to(TaskNumber number, TaskState state) {
   if (from == TaskState::failed) {
     release_inputs(number);
     task.failure.reset();
+    if (task.failed_first) mark(number);
+    task.failed_first = false;
   }
   if (from == TaskState::ready) {
     task.queue_serial = ++serials_;  // its queue entries are stale now
@@ -165,7 +167,8 @@ void State::require(TaskNumber first) {
     std::shared_ptr<const Failure> cause;
     for (const InputEdge& edge : tasks_[number].inputs)
       if (tasks_[edge.task].state == TaskState::failed) cause = tasks_[edge.task].failure;
-    if (tasks_[number].is_data && tasks_[number].was_stored) cause = data_lost(number);
+    bool once = tasks_[number].was_stored && (tasks_[number].is_data || runs_once(tasks_[number]));
+    if (once && !recovering_) cause = data_lost(number);
     if (cause) {
       fail(number, cause);
       continue;
@@ -180,7 +183,9 @@ void State::require(TaskNumber first) {
 
 std::shared_ptr<const Failure> State::data_lost(TaskNumber number) const {
   Failure failure{.kind = ErrorKind::data_lost,
-                  .message = "every worker that held this scattered data is gone; scatter it again, or with replicas = 2 or more",
+                  .message = tasks_[number].is_data
+                                 ? "every worker that held this scattered data is gone; scatter it again, or with replicas = 2 or more"
+                                 : "its value is gone and it may run only once; allow more with max_attempts, or submit it again",
                   .label = shape_of(tasks_[number]).label,
                   .key = tasks_[number].key};
   return std::make_shared<const Failure>(std::move(failure));
@@ -195,6 +200,7 @@ void State::fail(TaskNumber first, std::shared_ptr<const Failure> failure) {
     if (tasks_[number].state == TaskState::failed || (number != first && !is_open(tasks_[number].state))) continue;
     if (tasks_[number].state == TaskState::assigned && number != first) revoke(number, true);
     tasks_[number].failure = failure;
+    if (number == first) tasks_[number].failed_first = true, mark(number);
     move_to(number, TaskState::failed);
     if (!tasks_[number].needed()) review_.push_back(number);
     ++group_of(tasks_[number]).errors;
@@ -215,7 +221,8 @@ void State::keep_inputs(TaskNumber number) {
 }
 
 void State::release_inputs(TaskNumber number) {
-  if (!std::exchange(tasks_[number].keeps_inputs, false)) return;
+  if (!tasks_[number].keeps_inputs) return;
+  tasks_[number].keeps_inputs = false;
   --keepers_;
   for (const InputEdge& edge : tasks_[number].inputs)
     if (--tasks_[edge.task].kept_by == 0) review_.push_back(edge.task);
@@ -234,12 +241,14 @@ void State::fail_or_retry(TaskNumber number, const Failure& cause) {
   failure.attempt = task.errors + task.losses + 1u;
   if (crashed) {
     ++task.losses;
+    mark(number);
     task.avoid = task.worker;
     if (task.losses < options.max_attempts) return run_again(number, Duration{});
     if (task.losses > 1) failure.message += " (each of " + std::to_string(task.losses) + " attempts)";
   } else if (user_error && task.errors < options.retries) {
     Duration delay = options.retry_delay * (std::int64_t(1) << std::min<std::uint16_t>(task.errors, 20));
     ++task.errors;
+    mark(number);
     return run_again(number, delay);
   }
   fail(number, std::make_shared<const Failure>(std::move(failure)));
@@ -286,7 +295,8 @@ void State::settle() {
     TaskNumber number = review_.back();
     review_.pop_back();
     Task& task = tasks_[number];
-    if (!task.key || task.needed() || (task.state == TaskState::stored && task.kept_by > 0)) continue;
+    bool kept = task.state == TaskState::stored && task.kept_by > 0;
+    if (!task.key || task.needed() || kept || keep_until_committed(number)) continue;
     if (task.state == TaskState::assigned) revoke(number, true);
     if (is_open(task.state)) move_to(number, TaskState::released);
     if (tasks_[number].state == TaskState::stored) drop_value(number);
@@ -318,6 +328,7 @@ void State::forget(TaskNumber number) {
     if (input.dependents.empty()) review_.push_back(edge.task);
   }
   --group_of(task).counts[static_cast<int>(task.state)];
+  if (options_.durable) forget_stored(number);
   leave_shape(task.shape);
   index_.erase(task.key, number);
   replicas_wanted_.erase(number);

@@ -67,7 +67,12 @@ void State::worker_hello(PeerId peer, const WorkerHello& message) {
     worker.slots = message.slots;
     worker.resources = worker.resources_free = message.resources;
     log_line(6, "worker joined", message.name);
+    if (durable()) {
+      persist(StoredWorker{message.name});
+      last_join_ = worker.joined = ticket_ + 1;
+    }
   }
+  workers_expected_.erase(message.name);
   Worker& worker = worker_ref(known);
   if (worker.peer && worker.peer != peer) {
     worker_of_peer_.erase(worker.peer);
@@ -115,9 +120,11 @@ void State::take_inventory(Worker& worker, const WorkerHello& message) {
     bool ours = number != KeyIndex::none && tasks_[number].state == TaskState::assigned &&
                 tasks_[number].worker == worker.id && tasks_[number].attempt == attempt.attempt;
     if (ours) tasks_[number].started = tasks_[number].started || attempt.started;
+    else if (number != KeyIndex::none && message.epoch < options_.epoch && take_over(worker, number, attempt)) continue;
     else tell(worker, Revoke{attempt.attempt, true});
   }
   for (const Held& value : message.held) adopt(worker, value.key, value.bytes);
+  if (message.epoch < options_.epoch) retract_stranded(worker);
   // Orders that got lost with the old connection, and answers too.
   for (TaskNumber number : std::vector<TaskNumber>(worker.assigned)) {
     Task& task = tasks_[number];
@@ -167,7 +174,9 @@ void State::accept_value(Worker& worker, TaskNumber number, AttemptId attempt, s
   if (task.state == TaskState::assigned && task.attempt != attempt) revoke(number, true);
   task.bytes = bytes;
   task.small.assign(small.begin(), small.end());
+  bool is_first = !task.was_stored;
   task.was_stored = true;
+  if (is_first && (task.is_data || runs_once(task))) mark(number);
   add_replica(number, worker);
   move_to(number, TaskState::stored);
   tell_everyone(number);

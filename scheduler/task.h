@@ -76,17 +76,21 @@ struct Task {
   std::uint32_t shape = 0;                   // template
   TaskState state = TaskState::released;
   bool is_data : 1 = false;                  // scattered: no function can make it again
-  bool was_stored : 1 = false;               // data: the client's bytes have arrived once
+  bool was_stored : 1 = false;               // its value was here once
+  bool marked : 1 = false;                   // the store has a row about it
+  bool failed_first : 1 = false;             // failed: by itself, not because of an input
+  bool released_durably : 1 = false;         // unwanted, and the store knows
+  bool keeps_inputs : 1 = false;             // it failed by itself: what it was given stays for a look at it
   bool recalling : 1 = false;                // assigned, and we asked for it back
   bool started : 1 = false;                  // assigned, and the worker said that it runs
   bool delayed : 1 = false;                  // ready: in no queue before its retry is due
   std::uint16_t errors = 0;                  // exceptions and timeouts so far
   std::uint16_t losses = 0;                  // crashes and lost workers so far
+  std::uint32_t intent = 0;                  // the stored command that made it
   std::uint32_t missing = 0;                 // open: input edges whose value is not stored
   std::uint32_t open_dependents = 0;         // dependent edges whose task is open
   std::uint32_t ahead_count = 0;             // waiting: missing inputs that are assigned to `ahead_worker`
   std::uint32_t kept_by = 0;                 // dependent edges whose task keeps its inputs
-  bool keeps_inputs = false;                 // it failed by itself: what it was given stays for a look at it
   WorkerId ahead_worker;
   WorkerId worker;                           // assigned: to whom
   std::uint32_t worker_slot = 0;             // assigned: place in the worker's list

@@ -42,6 +42,7 @@ struct Worker {
   std::set<std::pair<Rank, TaskNumber>> reserved;  // root tasks kept for it because their siblings are here
   Duration load{};                        // expected work of all assigned tasks
   std::uint32_t recalls = 0;              // answers to Revoke outstanding
+  std::uint64_t joined = 0;               // the store's ticket of its name
   Time recall_again;                      // looked through for recall not before
   Time hand_over_again;                   // retiring: what it holds is looked through not before
   std::uint64_t holding_bytes = 0;
@@ -62,6 +63,9 @@ struct Worker {
 struct Holder {
   enum class Kind { free, session, name, graph, fire_and_forget };
   Kind kind = Kind::free;
+  std::uint64_t id = 0;                   // in the store; never used twice
+  std::uint64_t logged = 0;               // keys in the store's rows of its wants
+  bool changed = false;                   // the store's row of this session is old
   std::vector<TaskNumber> wanted;
 
   // Sessions.

@@ -25,6 +25,8 @@ struct LocalClusterOptions {
   std::string executor_wrapper;
   /// Where processes of tasks that crash leave core files; TaskCrashed names them. Default: nowhere.
   std::string executor_core_files;
+  /// Folder where the scheduler keeps what must outlive it: graphs, futures, published names. Default "none".
+  std::string store = "none";
   /// What the processes write to this program's stderr: "debug", "info", "warning", "error" or "off". Default "warning".
   std::string log_level = "warning";
 };
