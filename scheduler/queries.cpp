@@ -261,12 +261,12 @@ Result<std::string> State::query(const Ask& ask) {
 Result<std::string> State::describe(const Task& task) const {
   Result<std::string> explained = explain(task);
   if (!explained) return explained;
-  TaskDescription description{.key = task.key, .shape = shape_of(task), .arguments = task.arguments};
+  TaskDescription description{.key = task.key, .shape = shape_of(task), .arguments = bytes_of(task.arguments)};
   for (const InputEdge& edge : task.inputs) {
     const Task& input = tasks_[edge.task];
     description.inputs.push_back({input.key, edge.part, input.bytes, shape_of(input).label, input.state == TaskState::stored});
   }
-  if (auto program = programs_.find(description.shape.function.program); program != programs_.end()) description.program = program->second;
+  if (auto program = programs_.find(description.shape.function.program); program != programs_.end()) description.program = program->second.files;
   Json body = Json::parse(*explained);
   body["description"] = hex(encode(description));
   return text(body);
