@@ -208,7 +208,7 @@ bool State::empty() const {
   bool no_tasks = index_.size() == 0 && tasks_.free_rows() == tasks_.size() && delayed_.empty() && ahead_.empty() && kept_ == 0 &&
                   replicas_wanted_.empty() && moving_.empty() && spreads_.empty();
   bool no_holders = sessions_.empty() && session_of_peer_.empty() && session_of_channel_.empty() && names_.empty() &&
-                    free_holders_.size() + 2 == holders_.size();  // nobody, and fire-and-forget
+                    free_holders_.size() + 3 == holders_.size();  // nobody, fire-and-forget, not yet released
   bool no_templates = unused_shapes_.size() + free_shapes_.size() == shapes_.size() && file_owners_.empty() &&
                       std::all_of(shapes_.begin(), shapes_.end(), [](const Shape& shape) { return shape.tasks == 0; }) &&
                       std::all_of(programs_.begin(), programs_.end(), [](const auto& entry) { return entry.second.owners.empty(); });
