@@ -21,6 +21,7 @@ std::vector<Action> State::step(Time now, std::vector<Event> batch) {
   schedule();
   advance_retirements();
   settle();
+  if (observer_) observer_->flush_edges();
   return collect();
 }
 
@@ -104,6 +105,9 @@ void State::on(const LinkLost& event) {
     worker.outbox.clear();
     hungry_.erase(worker.id);
     worker.lost_at = std::min(worker.lost_at, now_ + options_.reconnect_grace);
+    if (observer_)
+      observer_->write(Record{.when = now_, .worker = worker.id.number, .what = Seen::status,
+                              .to = static_cast<std::uint8_t>(WorkerStatus::disconnected)});
     if (worker.leave_sent) lose_worker(worker.id, false, "it left");
   }
   if (auto found = session_of_peer_.find(event.peer); found != session_of_peer_.end()) detach(found->second);
@@ -177,6 +181,10 @@ Worker& State::worker_ref(WorkerId id) {
 bool State::empty() const { return index_.size() == 0 && sessions_.empty() && names_.empty(); }
 
 void State::log_line(std::uint32_t level, std::string text, std::string worker, Key key) {
+  if (observer_) {
+    const Worker* found = find_worker(worker);
+    observer_->write(Record{.when = now_, .key = key, .worker = found ? found->id.number : 0, .extra = level, .what = Seen::log}, text);
+  }
   if (log_.size() >= 10'000) log_.pop_front();
   log_.push_back({now_, std::move(worker), level, key, std::move(text)});
 }

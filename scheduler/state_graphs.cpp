@@ -113,6 +113,7 @@ Result<void> State::admit(HolderNumber session, const GraphChunk& chunk, bool la
                                static_cast<std::uint32_t>(made.dependents.size())});
         made.dependents.push_back({number, i - begin});
       }
+      show_edges(task);
       fresh.push_back(number);
     } else if (tasks_[number].state == TaskState::failed && tasks_[number].failure->kind == ErrorKind::cancelled) {
       tasks_[number].errors = tasks_[number].losses = 0;

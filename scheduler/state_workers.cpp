@@ -72,6 +72,7 @@ void State::worker_hello(PeerId peer, const WorkerHello& message) {
   worker.programs_known.clear();
   worker.outbox.clear();
   hungry_.insert(known);
+  show_worker(worker);
   tell(worker, WorkerWelcome{1, options_.epoch, known, std::max<Duration>(options_.heartbeat_interval,
                                                            options_.heartbeat_interval * (alive_.size() / 200)), options_.lease});
   take_inventory(worker, message);
@@ -171,6 +172,7 @@ void State::handle(Worker& worker, const AttemptStarted& message) {
   if (number == no_task) return;
   Task& task = tasks_[number];
   task.started = true;
+  show(Seen::started, task, worker.id);
   if (!task.recalling) return;
   task.recalling = false;
   --worker.recalls;
@@ -195,6 +197,7 @@ void State::handle(Worker& worker, const AttemptFinished& message) {
   group.run_time_total += message.run_time.count();
   group.bytes_total += message.bytes;
   ++group.finished;
+  show_finished(task, worker.id, message.bytes, message.run_time);
   accept_value(worker, number, message.attempt, message.bytes, message.small);
 }
 
@@ -209,11 +212,16 @@ void State::handle(Worker& worker, const AttemptFailed& message) {
 
 void State::handle(Worker& worker, const AttemptReturned& message) {
   TaskNumber number = find_attempt(worker, message.key, message.attempt);
-  if (number != no_task) run_again(number, Duration{});
+  if (number == no_task) return;
+  show(Seen::recalled, tasks_[number], worker.id);
+  run_again(number, Duration{});
 }
 
 void State::handle(Worker& worker, const ValuesHeld& message) {
-  for (const Held& value : message.values) adopt(worker, value.key, value.bytes);
+  for (const Held& value : message.values) {
+    if (TaskNumber number = index_.find(value.key); number != KeyIndex::none) show_transfer(tasks_[number], worker.id);
+    adopt(worker, value.key, value.bytes);
+  }
 }
 
 void State::handle(Worker& worker, const ValuesLost& message) {
@@ -261,6 +269,7 @@ void State::handle(Worker& worker, const WorkerHeartbeat& message) {
   worker.paused = message.paused;
   if (message.paused) hungry_.erase(worker.id);
   else hungry_.insert(worker.id);
+  show_heartbeat(worker);
   if (message.tick > 0) worker.echoed = std::max(worker.echoed, Time{static_cast<std::int64_t>(message.tick)});
   tell(worker, SchedulerTick{static_cast<std::uint64_t>(now_.nanoseconds)});
 }
@@ -303,6 +312,7 @@ void State::lose_worker(WorkerId id, bool blame, const std::string& why) {
   Worker& worker = worker_ref(id);
   blame = blame && !worker.retiring;  // it was told to go, perhaps before its tasks could end
   log_line(blame ? 4 : 6, "worker lost: " + why, worker.name);
+  show_worker_lost(worker, blame, why);
   for (const auto& [place, session] : std::map(session_of_channel_))
     if (place.first == id) end_holder(session);
   if (worker.peer) {
