@@ -47,6 +47,9 @@ struct ClientOptions {
   std::chrono::nanoseconds connect_timeout = std::chrono::seconds(10);
   /// How long a lost scheduler is looked for before open futures fail with ConnectionFailed. Default 60 s.
   std::chrono::nanoseconds patience = std::chrono::seconds(60);
+  /// An embedded cluster serves its dashboard on 127.0.0.1:8787, or on a free port when that is taken, and prints the link to
+  /// stderr. Default false. A scheduler elsewhere serves its own.
+  bool dashboard = false;
 };
 
 /// What `gather` does with failed futures.
