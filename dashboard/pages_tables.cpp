@@ -16,6 +16,12 @@ double at_least_zero(double value) { return std::max(value, 0.0); }
 template <class N>
 double difference(N now, N before) { return at_least_zero(static_cast<double>(now) - static_cast<double>(before)); }
 
+/// Tasks that failed, also those that the scheduler has forgotten: of the ones that are neither open nor ever ended with a value.
+std::uint64_t failed_of(const GroupMoment& group, std::uint64_t open) {
+  std::uint64_t others = group.total > open + group.finished ? group.total - open - group.finished : 0;
+  return std::max<std::uint64_t>(group.counts[5], std::min(group.errors, others));
+}
+
 /// Small, stable, from the text alone: a label has the same colour on every page and in every run.
 unsigned colour_of(std::string_view label) {
   std::uint32_t hash = 2166136261u;   // Source: FNV-1a
@@ -73,7 +79,8 @@ Json Pages::progress(const Range& range) const {
   Json json = Json::object();
   for (const GroupMoment* group : order) {
     const GroupMoment* old = range.before.group(group->group);
-    std::uint64_t open = group->counts[1] + group->counts[2] + group->counts[3], failed = group->counts[5];
+    std::uint64_t open = group->counts[1] + group->counts[2] + group->counts[3];
+    std::uint64_t failed = failed_of(*group, open);
     double rate = range.rate(difference(group->finished, old ? old->finished : 0));
     json[std::to_string(group->group)] = {
         {"label", feed_.label_of(group->group)}, {"total", group->total}, {"done", group->total - std::min(group->total, open + failed)},
@@ -110,7 +117,7 @@ Json Pages::alerts(const Range& range) const {
   if (tasks[2] > 0 && usable == 0)
     add("no-worker", "error", std::to_string(tasks[2]) + " tasks are ready and no worker takes work", "Start workers with weft-worker.", "workers");
   if (tasks[5] > 0)
-    add("failed", "error", std::to_string(tasks[5]) + " tasks have failed", "The Errors page groups them by their cause.", "errors");
+    add("failed", "error", std::to_string(tasks[5]) + (tasks[5] == 1 ? " task has failed" : " tasks have failed"), "The Errors page groups them by their cause.", "errors");
   if (range.now.totals.dropped > range.before.totals.dropped)
     add("gap", "warning", std::to_string(range.now.totals.dropped - range.before.totals.dropped) + " records were dropped",
         "The picture has a gap; the work itself is not affected.", "system");
@@ -184,8 +191,8 @@ Body Pages::graph(const Query& query, const Range& range) const {
   for (const GroupMoment& group : range.now.groups) {
     if (group.total == 0) continue;
     std::uint64_t open = group.counts[1] + group.counts[2] + group.counts[3];
-    nodes[std::to_string(group.group)] = {{"label", feed_.label_of(group.group)}, {"total", group.total}, {"failed", group.counts[5]}, {"open", open},
-                                          {"done", group.total - std::min<std::uint64_t>(group.total, open + group.counts[5])}, {"depth", depth[group.group]}};
+    nodes[std::to_string(group.group)] = {{"label", feed_.label_of(group.group)}, {"total", group.total}, {"failed", failed_of(group, open)}, {"open", open},
+                                          {"done", group.total - std::min<std::uint64_t>(group.total, open + failed_of(group, open))}, {"depth", depth[group.group]}};
   }
   Json& edges = json["edges"] = Json::object();
   for (const auto& [edge, count] : feed_.edges())

@@ -193,7 +193,8 @@ class Program {
     }
     dashboard_ = std::move(*opened);
     server.observe(observer_);
-    log_info("dashboard", {{"link", dashboard_->url()}, {"token_is_in", s_.page.host == "127.0.0.1" ? "" : s_.page.token_file}});
+    bool open_to_others = s_.page.host != "localhost" && !s_.page.host.starts_with("127.") && s_.page.host != "::1";
+    log_info("dashboard", {{"link", dashboard_->url()}, {"open_with_file", open_to_others ? s_.page.token_file : "not needed on loopback"}});
     return std::nullopt;
   }
 

@@ -54,7 +54,7 @@ class Observer {
  public:
   static constexpr std::size_t text_max = 255 * sizeof(Record) - 2;
 
-  explicit Observer(std::size_t slots = 1u << 17);  // a power of two; memory is touched as it is used
+  explicit Observer(std::size_t slots = 1u << 17);  // a power of two; the default is 6 MiB
 
   // The writer.
   void write(const Record& record) { put(record, {}); }
