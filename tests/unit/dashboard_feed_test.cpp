@@ -28,7 +28,10 @@ struct Watched {
   Surroundings around;
   Pages pages{feed, around};
 
-  Watched() { s.state.observe(&observer); }
+  Watched() {
+    s.state.observe(&observer);
+    feed.set_origin(Time{0});
+  }
   void drain() {
     const Record* first = nullptr;
     while (std::size_t slots = observer.peek(first)) {
@@ -60,6 +63,33 @@ TEST_CASE("what the scheduler shows is what its own counters say") {
   CHECK(w.get("tasks/" + key_of("x").hex()).json["task"]["bytes"] == 1000);
   CHECK(w.get("tasks/" + key_of("x").hex() + "/story").json["story"].size() >= 3);
   CHECK(w.get("graph").json["edges"].size() == 1);   // all three have one label
+}
+
+TEST_CASE("the critical path goes back through the input that arrived last") {
+  Watched w;
+  w.s.workers<1>();
+  w.s.submit({task("x"), task("y"), task("z").on(key_of("x"), key_of("y"))});
+  for (const char* name : {"y", "x", "z"}) {
+    w.s.now = w.s.now + 1s;
+    w.s.finish(key_of(name));
+  }
+  Json path = w.get("critical_path").json["path"];
+  REQUIRE(path.size() == 2);
+  CHECK(path[0]["key"] == key_of("x").hex());
+  CHECK(path[1]["key"] == key_of("z").hex());
+}
+
+TEST_CASE("a failed task counts as failed also when it is forgotten") {
+  Watched w;
+  w.s.workers<1>();
+  Key x = w.s.submit(task("x"));
+  w.s.say(w.s.assigned_to(x), AttemptFailed{w.s.state.find(x)->attempt, x, {Failure{.kind = ErrorKind::task_error}}});
+  CHECK(w.get("overview").json["progress"]["0"]["failed"] == 1);
+  w.s.release(x);
+  Json overview = w.get("overview").json;
+  CHECK(overview["tasks"]["failed"] == 0);
+  CHECK(overview["progress"]["0"]["failed"] == 1);
+  CHECK(overview["progress"]["0"]["done"] == 0);
 }
 
 TEST_CASE("a lost worker raises an alert, and its tasks are counted elsewhere") {
