@@ -32,9 +32,15 @@ Client::Client(client::Links links, const ClientOptions& options) {
 }
 
 Client& Client::operator=(Client&& other) noexcept {
-  std::swap(core_, other.core_);
-  std::swap(shared_, other.shared_);
+  Client taken(std::move(other));  // what this one was ends now, and `other` is empty
+  std::swap(core_, taken.core_);
+  std::swap(shared_, taken.shared_);
   return *this;
+}
+
+const detail::ClientPointer& Client::core() const {
+  if (!core_) throw InvalidArgument("this Client was moved from; use the one that it was moved to");
+  return core_;
 }
 
 Client::~Client() {
@@ -45,24 +51,25 @@ Client::~Client() {
 }
 
 void Client::close() {
-  core_->check_process();
-  core_->close();
+  core()->check_process();
+  core()->close();
 }
 
 std::vector<detail::FutureHandle> Client::place(std::vector<Value> values, const ScatterOptions& options) {
+  if (options.replicas == 0) throw InvalidArgument("data cannot be placed on 0 workers; give `replicas` 1 or more, or `broadcast`");
   std::vector<std::pair<Key, Value>> named;
   for (Value& value : values) {
     Key key = KeyHasher().add("scatter").add(value.block().bytes()).finish();
     named.emplace_back(key, std::move(value));
   }
-  return core_->scatter(std::move(named), options.workers, options.broadcast ? 0 : std::max(options.replicas, 1u));
+  return core()->scatter(std::move(named), options.workers, options.broadcast ? 0 : options.replicas);
 }
 
 void Client::cancel_keys(std::vector<Key> keys, std::string reason, bool force) {
-  core_->post(client::CancelKeys{std::move(keys), force, std::move(reason)});
+  core()->post(client::CancelKeys{std::move(keys), force, std::move(reason)});
 }
-void Client::retry_all(const std::vector<detail::FutureHandle>& futures) { core_->retry(futures); }
-void Client::run_alone(std::vector<Key> keys) { core_->run_alone(std::move(keys)); }
+void Client::retry_all(const std::vector<detail::FutureHandle>& futures) { core()->retry(futures); }
+void Client::run_alone(std::vector<Key> keys) { core()->run_alone(std::move(keys)); }
 
 // ---------------------------------------------------------------------------------------------------------- published
 
@@ -70,16 +77,16 @@ void Client::publish_keys(const std::string& name, std::vector<Key> keys, TypeTa
   if (keys.empty()) throw InvalidArgument("there is nothing to publish as '" + name + "'");
   Bytes note(sizeof type);
   std::memcpy(note.data(), &type, sizeof type);
-  core_->publish({0, name, std::move(keys), std::move(note), replace});
+  core()->publish({0, name, std::move(keys), std::move(note), replace});
 }
-void Client::unpublish(const std::string& name) { core_->publish({0, name, {}, {}, true}); }
+void Client::unpublish(const std::string& name) { core()->publish({0, name, {}, {}, true}); }
 std::string Client::list_datasets() { return ask("list_datasets", {}, {}, true); }
 
 std::vector<detail::FutureHandle> Client::attach_dataset(const std::string& name) {
   Json answer = parse(ask("get_dataset", {name}, {}, true));
   std::vector<detail::FutureHandle> futures;
   for (const Json& text : answer.value("keys", Json::array()))
-    if (auto key = Key::from_hex(text.is_string() ? text.get<std::string>() : "")) futures.push_back(core_->attach(*key));
+    if (auto key = Key::from_hex(text.is_string() ? text.get<std::string>() : "")) futures.push_back(core()->attach(*key));
   if (futures.empty()) throw InvalidArgument("nothing is published as '" + name + "'");
   return futures;
 }
@@ -87,7 +94,7 @@ std::vector<detail::FutureHandle> Client::attach_dataset(const std::string& name
 // ---------------------------------------------------------------------------------------------------------- questions
 
 std::string Client::ask(const std::string& verb, std::vector<std::string> words, std::vector<Key> keys, bool repeatable) {
-  return core_->ask(verb, std::move(words), std::move(keys), repeatable);
+  return core()->ask(verb, std::move(words), std::move(keys), repeatable);
 }
 std::string Client::who_has(const std::vector<Key>& keys) { return ask("who_has", {}, keys, true); }
 std::string Client::has_what(const std::vector<std::string>& workers) { return ask("has_what", workers, {}, true); }
@@ -102,6 +109,7 @@ std::string Client::restart() { return ask("restart", {}, {}, false); }
 std::string Client::retire_workers(const std::vector<std::string>& workers) { return ask("retire", workers, {}, false); }
 std::string Client::rebalance(const std::vector<Key>& keys) { return ask("rebalance", {}, keys, false); }
 std::string Client::replicate(const std::vector<Key>& keys, std::uint32_t replicas) {
+  if (replicas == 0) throw InvalidArgument("results cannot be kept on 0 workers; release their futures instead, or give 1 or more");
   return ask("replicate", {std::to_string(replicas)}, keys, false);
 }
 

@@ -1,7 +1,7 @@
 // The side of a client that API threads see: posting, waiting for answers, closing.
 #include "client/client_core.h"
 
-#include "client/images.h"
+#include "client/program_setup.h"
 #include "common/codec.h"
 
 #include <pthread.h>
@@ -29,14 +29,18 @@ static SessionId draw_session() {
 ClientCore::ClientCore(Links links, const ClientOptions& options)
     : endpoint_(std::move(links.endpoint)), values_(std::move(links.values)), address_(std::move(links.address)),
       server_key_(std::move(links.server_key)), runs_here_(links.runs_here), hold_(std::move(links.hold)),
+      parent_program_(links.parent_program), environment_(options.environment), files_(options.files),
       process_(process_number().load()),
       state_(SessionOptions{.session = draw_session(), .name = options.name, .connect_timeout = options.connect_timeout,
                             .patience = options.patience, .beats = !links.driven},
              monotonic_now()) {
   if (links.driven) driver_ = std::this_thread::get_id();
+  else if (runs_here_) attach_here(files_);
 }
 
 std::shared_ptr<ClientCore> ClientCore::start(Links links, const ClientOptions& options) {
+  for (Duration limit : {options.connect_timeout, options.patience})
+    if (limit < Duration(0)) throw InvalidArgument("a client's `connect_timeout` and `patience` cannot be negative; 0 gives up at once");
   std::shared_ptr<ClientCore> core(new ClientCore(std::move(links), options));
   if (!core->is_driven_here()) core->thread_ = std::thread([raw = core.get()] { raw->run(); });
   return core;
@@ -51,6 +55,13 @@ void ClientCore::check_process() const {
     throw InvalidArgument("the Client belongs to the parent process; make a new Client after fork");
 }
 
+void ClientCore::check_own(const FutureCore& core) const {
+  const ClientCore& owner = *core.block->client;
+  if (&owner == this) return;
+  throw InvalidArgument("the future " + core.key.hex() + " belongs to another Client (of " + owner.address_ + ") than this call (of " +
+                        address_ + "); make both with one Client, or pass the future's result()");
+}
+
 Failure ClientCore::closed_failure() {
   return failure(ErrorKind::connection_failed,
                  "the Client of this future was closed before the result was read; keep the Client alive longer");
@@ -61,8 +72,12 @@ bool ClientCore::deliver(Post post, std::size_t bytes) {
   if (closed_) return false;
   posts_.push_back(std::move(post));
   posted_bytes_ += bytes;
-  if (!std::exchange(woken_, true) && !is_driven_here()) endpoint_->wake();
+  wake_loop();
   return true;
+}
+
+void ClientCore::wake_loop() {
+  if (!std::exchange(woken_, true) && !is_driven_here()) endpoint_->wake();
 }
 
 // The thread of a driven client sends what it posted itself: it may compute for long before it waits.
@@ -109,7 +124,7 @@ static void fail_cores(FutureCore* cores, std::size_t count, const Failure& why)
 
 detail::FutureHandle ClientCore::submit(TaskCall call, std::vector<detail::FutureHandle> holds) {
   check_process();
-  announce(call.shape.function.program);
+  prepare(call.shape.function);
   wait_for_space();
   std::shared_lock turn(submitting_);
   FutureBlock* block = make_block(shared_from_this(), {&call.key, 1});
@@ -125,9 +140,9 @@ detail::FutureHandle ClientCore::submit(TaskCall call, std::vector<detail::Futur
 std::vector<detail::FutureHandle> ClientCore::submit(std::vector<GraphChunk> chunks, std::vector<detail::FutureHandle> holds) {
   check_process();
   std::vector<Key> keys;
-  for (const GraphChunk& chunk : chunks) {
+  for (GraphChunk& chunk : chunks) {
     for (std::uint32_t row : chunk.wanted) keys.push_back(chunk.key(row));
-    for (const Template& shape : chunk.templates) announce(shape.function.program);
+    for (Template& shape : chunk.templates) prepare(shape.function);
   }
   if (keys.empty()) return {};
   FutureBlock* block = make_block(shared_from_this(), keys);
@@ -150,30 +165,29 @@ std::vector<detail::FutureHandle> ClientCore::submit(std::vector<GraphChunk> chu
   return handles;
 }
 
-/// Once for each program (it changes when another library is opened): reads and hashes its files, tens of milliseconds.
-void ClientCore::announce(const Key& program) {
-  if (runs_here_ || !program) return;
+/// Name the program as its executors are started, and announce it: once for each (it changes when another library is opened).
+void ClientCore::prepare(FunctionRef& function) {
+  if (function.kernel != 0 || !function.program) return;
+  if (parent_program_) function.program = parent_program_;
+  if (runs_here_) return;
   {
     std::lock_guard guard(mutex_);
-    if (announced_.contains(program)) return;
+    if (auto known = programs_.find(function.program); known != programs_.end()) {
+      function.program = known->second;
+      return;
+    }
   }
-  ProgramFiles files;
-  AnnounceProgram announcement{.program = program};
-  std::vector<ImageFile> images = program_files().value_or_throw();
-  std::map<Key, std::string> paths;
-  for (const ImageFile& image : images) {
-    Key key = KeyHasher().add("program file").add(image.sha256).finish();
-    files.push_back({key, image.path, image.sha256, image.size, image.main});
-    announcement.file_keys.push_back(key);
-    paths[key] = image.path;
-  }
-  announcement.files = encode(files);
+  DescribedProgram described = describe_program(function.program, environment_, files_).value_or_throw();
+  AnnounceProgram announcement{.program = described.program, .files = encode(described.setup)};
+  for (const ProgramFile& file : described.setup.files) announcement.file_keys.push_back(file.key);
+  bool is_new;
   {
     std::lock_guard guard(mutex_);
-    program_paths_.merge(paths);
-    if (!announced_.insert(program).second) return;
+    program_paths_.merge(described.paths);
+    is_new = programs_.emplace(function.program, described.program).second;
   }
-  post(UseProgram{std::move(announcement)});
+  function.program = described.program;
+  if (is_new) post(UseProgram{std::move(announcement)});
 }
 
 detail::FutureHandle ClientCore::attach(const Key& key) {
@@ -209,6 +223,7 @@ void ClientCore::retry(const std::vector<detail::FutureHandle>& futures) {
   RetryKeys event;
   for (const detail::FutureHandle& future : futures) {
     FutureCore& core = future.checked();
+    check_own(core);
     if (core.phase.load() != FutureCore::Phase::failed) continue;
     event.keys.push_back(core.key);
     core.complete(nullptr);  // now, so that a result() after retry() never sees the old failure
@@ -269,7 +284,13 @@ void ClientCore::call_back(std::unique_ptr<detail::Callback> callback, detail::F
 void ClientCore::release(FutureCore& core) noexcept {
   std::shared_ptr<ClientCore> client = core.block->client;  // the loop may free the block before `deliver` returns
   if (!client->in_this_process()) return;                   // a forked child leaks its copies: its loop is not there
-  if (!client->deliver({.cores = &core}, 0)) free_core(core);
+  std::unique_lock guard(client->mutex_);
+  if (client->closed_) {
+    guard.unlock();
+    return free_core(core);
+  }
+  client->released_.push_back(&core);
+  client->wake_loop();
 }
 
 void ClientCore::close() {

@@ -4,10 +4,11 @@
 #pragma once
 
 #include <condition_variable>
+#include <deque>
 #include <map>
-#include <set>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <shared_mutex>
 #include <span>
 #include <string>
@@ -83,6 +84,8 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::vector<detail::FutureHandle> scatter(std::vector<std::pair<Key, Value>> values, std::vector<std::string> workers,
                                             std::uint32_t replicas);
   void retry(const std::vector<detail::FutureHandle>& futures);
+  /// Throws InvalidArgument for a future of another client.
+  void check_own(const FutureCore& core) const;
   void read(const FutureCore& core) { post(ReadValue{core.key}); }
   void post(Event event);
   /// Ask and wait for the answer's body; throws what the scheduler answers.
@@ -99,7 +102,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   struct Post {
     std::unique_ptr<TaskCall> task;     // a submit, for `cores`
     std::unique_ptr<Event> event;       // anything else; the wanted rows of a graph are for `cores`
-    FutureCore* cores = nullptr;        // with neither task nor event: released
+    FutureCore* cores = nullptr;
     std::uint32_t count = 0;
     std::vector<std::pair<Key, Value>> values;  // to be put where the scheduler says
   };
@@ -115,17 +118,22 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   bool deliver(Post post, std::size_t bytes);  // false: closed
   void send_posts();
   void wait_for_space();
-  void announce(const Key& program);
+  void prepare(FunctionRef& function);
   std::uint64_t new_request(std::shared_ptr<Answered> answered);
   std::string answer(Answered& answered);
   static Failure closed_failure();
+  void wake_loop();  // under mutex_
 
   // The loop's own; client_loop.cpp.
   void run();
   void go_round(Time deadline);
   void close_driven();
-  std::vector<Post> take_posts();
-  void drain(std::vector<Post> posts, std::vector<Event>& events);
+  struct Mail {
+    std::deque<Post> posts;
+    std::vector<FutureCore*> released;
+  };
+  Mail take_mail();
+  void drain(Mail mail, std::vector<Event>& events);
   void flush_builder(std::vector<Event>& events);
   void receive(EndpointEvent& event, std::vector<Event>& events);
   void settle();
@@ -148,6 +156,9 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::unique_ptr<ValueLink> values_;
   std::string address_, server_key_;
   bool runs_here_;                   // workers are in this process: no program to announce
+  Key parent_program_;               // of a task's client: the program that runs it, which is announced already
+  const std::map<std::string, std::string> environment_;  // of tasks
+  const std::vector<std::string> files_;                  // that tasks may read
   std::shared_ptr<void> hold_;
   std::shared_ptr<CallbackQueue> callbacks_ = std::make_shared<CallbackQueue>();
   int process_;                      // counts forks: which process this client belongs to
@@ -158,13 +169,14 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
 
   std::mutex mutex_;                 // guards what follows
   std::condition_variable space_;
-  std::vector<Post> posts_;
+  std::deque<Post> posts_;           // deques, since a growing vector would move a million entries under the lock
+  std::deque<FutureCore*> released_;
   std::size_t posted_bytes_ = 0;     // of graphs that are posted and not taken
   bool woken_ = false;               // the loop will look without another wake
   bool full_ = false;                // the session wants no more graph
   bool closed_ = false;
   std::uint64_t last_request_ = 0;
-  std::set<Key> announced_;                    // programs
+  std::map<Key, Key> programs_;                // announced: by their images, their name with the environment
   std::map<Key, std::string> program_paths_;   // their files, by the key that workers ask for
   std::map<std::uint64_t, std::shared_ptr<Answered>> answers_;
 
@@ -176,6 +188,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::vector<FutureCore*> fresh_, dying_;
   std::map<Key, Value> to_put_;
   bool leaving_ = false, finished_ = false;
+  bool releases_left_ = false;       // of the last mail
   bool going_round_ = false;
   Time leave_by_ = Time::never();
   std::vector<EndpointEvent> received_;

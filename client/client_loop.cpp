@@ -13,6 +13,8 @@ static constexpr Duration goodbye_max = std::chrono::seconds(5);
 // Slot of a core that was released before it was linked.
 static constexpr std::uint32_t dead_slot = KeyIndex::none - 1;
 static constexpr std::size_t frame_bytes_max = 8u << 20;
+// Some milliseconds of work here and at the scheduler.
+static constexpr std::size_t releases_per_round = 16384;
 
 void ClientCore::run() {
   while (!finished_) go_round(Time::never());
@@ -29,10 +31,11 @@ void ClientCore::go_round(Time deadline) {
   } round(going_round_);
   received_.clear();
   Time wake_at = std::min({state_.wake_at(), values_->wake_at(), leave_by_, deadline});
-  endpoint_->poll(received_, later_.empty() ? wake_at : monotonic_now());
+  bool at_once = !later_.empty() || (releases_left_ && !state_.release_is_open());
+  endpoint_->poll(received_, at_once ? monotonic_now() : wake_at);
   Time now = monotonic_now();
   std::vector<Event> events = std::exchange(later_, {});
-  drain(take_posts(), events);
+  drain(take_mail(), events);
   for (EndpointEvent& event : received_) receive(event, events);
   for (Event& event : values_->take(now)) events.push_back(std::move(event));
   if (leaving_ && leave_by_ == Time::never()) leave_by_ = now + goodbye_max;
@@ -47,34 +50,43 @@ void ClientCore::go_round(Time deadline) {
   if (now >= leave_by_) finished_ = true;
 }
 
-std::vector<ClientCore::Post> ClientCore::take_posts() {
+// Releases come in portions, each acknowledged before the next, so that a million of them delays nobody else's work.
+ClientCore::Mail ClientCore::take_mail() {
   std::lock_guard guard(mutex_);
-  woken_ = false;
   posted_bytes_ = 0;
-  return std::exchange(posts_, {});
+  Mail mail{std::exchange(posts_, {}), {}};
+  if (!state_.release_is_open()) {
+    auto end = released_.begin() + static_cast<std::ptrdiff_t>(std::min(released_.size(), releases_per_round));
+    mail.released.assign(released_.begin(), end);
+    released_.erase(released_.begin(), end);
+  }
+  releases_left_ = !released_.empty();
+  woken_ = false;
+  return mail;
 }
 
 // Posts become events in order, except that releases go last: calls made in one go then share chunks, and a key that is
 // released and asked for again never leaves.
-void ClientCore::drain(std::vector<Post> posts, std::vector<Event>& events) {
-  ReleaseKeys releases;
-  for (Post& post : posts) {
+void ClientCore::drain(Mail mail, std::vector<Event>& events) {
+  for (Post& post : mail.posts) {
     if (post.task) {
       const TaskCall& task = *post.task;
       builder_.add(builder_.add_template(task.shape), task.key, task.arguments, task.inputs, true);
       fresh_.push_back(post.cores);
-    } else if (post.event) {
+    } else {
       flush_builder(events);
       leaving_ = leaving_ || std::holds_alternative<SayGoodbye>(*post.event);
       events.push_back(std::move(*post.event));
       for (std::uint32_t i = 0; i < post.count; ++i) fresh_.push_back(&post.cores[i]);
       for (auto& [key, value] : post.values) to_put_.insert_or_assign(key, std::move(value));
-    } else {
-      releases.keys.push_back(post.cores->key);
-      dying_.push_back(post.cores);
     }
   }
   flush_builder(events);
+  ReleaseKeys releases;
+  for (FutureCore* core : mail.released) {
+    releases.keys.push_back(core->key);
+    dying_.push_back(core);
+  }
   if (!releases.keys.empty()) events.push_back(std::move(releases));
 }
 
@@ -248,23 +260,23 @@ void ClientCore::end() {
     for (; core; core = core->next_of_key) fail_open(*core);
   std::map<std::uint64_t, std::shared_ptr<Answered>> answers;
   for (;;) {
-    std::vector<Post> posts;
+    std::deque<Post> posts;
+    std::deque<FutureCore*> released;
     {
       std::lock_guard guard(mutex_);
       posts.swap(posts_);
-      if (posts.empty()) {
+      released.swap(released_);
+      if (posts.empty() && released.empty()) {
         closed_ = true;
         answers.swap(answers_);
         break;
       }
     }
-    for (const Post& post : posts) {
-      if (post.task || post.event) {
-        for (std::uint32_t i = 0; i < post.count; ++i) fail_open(post.cores[i]);
-        continue;
-      }
-      if (post.cores->slot != KeyIndex::none) unlink(*post.cores);
-      free_core(*post.cores);
+    for (const Post& post : posts)
+      for (std::uint32_t i = 0; i < post.count; ++i) fail_open(post.cores[i]);
+    for (FutureCore* core : released) {
+      if (core->slot != KeyIndex::none) unlink(*core);
+      free_core(*core);
     }
   }
   space_.notify_all();

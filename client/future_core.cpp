@@ -1,8 +1,10 @@
 #include "client/future_core.h"
 
+#include <algorithm>
 #include <array>
 
 #include "client/client_core.h"
+#include "client/symbols.h"
 
 namespace weft::client {
 
@@ -53,6 +55,12 @@ void FutureCore::remove(Waiter& waiter) {
     *link = waiter.next;
     return;
   }
+}
+
+Time deadline_of(detail::Limit limit) {
+  if (!limit) return Time::never();
+  Time now = monotonic_now();
+  return *limit >= Time::never() - now ? Time::never() : now + std::max(*limit, Duration(0));
 }
 
 FutureBlock* make_block(std::shared_ptr<ClientCore> client, std::span<const Key> keys) {
@@ -107,8 +115,8 @@ struct CallbackWaiter : client::Waiter {
   }
 };
 
-// False: the limit passed.
-bool wait_for(FutureCore& core, bool with_value, Limit limit) {
+// False: the deadline passed.
+bool wait_until(FutureCore& core, bool with_value, Time deadline) {
   Wait wait;
   wait.fire = &Wait::on_fire;
   wait.with_value = with_value;
@@ -125,14 +133,14 @@ bool wait_for(FutureCore& core, bool with_value, Limit limit) {
       Wait& wait;
       ~Remove() { core.remove(wait); }
     } remove{core, wait};
-    return client.serve(locked_done, limit ? monotonic_now() + *limit : Time::never());
+    return client.serve(locked_done, deadline);
   }
   std::unique_lock guard(wait.mutex);
-  if (!limit) {
+  if (deadline == Time::never()) {
     wait.ended.wait(guard, done);
     return true;
   }
-  if (wait.ended.wait_for(guard, *limit, done)) return true;
+  if (wait.ended.wait_until(guard, std::chrono::steady_clock::time_point(Duration(deadline.nanoseconds)), done)) return true;
   guard.unlock();  // `fire` takes the core's lock first, so ours must not be held here
   core.remove(wait);
   guard.lock();
@@ -175,29 +183,34 @@ FutureStatus FutureHandle::status() const {
   }
 }
 
-bool FutureHandle::wait(Limit limit) const { return wait_for(checked(), false, limit); }
+bool FutureHandle::wait(Limit limit) const { return wait_until(checked(), false, client::deadline_of(limit)); }
 
 Value FutureHandle::value(Limit limit) const {
   FutureCore& core = checked();
-  Time deadline = limit ? monotonic_now() + *limit : Time::never();
+  Time deadline = client::deadline_of(limit);
   for (;;) {
-    if (!wait_for(core, true, limit ? Limit(deadline - monotonic_now()) : limit)) throw_timeout(core);
+    if (!wait_until(core, true, deadline)) throw_timeout(core);
     std::shared_ptr<const client::Outcome> outcome;
     {
       std::lock_guard guard(core.lock());
       if (!core.serves(true)) continue;  // back to pending meanwhile
       outcome = core.outcome;
     }
-    if (outcome->failure) throw_failure(*outcome->failure);
+    if (outcome->failure) throw_failure(symbolised(*outcome->failure));
     return outcome->value;
   }
 }
 
 std::shared_ptr<const Failure> FutureHandle::failure(Limit limit) const {
   FutureCore& core = checked();
-  if (!wait_for(core, false, limit)) throw_timeout(core);
-  std::lock_guard guard(core.lock());
-  return core.outcome ? core.outcome->failure : nullptr;
+  if (!wait_until(core, false, client::deadline_of(limit))) throw_timeout(core);
+  std::shared_ptr<const Failure> failure;
+  {
+    std::lock_guard guard(core.lock());
+    if (core.outcome) failure = core.outcome->failure;
+  }
+  if (!failure || failure->frames.empty()) return failure;
+  return std::make_shared<const Failure>(symbolised(*failure));
 }
 
 void FutureHandle::cancel(std::string reason, bool force) const {

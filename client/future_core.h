@@ -59,6 +59,9 @@ struct FutureCore {
   void remove(Waiter& waiter);
 };
 
+/// When a wait of this length ends; nothing: never. Lengths beyond the clock's range count as never.
+Time deadline_of(detail::Limit limit);
+
 /// Make `keys.size()` cores with one reference each; the client must then count each key once.
 FutureBlock* make_block(std::shared_ptr<ClientCore> client, std::span<const Key> keys);
 /// The core is unlinked everywhere: free what it holds, and its block with the last.

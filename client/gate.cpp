@@ -23,6 +23,7 @@ struct Gate::Part {
   std::condition_variable_any news;
   std::vector<std::size_t> fresh;
   std::size_t ended = 0;
+  std::size_t awaited = 0;  // somebody sleeps until so many ended; waking it for each would cost more than the work
 
   static void on_fire(client::Waiter& waiter) {
     auto& node = static_cast<Node&>(waiter);
@@ -31,8 +32,7 @@ struct Gate::Part {
   void count(std::size_t number) {
     std::lock_guard guard(mutex);
     fresh.push_back(number);
-    ++ended;
-    news.notify_one();
+    if (++ended == awaited) news.notify_one();
   }
 };
 
@@ -66,15 +66,18 @@ bool Gate::wait(std::size_t count, Limit limit, std::stop_token stop) {
   if (part_->driven) return serve(*part_->driven, count, limit, stop);
   std::unique_lock guard(part_->mutex);
   auto enough = [&] { return part_->ended >= count; };
-  if (limit) part_->news.wait_for(guard, stop, *limit, enough);
-  else part_->news.wait(guard, stop, enough);
+  part_->awaited = count;
+  Time deadline = client::deadline_of(limit);
+  auto at = std::chrono::steady_clock::time_point(Duration(deadline.nanoseconds));
+  if (deadline == Time::never()) part_->news.wait(guard, stop, enough);
+  else if (!enough()) part_->news.wait_until(guard, stop, at, enough);
   return enough();
 }
 
 // What does not come through the driven client is looked at in turns.
 bool Gate::serve(client::ClientCore& driven, std::size_t count, Limit limit, const std::stop_token& stop) {
   constexpr Duration turn = 5ms;
-  Time deadline = limit ? monotonic_now() + *limit : Time::never();
+  Time deadline = client::deadline_of(limit);
   bool looks = part_->others || stop.stop_possible();
   auto enough = [&] { return ended() >= count; };
   for (;;) {

@@ -4,6 +4,23 @@
 
 namespace weft::client {
 
+namespace {
+
+// A chunk as its two indexes see it: rows that have a key.
+struct Keyed {
+  Key key;
+};
+struct Rows {
+  const GraphChunk& chunk;
+  Keyed operator[](std::uint32_t row) const { return {chunk.key(row)}; }
+};
+struct Externals {
+  const GraphChunk& chunk;
+  Keyed operator[](std::uint32_t number) const { return {chunk.externals[number]}; }
+};
+
+}  // namespace
+
 // While a chunk grows, the number of externals is not known, so inputs that are rows carry this mark until it is finished.
 static constexpr std::uint32_t row_mark = 0x80000000;
 
@@ -30,8 +47,7 @@ void GraphBuilder::add(std::uint32_t shape, const Key& key, std::span<const std:
   WEFT_CHECK(shape < templates_.size());
   std::size_t bytes = 28 + arguments.size() + 24 * inputs.size();
   if (chunk_.size() > 0 && bytes_ + bytes > bytes_max_) finish();
-  auto key_of = [this](std::uint32_t row) { return chunk_.key(row); };
-  std::uint32_t row = rows_.find(key, key_of);
+  std::uint32_t row = rows_.find(key, Rows{chunk_});
   if (row == KeyIndex::none) {
     row = chunk_.size();
     add_inputs(inputs);
@@ -41,7 +57,7 @@ void GraphBuilder::add(std::uint32_t shape, const Key& key, std::span<const std:
     chunk_.arguments.insert(chunk_.arguments.end(), arguments.begin(), arguments.end());
     chunk_.argument_ends.push_back(chunk_.arguments.size());
     chunk_.input_ends.push_back(chunk_.inputs.size());
-    rows_.insert(key, row, key_of);
+    rows_.insert(key, row);
     bytes_ += bytes;
   }
   if (wanted) chunk_.wanted.push_back(row);
@@ -49,16 +65,15 @@ void GraphBuilder::add(std::uint32_t shape, const Key& key, std::span<const std:
 
 void GraphBuilder::add_inputs(std::span<const TaskInput> inputs) {
   for (const TaskInput& input : inputs) {
-    std::uint32_t number = rows_.find(input.key, [this](std::uint32_t row) { return chunk_.key(row); });
+    std::uint32_t number = rows_.find(input.key, Rows{chunk_});
     if (number != KeyIndex::none) {
       number |= row_mark;
     } else {
-      auto external = [this](std::uint32_t at) { return chunk_.externals[at]; };
-      number = external_rows_.find(input.key, external);
+      number = external_rows_.find(input.key, Externals{chunk_});
       if (number == KeyIndex::none) {
         number = chunk_.externals.size();
         chunk_.externals.push_back(input.key);
-        external_rows_.insert(input.key, number, external);
+        external_rows_.insert(input.key, number);
       }
     }
     chunk_.inputs.push_back(number);

@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-#include "client/key_index.h"
 #include "common/graph.h"
+#include "common/key_index.h"
 
 namespace weft::client {
 

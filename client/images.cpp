@@ -3,18 +3,18 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <unordered_set>
 
+#include <dlfcn.h>
 #include <link.h>
-
-#include <sodium.h>
 
 #include <weft/call.h>
 
-#include "client/image_files.h"
-#include "client/throw_trace.h"
+#include "client/symbols.h"
+#include "common/image_files.h"
 
 namespace weft {
 namespace {
@@ -25,6 +25,7 @@ using detail::thunk_registry;
 
 struct Image {
   std::string path;              // as the kernel knows it
+  std::string name;              // as the loader looked for it, without folders
   Key id;
   Address base = 0;
   std::vector<Range> code;       // executable segments
@@ -84,6 +85,8 @@ int scan_image(dl_phdr_info* info, std::size_t, void* data) {
   constexpr std::string_view deleted = " (deleted)";
   bool gone = image.path.ends_with(deleted);
   if (gone) image.path.resize(image.path.size() - deleted.size());
+  image.name = info->dlpi_name && *info->dlpi_name ? info->dlpi_name : image.path;
+  image.name.erase(0, image.name.rfind('/') + 1);
   image.system = is_system(image.path) && !image.main;
   bool changed = false;
   if (id.empty() && !image.path.empty()) {
@@ -151,7 +154,6 @@ Address address_of(F* function) {
 
 Result<FunctionRef> make_ref(Thunk thunk, void (*target)(), std::uint64_t now) {
   auto images = current_images(now);
-  if (!images->changed.empty()) return changed_failure(images->changed);
   const char* outside = "the function lies in no file that this program has mapped, so no worker can have it";
   FunctionRef ref;
   ref.program = images->program;
@@ -285,6 +287,24 @@ Result<Thunk> resolve_function(const FunctionRef& function, void (**target)()) {
   return found->thunk;
 }
 
+Frame frame_at(std::uintptr_t address) {
+  auto images = current_images(generation());
+  const Image* image = images->holding(address);
+  if (!image) return {.offset = address};
+  Frame frame{.image = image->path, .build = image->id, .offset = address - image->base};
+  Dl_info info;
+  if (dladdr(reinterpret_cast<void*>(address), &info) && info.dli_sname) frame.symbol = demangle(info.dli_sname);
+  return frame;
+}
+
+std::optional<std::uintptr_t> address_of(const Frame& frame) {
+  if (!frame.build) return std::nullopt;
+  auto images = current_images(generation());
+  const Image* image = images->named(frame.build);
+  if (!image) return std::nullopt;
+  return image->base + frame.offset;
+}
+
 Result<Key> program_id() {
   auto images = current_images(generation());
   if (!images->changed.empty()) return changed_failure(images->changed);
@@ -296,16 +316,21 @@ Result<std::vector<ImageFile>> program_files() {
   if (!images->changed.empty()) return changed_failure(images->changed);
   std::vector<ImageFile> files;
   for (const Image& image : images->all) {
-    if (image.system) continue;
+    ImageFile file{.path = image.path, .name = image.name, .build_id = image.id, .main = image.main, .system = image.system};
+    if (image.system) {
+      std::error_code error;
+      file.size = std::filesystem::file_size(image.path, error);
+      if (!error) files.push_back(std::move(file));  // the kernel's own has none
+      continue;
+    }
     auto hash = hash_file(image.path);
     if (!hash) return failure(ErrorKind::io_error, "cannot read " + image.path + ": " + std::strerror(errno));
     Bytes id = build_id_of_file(image.path);
     // It may have been rebuilt since the first look.
     if (image_key(id.empty() ? hash->sha256 : id) != image.id) return changed_failure(image.path);
-    std::string hex(2 * hash->sha256.size() + 1, '\0');
-    sodium_bin2hex(hex.data(), hex.size(), reinterpret_cast<const unsigned char*>(hash->sha256.data()), hash->sha256.size());
-    hex.pop_back();
-    files.push_back({.path = image.path, .build_id = image.id, .sha256 = hex, .size = hash->size, .main = image.main});
+    file.sha256 = hex_of(hash->sha256);
+    file.size = hash->size;
+    files.push_back(std::move(file));
   }
   return files;
 }

@@ -13,6 +13,8 @@
 #include <weft/init.h>
 
 #include "client/images.h"
+#include "client/init_debug.h"
+#include "client/program_setup.h"
 #include "client/throw_trace.h"
 #include "common/exit_codes.h"
 #include "worker/executor_link.h"
@@ -45,6 +47,7 @@ std::mutex& set_ups_mutex() {
 
 void init(int&, char**) {
   if (was_called.exchange(true)) return;
+  if (const char* folder = std::getenv(client::debug_variable)) client::run_debug_task(std::string(folder));
   const char* text = std::getenv(worker::executor_variable);
   if (!text) return;
   char* end = nullptr;
@@ -59,6 +62,14 @@ void on_executor_start(std::function<void()> set_up) {
   if (was_called) throw InvalidArgument("call weft::on_executor_start before weft::init: executors never come past init");
   std::lock_guard guard(set_ups_mutex());
   set_ups().push_back(std::move(set_up));
+}
+
+std::string attached_file(const std::string& name) {
+  std::string path;
+  if (const char* folder = std::getenv(worker::files_variable)) path = std::string(folder) + '/' + name;
+  if (path.empty() || access(path.c_str(), F_OK) != 0) path = client::attached_here(name);
+  if (path.empty()) throw InvalidArgument("the client attached no file '" + name + "'; name it in ClientOptions::files");
+  return path;
 }
 
 namespace detail {

@@ -10,12 +10,16 @@ namespace weft::client {
 
 namespace {
 
-/// Fetches into fresh heap memory, puts from the user's values.
+/// Borrows what lies on this host, fetches the rest into fresh heap memory, puts from the user's values.
 class TransferLink final : public ValueLink {
  public:
   explicit TransferLink(Endpoint& endpoint)
-      : fetcher_(endpoint, [this](FetchId id, std::uint64_t total) { return place(id, total); }, {}, connect(endpoint)),
-        sender_(endpoint, {}, connect(endpoint)) {}
+      : endpoint_(endpoint),
+        fetcher_(endpoint, [this](FetchId id, std::uint64_t total) { return place(id, total); }, {}, connect(endpoint), &borrower_),
+        sender_(endpoint, {}, connect(endpoint)) {
+    endpoint_.watch(borrower_.descriptor());
+  }
+  ~TransferLink() override { endpoint_.unwatch(borrower_.descriptor()); }
 
   void fetch(const Key& key, std::vector<Location> locations, Time now) override {
     FetchId id{++count_};
@@ -30,13 +34,17 @@ class TransferLink final : public ValueLink {
   bool handle(EndpointEvent& event, Time now) override { return fetcher_.on_event(event, now) || sender_.on_event(event, now); }
 
   std::vector<Event> take(Time now) override {
+    borrower_.serve(now);
+    static_cast<void>(borrower_.take_unsure());  // what the user looks at cannot move
     fetcher_.on_time(now);
     sender_.on_time(now);
     std::vector<Event> events;
     for (FetchEnded& ended : fetcher_.take()) {
       Fetching fetch = std::move(fetches_.at(ended.id));
       fetches_.erase(ended.id);
-      auto value = ended.failure.kind == ErrorKind::none ? Value::from(Buffer::own(std::move(fetch.block))) : std::nullopt;
+      std::optional<Value> value;
+      if (ended.borrowed) value = Value::from(std::move(ended.borrowed->bytes));
+      else if (ended.failure.kind == ErrorKind::none) value = Value::from(Buffer::own(std::move(fetch.block)));
       if (value) events.push_back(FetchDone{fetch.key, std::move(*value)});
       else if (ended.failure.kind != ErrorKind::none) events.push_back(FetchFailed{fetch.key, std::move(ended.failure)});
       else events.push_back(FetchFailed{fetch.key, failure(ErrorKind::protocol_error, "a worker sent bytes that are no value")});
@@ -48,7 +56,7 @@ class TransferLink final : public ValueLink {
     }
     return events;
   }
-  Time wake_at() const override { return std::min(fetcher_.wake_at(), sender_.wake_at()); }
+  Time wake_at() const override { return std::min({fetcher_.wake_at(), sender_.wake_at(), borrower_.wake_at()}); }
 
  private:
   struct Fetching {
@@ -71,6 +79,8 @@ class TransferLink final : public ValueLink {
     return std::span<std::byte>(fetch.block);
   }
 
+  Endpoint& endpoint_;
+  Borrower borrower_;
   ValueFetcher fetcher_;
   ValueSender sender_;
   std::map<FetchId, Fetching> fetches_;

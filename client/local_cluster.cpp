@@ -158,6 +158,8 @@ class LocalCluster::Impl {
     std::string resources;
     for (const auto& [what, amount] : options_.resources) resources += (resources.empty() ? "" : " ") + what + "=" + std::to_string(amount);
     if (!resources.empty()) arguments.insert(arguments.end(), {"--resources", resources});
+    if (options_.executor_memory) arguments.insert(arguments.end(), {"--executor-memory", std::to_string(options_.executor_memory)});
+    if (!options_.executor_core_files.empty()) arguments.insert(arguments.end(), {"--executor-core-files", options_.executor_core_files});
     if (!options_.executor_wrapper.empty()) arguments.insert(arguments.end(), {"--executor-wrapper", options_.executor_wrapper});
     workers_.push_back(start(find_program("weft-worker").value_or_throw(), arguments, lifeline_read_.number(), name));
     return name;
@@ -184,8 +186,9 @@ class LocalCluster::Impl {
     Descriptor watch(inotify_init1(IN_CLOEXEC));
     if (watch.number() < 0 || inotify_add_watch(watch.number(), folder_.c_str(), IN_CREATE | IN_MOVED_TO) < 0) fail("cannot watch " + folder_);
     std::string file = folder_ + "/scheduler.json";
-    scheduler_ = start(path, {"--listen", address_, "--worker-listen", "ipc://" + folder_ + "/worker", "--log-level", options_.log_level,
-                              "--scheduler-file", file, options_.dashboard ? "--dashboard=true" : "--dashboard=false"},
+    scheduler_ = start(path, {"--listen", address_, "--worker-listen", "ipc://" + folder_ + "/worker", "--store", options_.store,
+                              "--log-level", options_.log_level, "--scheduler-file", file,
+                              options_.dashboard ? "--dashboard=true" : "--dashboard=false"},
                        lifeline_read_.number(), "scheduler");
     // Its sockets appear when it serves; it may also end before that.
     Time deadline = monotonic_now() + start_patience;
@@ -221,15 +224,19 @@ LocalCluster::~LocalCluster() = default;
 LocalCluster::LocalCluster(LocalCluster&&) noexcept = default;
 LocalCluster& LocalCluster::operator=(LocalCluster&&) noexcept = default;
 
-const std::string& LocalCluster::address() const { return impl_->address_; }
-const std::string& LocalCluster::dashboard() const { return impl_->dashboard_; }
-int LocalCluster::scheduler_pid() const { return impl_->scheduler_.pid; }
+LocalCluster::Impl& LocalCluster::impl() const {
+  if (!impl_) throw InvalidArgument("this LocalCluster was moved from; use the one that it was moved to");
+  return *impl_;
+}
+const std::string& LocalCluster::address() const { return impl().address_; }
+const std::string& LocalCluster::dashboard() const { return impl().dashboard_; }
+int LocalCluster::scheduler_pid() const { return impl().scheduler_.pid; }
 std::vector<int> LocalCluster::worker_pids() const {
   std::vector<int> pids;
-  for (const Process& worker : impl_->workers_) pids.push_back(worker.pid);
+  for (const Process& worker : impl().workers_) pids.push_back(worker.pid);
   return pids;
 }
-std::string LocalCluster::add_worker() { return impl_->add_worker(); }
-void LocalCluster::close() { impl_->end(); }
+std::string LocalCluster::add_worker() { return impl().add_worker(); }
+void LocalCluster::close() { impl().end(); }
 
 }  // namespace weft

@@ -22,10 +22,6 @@ static void in_pieces(std::vector<Key> keys, Each each) {
     each(std::vector<Key>(keys.begin() + at, keys.begin() + std::min(keys.size(), at + keys_per_message)));
 }
 
-std::uint32_t SessionState::slot_of(const Key& key) const {
-  return index_.find(key, [this](std::uint32_t slot) -> const Key& { return entries_[slot].key; });
-}
-
 std::uint32_t SessionState::acquire(const Key& key) {
   std::uint32_t slot = slot_of(key);
   if (slot == KeyIndex::none) {
@@ -37,7 +33,7 @@ std::uint32_t SessionState::acquire(const Key& key) {
       free_.pop_back();
     }
     entries_[slot].key = key;
-    index_.insert(key, slot, [this](std::uint32_t s) -> const Key& { return entries_[s].key; });
+    index_.insert(key, slot);
   }
   ++entries_[slot].references;
   return slot;
@@ -108,15 +104,18 @@ void SessionState::flush_releases() {
     entry.releasing = false;
     if (entry.references > 0) continue;
     keys.push_back(entry.key);
-    index_.erase(entry.key, [this](std::uint32_t s) -> const Key& { return entries_[s].key; });
+    index_.erase(entry.key, slot);
     reads_.erase(slot);
     locations_.erase(slot);
     placements_.erase(slot);
     entry = {};
     free_.push_back(slot);
   }
-  if (closed_) return;
-  in_pieces(std::move(keys), [&](std::vector<Key> piece) { command(Release{0, std::move(piece)}); });
+  if (closed_ || leaving_) return;  // the goodbye releases all
+  in_pieces(std::move(keys), [&](std::vector<Key> piece) {
+    command(Release{0, std::move(piece)});
+    ++open_releases_;
+  });
 }
 
 void SessionState::on(CancelKeys& event) {
@@ -292,6 +291,7 @@ void SessionState::fetch_later(std::uint32_t slot, Read& read, const Failure& wh
   auto pause = std::chrono::milliseconds(read.failures == 1 ? 0 : 10 << std::min(read.failures, 8u));
   read.busy = false;
   read.retry_at = now_ + pause;
+  retries_.insert(slot);
 }
 
 void SessionState::on(FetchDone& event) {
@@ -311,8 +311,18 @@ void SessionState::on(FetchFailed& event) {
 }
 
 void SessionState::flush_reads() {
-  for (auto& [slot, read] : reads_)
-    if (!read.busy && entries_[slot].status == Status::stored && now_ >= read.retry_at) fetch(slot, read);
+  for (auto at = retries_.begin(); at != retries_.end();) {
+    auto read = reads_.find(*at);
+    if (read != reads_.end() && !read->second.busy) {
+      bool due = entries_[*at].status == Status::stored && now_ >= read->second.retry_at;
+      if (!due) {
+        ++at;
+        continue;
+      }
+      fetch(*at, read->second);
+    }
+    at = retries_.erase(at);
+  }
   std::vector<Key> keys = std::exchange(locate_, {});
   if (link_ != Link::welcomed || leaving_) return;  // the next welcome asks again
   in_pieces(std::move(keys), [&](std::vector<Key> piece) { send(Locate{std::move(piece)}); });

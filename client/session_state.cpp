@@ -8,6 +8,9 @@
 
 namespace weft::client {
 
+// How long a goodbye looks for a scheduler that went away: two attempts to connect. A static Client often dies after its cluster.
+static constexpr Duration goodbye_without_link_max = std::chrono::seconds(1);
+
 SessionState::SessionState(SessionOptions options, Time now)
     : options_(std::move(options)), now_(now), lost_at_(now), attempt_at_(now), next_attempt_(now), last_heard_(now) {}
 
@@ -25,8 +28,10 @@ std::vector<Action> SessionState::step(Time now, std::vector<Event> events) {
 Time SessionState::wake_at() const {
   if (closed_ || finished_) return Time::never();
   Time at = Time::never();
-  for (const auto& [slot, read] : reads_)
-    if (!read.busy && entries_[slot].status == Status::stored) at = std::min(at, read.retry_at);
+  for (std::uint32_t slot : retries_)
+    if (auto read = reads_.find(slot); read != reads_.end() && !read->second.busy && entries_[slot].status == Status::stored)
+      at = std::min(at, read->second.retry_at);
+  if (leaves_in_vain()) at = std::min(at, lost_at_ + goodbye_without_link_max);
   switch (link_) {
     case Link::none: return std::min(at, next_attempt_);
     case Link::connecting:
@@ -134,6 +139,7 @@ void SessionState::retire_commands() {
     Command& command = commands_.front();
     if (command.request && !command.refused) actions_.push_back(AnswerReady{command.request, {}, {}});
     unacknowledged_ -= command.bytes;
+    if (std::holds_alternative<Release>(*command.message)) --open_releases_;
     commands_.pop_front();
     ++first_sequence_;
   }
@@ -185,6 +191,7 @@ void SessionState::hear(ClientWelcome& message) {
   for (auto& [slot, read] : reads_) {  // a Locate on the old link has no answer
     read.busy = false;
     read.retry_at = now_;
+    retries_.insert(slot);
   }
   if (leaving_) send(ClientGoodbye{});
 }
@@ -242,6 +249,11 @@ void SessionState::lose_link(const std::string& reason) {
   }
 }
 
+// Only releases are owed to a scheduler that is away: it forgets them with the session.
+bool SessionState::leaves_in_vain() const {
+  return leaving_ && welcomed_before_ && link_ != Link::welcomed && commands_.size() == open_releases_;
+}
+
 void SessionState::run_timers() {
   if (finished_ || closed_) return;
   if (link_ == Link::welcomed && options_.beats) {
@@ -253,6 +265,11 @@ void SessionState::run_timers() {
     }
   } else if ((link_ == Link::connecting || link_ == Link::greeting) && now_ - attempt_at_ >= options_.hello_timeout) {
     lose_link("no welcome from the scheduler");
+  }
+  if (leaves_in_vain() && now_ - lost_at_ >= goodbye_without_link_max) {
+    finished_ = true;
+    actions_.push_back(Finished{});
+    return;
   }
   if (link_ != Link::none) return;
   Duration limit = welcomed_before_ ? options_.patience : options_.connect_timeout;
@@ -290,6 +307,7 @@ void SessionState::close(const Failure& why) {
   first_sequence_ += commands_.size();
   commands_.clear();
   unacknowledged_ = 0;
+  open_releases_ = 0;
   if (leaving_ && !finished_) finished_ = true, actions_.push_back(Finished{});
 }
 

@@ -9,13 +9,14 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include <weft/value.h>
 
-#include "client/key_index.h"
+#include "common/key_index.h"
 #include "common/messages.h"
 
 namespace weft::client {
@@ -115,9 +116,11 @@ class SessionState {
   bool ready_for_more() const { return unacknowledged_ < options_.unacknowledged_max; }
 
   /// Dense number of a held key, stable until its last reference is released; KeyIndex::none otherwise.
-  std::uint32_t slot_of(const Key& key) const;
+  std::uint32_t slot_of(const Key& key) const { return index_.find(key, entries_); }
   std::size_t held() const { return index_.size(); }
   std::size_t unacknowledged() const { return unacknowledged_; }
+  /// Is a Release on its way? Who gives up very many keys waits for its end, so that other work comes between.
+  bool release_is_open() const { return open_releases_ > 0; }
   bool connected() const { return link_ == Link::welcomed; }
   bool closed() const { return closed_ != nullptr; }
 
@@ -208,6 +211,7 @@ class SessionState {
   void retire_commands();
   void lose_link(const std::string& reason);
   void run_timers();
+  bool leaves_in_vain() const;
   void close(const Failure& failure);
   std::uint64_t last_sequence() const { return first_sequence_ + commands_.size() - 1; }
 
@@ -221,6 +225,7 @@ class SessionState {
   std::vector<std::uint32_t> released_;
   std::map<std::uint32_t, std::vector<Location>> locations_;  // by slot: not used yet; a token serves once
   std::map<std::uint32_t, Read> reads_;            // by slot: somebody waits for the bytes
+  std::set<std::uint32_t> retries_;                // slots of reads to be tried again; others are busy or wait for TaskStored
   std::map<std::uint32_t, Placement> placements_;  // by slot: scattered, not stored yet
   std::vector<Key> locate_;                        // to ask for at the end of the step
   std::map<std::uint64_t, Question> questions_;    // by request
@@ -230,6 +235,7 @@ class SessionState {
   std::uint64_t first_sequence_ = 1;
   std::uint64_t acknowledged_ = 0;
   std::size_t unacknowledged_ = 0;  // bytes
+  std::size_t open_releases_ = 0;   // commands
 
   Link link_ = Link::none;
   bool welcomed_before_ = false;

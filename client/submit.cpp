@@ -13,6 +13,8 @@ using client::TaskInput;
 Template template_of(const CallShape& shape, const Options& options, Bytes shared_arguments) {
   if (options.cores == 0) throw InvalidArgument("a task cannot run on 0 cores; leave `cores` out, or ask for 1 or more");
   if (options.max_attempts == 0) throw InvalidArgument("`max_attempts` counts all tries, the first included; give 1 or more");
+  if (options.timeout < Duration(0)) throw InvalidArgument("`timeout` is negative; leave it out for none, or give the longest run");
+  if (options.retry_delay < Duration(0)) throw InvalidArgument("`retry_delay` is negative; leave it out, or give the pause before a retry");
   for (const auto& [name, amount] : options.resources)
     if (!(amount >= 0 && amount < 1e15)) throw InvalidArgument("the amount of resource '" + name + "' is not possible");
   return {.label = options.label.empty() ? std::string(shape.label) : options.label,
@@ -30,8 +32,15 @@ std::vector<FutureHandle> place_big(const ClientPointer& client, const ArgumentS
   return client->scatter(std::move(values), {}, 1);
 }
 
-static void append(std::vector<TaskInput>& inputs, std::span<const InputRef> refs) {
-  for (const InputRef& ref : refs) inputs.push_back({ref.key, ref.part});
+void append_inputs(const ClientPointer& client, std::vector<TaskInput>& inputs, std::span<const InputRef> refs) {
+  if (inputs.size() + refs.size() > GraphChunk::inputs_max)
+    throw InvalidArgument("a task takes at most " + std::to_string(GraphChunk::inputs_max) + " inputs, and this call has " +
+                          std::to_string(inputs.size() + refs.size()) + "; combine them in rounds, some hundred futures to a task "
+                          "(weft::Bag's fold does that)");
+  for (const InputRef& ref : refs) {
+    if (auto* hold = static_cast<const Hold*>(ref.hold.get()); hold && hold->future) client->check_own(*hold->future.core());
+    inputs.push_back({ref.key, ref.part});
+  }
 }
 
 FutureHandle submit_call(const ClientPointer& client, const Options& options, PreparedCall call) {
@@ -39,31 +48,31 @@ FutureHandle submit_call(const ClientPointer& client, const Options& options, Pr
   client::TaskCall task{template_of(call, options, {}), call.key, {}, {}};
   if (options.key) task.key = Key::named(*options.key);
   else if (!options.pure) task.key = Key::random();
+  append_inputs(client, task.inputs, call.inputs);
   std::vector<FutureHandle> holds = place_big(client, call);
-  append(task.inputs, call.inputs);
   task.arguments = std::move(call.bytes);
   return client->submit(std::move(task), std::move(holds));
 }
 
 std::vector<FutureHandle> submit_map(const ClientPointer& client, const Options& options, MapTasks tasks) {
   client->check_process();
-  std::vector<FutureHandle> holds = place_big(client, *tasks.shared);
-  for (FutureHandle& own : place_big(client, tasks.own)) holds.push_back(std::move(own));
   GraphBuilder builder;
   std::uint32_t shape = builder.add_template(template_of(tasks.shape, options, tasks.shared->bytes));
   Key base = options.key ? Key::named(*options.key) : options.pure ? Key() : Key::random();
   std::vector<TaskInput> inputs;
-  append(inputs, tasks.shared->inputs);
+  append_inputs(client, inputs, tasks.shared->inputs);
   std::size_t shared = inputs.size(), byte = 0, input = 0;
   for (std::size_t i = 0; i < tasks.keys.size(); ++i) {
     inputs.resize(shared);
-    append(inputs, std::span(tasks.own.inputs).subspan(input, tasks.input_ends[i] - input));
+    append_inputs(client, inputs, std::span(tasks.own.inputs).subspan(input, tasks.input_ends[i] - input));
     Key key = base ? KeyHasher().add(base).add(std::uint64_t(i)).finish() : tasks.keys[i];
     if (options.key) key.high |= 1;  // still a name, not a content
     builder.add(shape, key, std::span(tasks.own.bytes).subspan(byte, tasks.byte_ends[i] - byte), inputs, true);
     byte = tasks.byte_ends[i];
     input = tasks.input_ends[i];
   }
+  std::vector<FutureHandle> holds = place_big(client, *tasks.shared);
+  for (FutureHandle& own : place_big(client, tasks.own)) holds.push_back(std::move(own));
   return client->submit(builder.take(), std::move(holds));
 }
 

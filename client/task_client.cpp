@@ -99,7 +99,8 @@ std::shared_ptr<ClientCore> client_of(worker::TaskContext& task) {
   links.endpoint = std::make_unique<TaskEndpoint>(link);
   links.values = std::make_unique<TaskValueLink>(link);
   links.driven = true;
-  links.runs_here = true;  // the program that made the parent is known already
+  links.runs_here = true;
+  links.parent_program = task.shape().function.program;
   ClientOptions options{.name = "task " + task.shape().label, .connect_timeout = patience, .patience = patience};
   std::shared_ptr<ClientCore> core = ClientCore::start(std::move(links), options);
   clients[&task] = core;

@@ -3,12 +3,15 @@
 
 #include <weft/detail/submit.h>
 
+#include "client/graph_builder.h"
 #include "common/graph.h"
 
 namespace weft::detail {
 
 /// Throws InvalidArgument for options that no task can have.
 Template template_of(const CallShape& shape, const Options& options, Bytes shared_arguments);
+/// Append a task's inputs. Throws InvalidArgument for a future of another client, and for more inputs than a task can have.
+void append_inputs(const ClientPointer& client, std::vector<client::TaskInput>& inputs, std::span<const InputRef> refs);
 /// Place arguments that are too big for the graph; the futures of the tasks must keep the answer.
 std::vector<FutureHandle> place_big(const ClientPointer& client, const ArgumentSink& sink);
 

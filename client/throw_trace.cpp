@@ -4,28 +4,14 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
-#include <mutex>
 #include <typeinfo>
 
-#if __has_include(<backtrace.h>)
-#include <backtrace.h>
-#else
-// g++ ships libbacktrace's header in a folder of its own, where clang does not look; the library is the same.
-#include <cstdint>
-extern "C" {
-struct backtrace_state;
-typedef void (*backtrace_error_callback)(void* data, const char* message, int error);
-typedef int (*backtrace_full_callback)(void* data, std::uintptr_t pc, const char* file, int line, const char* function);
-typedef void (*backtrace_syminfo_callback)(void* data, std::uintptr_t pc, const char* name, std::uintptr_t value, std::uintptr_t size);
-backtrace_state* backtrace_create_state(const char* file, int threaded, backtrace_error_callback error, void* data);
-int backtrace_pcinfo(backtrace_state*, std::uintptr_t pc, backtrace_full_callback, backtrace_error_callback, void* data);
-int backtrace_syminfo(backtrace_state*, std::uintptr_t address, backtrace_syminfo_callback, backtrace_error_callback, void* data);
-}
-#endif
 #include <cxxabi.h>
 #include <dlfcn.h>
-#include <link.h>
 #include <unwind.h>
+
+#include "client/images.h"
+#include "client/symbols.h"
 
 namespace weft {
 namespace {
@@ -74,47 +60,6 @@ const Thrown* recorded(const void* exception) {
     if (thrown.exception == exception) return &thrown;
   }
   return nullptr;
-}
-
-void ignore(void*, const char*, int) {}
-
-// libbacktrace reads the list of images once, so images opened later need a new state. States are never freed: libbacktrace has
-// no such function.
-backtrace_state* symbols() {
-  static std::mutex mutex;
-  static backtrace_state* state = nullptr;
-  static unsigned long long seen = ~0ull;
-  unsigned long long opened = 0;
-  dl_iterate_phdr([](dl_phdr_info* info, std::size_t, void* out) {
-    *static_cast<unsigned long long*>(out) = info->dlpi_adds;
-    return 1;
-  }, &opened);
-  std::lock_guard lock(mutex);
-  if (opened != seen) {
-    state = backtrace_create_state(nullptr, 1, ignore, nullptr);
-    seen = opened;
-  }
-  return state;
-}
-
-struct Lines {
-  std::string text;
-  const void* address = nullptr;
-};
-void add_line(Lines& lines, const char* function, const char* file, int line) {
-  lines.text += "  at ";
-  lines.text += function ? demangle(function) : std::string("?");
-  if (file) {
-    lines.text += " (";
-    lines.text += file;
-    lines.text += ':' + std::to_string(line) + ')';
-  } else if (Dl_info info; dladdr(lines.address, &info) && info.dli_fname) {
-    char offset[32];
-    std::snprintf(offset, sizeof offset, "+0x%zx)",
-                  static_cast<std::size_t>(static_cast<const char*>(lines.address) - static_cast<const char*>(info.dli_fbase)));
-    lines.text += std::string(" (") + info.dli_fname + offset;
-  }
-  lines.text += '\n';
 }
 
 std::string bounded(const char* text) {
@@ -173,47 +118,6 @@ ThrowTrace::Scope::~Scope() {
   if (--recorder.scopes == 0) recorder.ring = {}, recorder.next = 0;
 }
 
-std::string demangle(const char* name) {
-  int status = 0;
-  char* text = abi::__cxa_demangle(name, nullptr, nullptr, &status);
-  std::string result = text ? text : name;
-  std::free(text);
-  return result;
-}
-
-std::string symbol_at(const void* address) {
-  std::string result;
-  auto found = [](void* out, std::uintptr_t, const char* name, std::uintptr_t, std::uintptr_t) {
-    if (name) *static_cast<std::string*>(out) = demangle(name);
-  };
-  backtrace_syminfo(symbols(), reinterpret_cast<std::uintptr_t>(address), found, ignore, &result);
-  return result;
-}
-
-std::string symbolise(std::span<void* const> frames) {
-  Lines lines;
-  auto on_line = [](void* out, std::uintptr_t, const char* file, int line, const char* function) {
-    if (function || file) add_line(*static_cast<Lines*>(out), function, file, line);
-    return 0;
-  };
-  auto* state = symbols();
-  for (void* frame : frames) {
-    // What called the user's function is ours, and nobody's concern.
-    if (std::size_t caller = lines.text.find("weft::detail::Caller<"); caller != std::string::npos) {
-      lines.text.resize(lines.text.rfind('\n', caller) + 1);
-      break;
-    }
-    auto address = reinterpret_cast<std::uintptr_t>(frame) - 1;   // inside the call, not behind it
-    lines.address = reinterpret_cast<void*>(address);
-    std::size_t before = lines.text.size();
-    backtrace_pcinfo(state, address, on_line, ignore, &lines);
-    if (lines.text.size() != before) continue;
-    std::string symbol = symbol_at(lines.address);
-    add_line(lines, symbol.empty() ? nullptr : symbol.c_str(), nullptr, 0);
-  }
-  return std::move(lines.text);
-}
-
 Failure failure_from_current_exception() {
   Failure failure{.kind = ErrorKind::task_error};
   if (!std::current_exception()) {
@@ -236,11 +140,12 @@ Failure failure_from_current_exception() {
   failure.type = std::move(description.type);
   failure.message = description.message + description.cause;
   if (failure.message.size() > message_max) failure.message = bounded(failure.message.c_str());
-  failure.traceback = symbolise(std::span<void* const>(thrown.frames.data(), thrown.count));
+  for (std::size_t i = 0; i < thrown.count; ++i)
+    failure.frames.push_back(frame_at(reinterpret_cast<std::uintptr_t>(thrown.frames[i]) - 1));  // inside the call, not behind it
   try {
     throw;
   } catch (const Error& error) {
-    if (!error.failure().traceback.empty()) failure.traceback += "caused by\n" + error.failure().traceback;
+    if (!error.failure().traceback.empty()) failure.traceback = "caused by\n" + error.failure().traceback;
   } catch (...) {
   }
   return failure;

@@ -1,8 +1,6 @@
-// Where exceptions are thrown: raw frames recorded at the throw, turned into text only when somebody asks.
+// Where exceptions are thrown: raw frames recorded at the throw, named only when they fail a task, and made into text
+// only where the user is.
 #pragma once
-
-#include <span>
-#include <string>
 
 #include <weft/error.h>
 
@@ -18,15 +16,6 @@ class ThrowTrace {
     Scope(const Scope&) = delete;
   };
 };
-
-/// One line a frame: function, file and line where there is debug information, image and offset otherwise.
-std::string symbolise(std::span<void* const> frames);
-
-/// The demangled name of the function at an address; empty if unknown.
-std::string symbol_at(const void* address);
-
-/// A C++ name as people write it.
-std::string demangle(const char* name);
 
 /// In a catch block: the failure that tells of the exception, with the stack of its throw when this thread recorded it.
 Failure failure_from_current_exception();

@@ -31,6 +31,7 @@ struct Links {
   std::string address;         // of the scheduler, for `endpoint->connect`
   std::string server_key;      // that must answer there; empty on ipc and in process
   bool runs_here = false;      // the workers are in this process, so they have its functions
+  Key parent_program;          // of a task's client: the program that the task belongs to
   bool driven = false;         // no thread: the client is served by the thread that made it, whenever that calls or waits
   std::shared_ptr<void> hold;  // whatever must live as long as the client, such as an embedded cluster
 };

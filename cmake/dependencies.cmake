@@ -5,8 +5,9 @@ find_package(Threads REQUIRED)
 find_package(ZLIB REQUIRED)
 pkg_check_modules(WEFT_ZMQ REQUIRED IMPORTED_TARGET libzmq)
 pkg_check_modules(WEFT_SODIUM REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(WEFT_SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(WEFT_XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(WEFT_SPDLOG REQUIRED IMPORTED_TARGET spdlog)
 
 set(WEFT_PRIVATE_LIBRARIES PkgConfig::WEFT_ZMQ PkgConfig::WEFT_SODIUM PkgConfig::WEFT_XXHASH PkgConfig::WEFT_SPDLOG
-                           ZLIB::ZLIB backtrace ${CMAKE_DL_LIBS})
+                           PkgConfig::WEFT_SQLITE ZLIB::ZLIB backtrace ${CMAKE_DL_LIBS})

@@ -26,7 +26,7 @@ install(FILES ${PROJECT_BINARY_DIR}/weft-config.cmake ${PROJECT_BINARY_DIR}/weft
 file(RELATIVE_PATH WEFT_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 string(REGEX REPLACE "/$" "" WEFT_PC_PREFIX "${WEFT_PC_PREFIX}")
 if(NOT BUILD_SHARED_LIBS)
-  set(WEFT_PC_PRIVATE "Requires: libzmq libsodium libxxhash spdlog zlib\nLibs.private: -lbacktrace -ldl")
+  set(WEFT_PC_PRIVATE "Requires: libzmq libsodium libxxhash spdlog sqlite3 zlib\nLibs.private: -lbacktrace -ldl")
 endif()
 configure_file(cmake/weft.pc.in ${PROJECT_BINARY_DIR}/weft.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/weft.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT libweft-dev)

@@ -12,25 +12,45 @@ namespace weft {
 
 // ---------------------------------------------------------------------------------------------- client -> scheduler
 
-/// One file of a program: its main image or a library of it.
+/// What a file is to its program.
+enum class FileRole : std::uint8_t {
+  library = 0,
+  main = 1,                          // the program itself; exactly one
+  attached = 2,                      // for its tasks to read
+  loader = 3,                        // the system's dynamic loader, for workers whose own is older
+  system = 4,                        // a library of the system, likewise
+};
+/// One file of a program. Files of the system are named by their build id alone: hashing them all would cost more than most
+/// programs' first task.
 struct ProgramFile {
   Key key;                           // under which its bytes can be fetched when a worker does not have it
   std::string path;                  // where the client has it
-  std::string sha256;                // of its bytes, hexadecimal
+  std::string name;                  // what it must be called to be found
+  std::string sha256;                // of its bytes, hexadecimal; empty for files of the system
+  Key build;                         // hash of its build id; none: attached
   std::uint64_t size = 0;
-  bool main = false;
+  FileRole role = FileRole::library;
   template <class A>
   void fields(A& a) {
-    a(key, path, sha256, size, main);
+    a(key, path, name, sha256, build, size, role);
   }
 };
-using ProgramFiles = std::vector<ProgramFile>;
+/// All that a worker must know to start a program as an executor. Two clients that start one program differently have two.
+struct ProgramSetup {
+  std::vector<ProgramFile> files;
+  std::map<std::string, std::string> environment;  // what the client sets
+  std::string glibc;                 // of the client, such as "2.36"
+  template <class A>
+  void fields(A& a) {
+    a(files, environment, glibc);
+  }
+};
 
 /// What templates of this program need. Sent before the first Submit that names the program, again after a reconnect. A worker
 /// that lacks a file asks for its key, and the client is told to send it (SendFile).
 struct AnnounceProgram {
   Key program;
-  Bytes files;                       // encoded ProgramFiles; the scheduler hands them to workers unread
+  Bytes files;                       // encoded ProgramSetup; the scheduler hands them to workers unread
   std::vector<Key> file_keys;
   template <class A>
   void fields(A& a) {

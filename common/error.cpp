@@ -26,13 +26,21 @@ const char* name_of(ErrorKind kind) {
   return "unknown";
 }
 
+// The innermost frame of a traceback, such as " at deep(int) (steps.cpp:12)"; empty if no line is known.
+static std::string place(const Failure& failure) {
+  std::string_view line(failure.traceback);
+  line = line.substr(0, line.find('\n'));
+  bool has_line = line.starts_with("  at ") && line.ends_with(')') && line.find("+0x") == line.npos;
+  return has_line ? std::string(line.substr(1)) : std::string();
+}
+
 // What a person reads in a terminal: kind and sentence, then where it happened.
 static std::string sentence(const Failure& failure) {
   std::string text = std::string(name_of(failure.kind)) + ": " + failure.message;
   if (!failure.label.empty()) text += " (task " + failure.label + ")";
   if (!failure.worker.empty()) text += " on worker " + failure.worker;
   if (failure.attempt > 1) text += ", attempt " + std::to_string(failure.attempt);
-  return text;
+  return text + place(failure);
 }
 
 Error::Error(Failure failure) : std::runtime_error(sentence(failure)), failure_(std::move(failure)) {}

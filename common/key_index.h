@@ -1,8 +1,8 @@
-// Keys to dense 32-bit numbers: open addressing with linear probing. Keys are uniformly distributed, so their bits are the hash.
+// Keys to the numbers of the rows that carry them: open addressing with linear probing. Keys are uniformly distributed, so their
+// bits are the hash. A slot is 8 bytes: the row itself has the key, and says whether it is the one.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -16,30 +16,33 @@ class KeyIndex {
  public:
   static constexpr std::uint32_t none = 0xffffffff;
 
-  std::uint32_t find(const Key& key) const {
+  /// `rows[number].key` is the key of a row.
+  template <class Rows>
+  std::uint32_t find(const Key& key, const Rows& rows) const {
     if (slots_.empty()) return none;
-    for (std::size_t at = home(key);; at = (at + 1) & mask()) {
+    const std::uint32_t bits = bits_of(key);
+    for (std::size_t at = bits & mask();; at = (at + 1) & mask()) {
       if (slots_[at].number == none) return none;
-      if (slots_[at].key == key) return slots_[at].number;
+      if (slots_[at].bits == bits && rows[slots_[at].number].key == key) return slots_[at].number;
     }
   }
 
   /// The key must not be there yet.
   void insert(const Key& key, std::uint32_t number) {
     if (4 * (size_ + 1) > 3 * slots_.size()) grow();
-    place(key, number);
+    place({bits_of(key), number});
     ++size_;
   }
 
-  /// The key must be there. Later entries of the same run move up, so no tombstones are left.
-  void erase(const Key& key) {
-    std::size_t hole = home(key);
-    while (slots_[hole].key != key) {
+  /// This number must be there under this key. Later entries of the same run move up, so no tombstones are left.
+  void erase(const Key& key, std::uint32_t number) {
+    std::size_t hole = bits_of(key) & mask();
+    while (slots_[hole].number != number) {
       WEFT_CHECK(slots_[hole].number != none);
       hole = (hole + 1) & mask();
     }
     for (std::size_t at = (hole + 1) & mask(); slots_[at].number != none; at = (at + 1) & mask()) {
-      std::size_t wanted = home(slots_[at].key);
+      std::size_t wanted = slots_[at].bits & mask();
       if (((at - wanted) & mask()) >= ((at - hole) & mask())) {
         slots_[hole] = slots_[at];
         hole = at;
@@ -49,24 +52,28 @@ class KeyIndex {
     --size_;
   }
 
+  void clear() {
+    slots_.clear();
+    size_ = 0;
+  }
   std::size_t size() const { return size_; }
 
  private:
   struct Slot {
-    Key key;
+    std::uint32_t bits = 0;
     std::uint32_t number = none;
   };
+  static std::uint32_t bits_of(const Key& key) { return static_cast<std::uint32_t>(key.low); }
   std::size_t mask() const { return slots_.size() - 1; }
-  std::size_t home(const Key& key) const { return key.low & mask(); }
-  void place(const Key& key, std::uint32_t number) {
-    std::size_t at = home(key);
+  void place(Slot slot) {
+    std::size_t at = slot.bits & mask();
     while (slots_[at].number != none) at = (at + 1) & mask();
-    slots_[at] = {key, number};
+    slots_[at] = slot;
   }
   void grow() {
     std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slots_.empty() ? 16 : 2 * slots_.size()));
     for (const Slot& slot : old)
-      if (slot.number != none) place(slot.key, slot.number);
+      if (slot.number != none) place(slot);
   }
 
   std::vector<Slot> slots_;

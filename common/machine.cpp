@@ -90,4 +90,10 @@ std::string host_name() {
   return gethostname(name.data(), name.size() - 1) == 0 && name[0] ? name.data() : "localhost";
 }
 
+std::string host_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string boot;
+  return file >> boot ? boot + '-' + std::to_string(geteuid()) : std::string();
+}
+
 }  // namespace weft

@@ -21,4 +21,7 @@ double cgroup_cores();
 /// The machine's name, as others see it.
 std::string host_name();
 
+/// The running kernel and our user: programs with equal texts can share memory if they see the same files.
+std::string host_id();
+
 }  // namespace weft

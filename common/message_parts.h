@@ -20,7 +20,7 @@ struct WireFailure {
   template <class A>
   void fields(A& a) {
     auto& f = failure;
-    a(f.kind, f.message, f.type, f.traceback, f.output, f.label, f.key, f.worker, f.attempt, f.signal, f.exit_code, f.address);
+    a(f.kind, f.message, f.type, f.frames, f.traceback, f.output, f.label, f.key, f.worker, f.attempt, f.signal, f.exit_code, f.address);
   }
 };
 
@@ -40,9 +40,10 @@ struct Location {
   std::string endpoint;    // of the worker's value socket
   Bytes public_key;        // CURVE key of that socket; empty when values are in clear
   Token token;
+  std::string memory;      // where readers on its host borrow values from it (common/data/loans); empty: nowhere
   template <class A>
   void fields(A& a) {
-    a(worker, endpoint, public_key, token);
+    a(worker, endpoint, public_key, token, memory);
   }
 };
 

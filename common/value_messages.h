@@ -57,6 +57,49 @@ struct PutDone {
   }
 };
 
+// ---------------------------------------------------------------------------------------------- on one host
+
+/// Reader -> worker on the same host, over its memory socket: let me map this value. Answered by Lent.
+struct Borrow {
+  std::uint64_t loan = 0;                // the reader's own number
+  Key key;
+  std::uint32_t part = whole_value;
+  Token token;
+  template <class A>
+  void fields(A& a) {
+    a(loan, key, part, token);
+  }
+};
+/// The reader's last view of it is gone.
+struct Return {
+  std::uint64_t loan = 0;
+  template <class A>
+  void fields(A& a) {
+    a(loan);
+  }
+};
+/// Where the value lies in a segment whose descriptor comes with this message, unless there is an error.
+struct Lent {
+  std::uint64_t loan = 0;
+  std::uint64_t segment = 0;             // the worker's own number of it
+  std::uint64_t offset = 0, length = 0;
+  std::uint64_t content = 0;             // as in ValueRange
+  std::string error;                     // not empty: fetch it by the value socket, with the same token
+  template <class A>
+  void fields(A& a) {
+    a(loan, segment, offset, length, content, error);
+  }
+};
+/// Worker -> reader: I am short of memory; make copies of what you can, and return it.
+struct Recall {
+  template <class A>
+  void fields(A& a) {
+    a();
+  }
+};
+
+using LoanRequest = std::variant<Borrow, Return>;
+using LoanReply = std::variant<Lent, Recall>;
 using ValueRequest = std::variant<GetRange, PutRange>;
 using ValueReply = std::variant<ValueRange, PutDone>;
 

@@ -35,6 +35,7 @@ struct WorkerHello {
   Bytes public_key;                  // of that socket
   Bytes secret;                      // 16 bytes: tokens for this worker's values are sealed with it
   std::string host;                  // same text = same machine
+  std::string memory;                // where readers on our host borrow values (Location::memory); empty: nowhere
   std::uint64_t pid = 0;
   bool runs_user_code = true;
   std::vector<Held> held;
@@ -42,10 +43,11 @@ struct WorkerHello {
   template <class A>
   void fields(A& a) {
     a(protocol_min, protocol_max, name, instance, epoch, slots, memory_limit, resources, endpoint, public_key, secret, host,
-      pid, runs_user_code, held, running);
+      memory, pid, runs_user_code, held, running);
   }
 };
-/// Sent only for attempts that are still running when the worker's outbox is flushed: who is to blame if we die now.
+/// Who is to blame if we die now: attempts that still run when the worker's outbox is flushed. Where runs are known to be over within
+/// half a millisecond, only those that last longer.
 struct AttemptStarted {
   AttemptId attempt;
   Key key;
@@ -274,7 +276,15 @@ struct ToTask {
   }
 };
 
+/// The cluster is restarted: every executor process of user code ends, and new ones start when there is work for them.
+struct RestartExecutors {
+  template <class A>
+  void fields(A& a) {
+    a();
+  }
+};
+
 using WorkerBound = std::variant<WorkerWelcome, WorkerRefused, DefineProgram, DefineTemplate, Assign, Revoke, Drop, Replicate, Holders,
-                                 ExpectPut, Leave, ToTask, SchedulerTick>;
+                                 ExpectPut, Leave, ToTask, SchedulerTick, RestartExecutors>;
 
 }  // namespace weft

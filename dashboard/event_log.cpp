@@ -92,19 +92,19 @@ bool EventLog::begin_file(const Feed& feed, Time origin) {
   scheduler::Observer names(1u << 12);
   Time now = origin + std::chrono::microseconds(feed.now());
   auto drain = [&] {
-    const Record* first = nullptr;
+    const Sighting* first = nullptr;
     while (std::size_t slots = names.peek(first)) {
-      written &= gzwrite(file, first, static_cast<unsigned>(slots * sizeof(Record))) > 0;
+      written &= gzwrite(file, first, static_cast<unsigned>(slots * sizeof(Sighting))) > 0;
       names.consume(slots);
     }
   };
   for (std::uint32_t group = 0; group < feed.groups().size(); ++group, drain())
-    names.write(Record{.when = now, .group = group, .what = Seen::label}, feed.groups()[group].label);
+    names.write(Sighting{.when = now, .group = group, .what = Seen::label}, feed.groups()[group].label);
   for (const auto& [id, row] : feed.workers()) {
     if (row.lost >= 0) continue;
     std::string text;
     for (const std::string& field : {row.name, row.host, row.address, row.pid, std::to_string(row.slots), std::to_string(row.limit_bytes)}) text += field + '\0';
-    names.write(Record{.when = now, .worker = id, .what = Seen::joined}, text);
+    names.write(Sighting{.when = now, .worker = id, .what = Seen::joined}, text);
     drain();
   }
   return written;
@@ -121,9 +121,9 @@ void EventLog::delete_old() {
   }
 }
 
-bool EventLog::append(const Record* first, std::size_t slots, const Feed& feed, Time origin) {
+bool EventLog::append(const Sighting* first, std::size_t slots, const Feed& feed, Time origin) {
   if (folder_.empty()) return false;
-  std::size_t size = slots * sizeof(Record);
+  std::size_t size = slots * sizeof(Sighting);
   std::uint64_t most = std::min(file_bytes_max, bytes_max_ / 2);
   bool ready = (file_ && in_file_ + size <= most) || begin_file(feed, origin);
   if (!ready || gzwrite(static_cast<gzFile>(file_), first, static_cast<unsigned>(size)) != static_cast<int>(size)) {
@@ -159,11 +159,11 @@ Result<LogStart> read_event_log(const std::string& folder, Feed& feed) {
       start = {head.epoch, head.origin_unix_us};
       feed.set_origin({head.origin});
     }
-    std::vector<Record> buffer(read_slots);
+    std::vector<Sighting> buffer(read_slots);
     std::size_t held = 0;
     for (;;) {
-      int got = gzread(file, buffer.data() + held, static_cast<unsigned>((buffer.size() - held) * sizeof(Record)));
-      if (got > 0) held += static_cast<std::size_t>(got) / sizeof(Record);
+      int got = gzread(file, buffer.data() + held, static_cast<unsigned>((buffer.size() - held) * sizeof(Sighting)));
+      if (got > 0) held += static_cast<std::size_t>(got) / sizeof(Sighting);
       // Whole records only: the rest waits for its text.
       std::size_t whole = 0;
       while (whole < held && whole + 1 + buffer[whole].text_slots <= held) whole += 1u + buffer[whole].text_slots;

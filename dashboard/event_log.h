@@ -20,7 +20,7 @@ class EventLog {
   EventLog& operator=(EventLog&& other) noexcept;
 
   /// Append whole records. `feed` knows the names that a new file begins with. False: the disk refused, and the log is closed.
-  bool append(const Record* first, std::size_t slots, const Feed& feed, Time origin);
+  bool append(const Sighting* first, std::size_t slots, const Feed& feed, Time origin);
   /// Make what was appended readable by others.
   void flush();
   std::uint64_t bytes() const { return bytes_; }

@@ -41,9 +41,9 @@ double Feed::step_quantile(double q) const { return histogram_quantile(step_hist
 Feed::Feed(FeedLimits limits)
     : limits_(limits), timeline_(limits.rectangles, limits.cells_bytes), moments_(limits.moments_bytes) {}
 
-void Feed::apply(const Record* first, std::size_t slots) {
+void Feed::apply(const Sighting* first, std::size_t slots) {
   for (std::size_t i = 0; i < slots; i += 1u + first[i].text_slots) {
-    const Record& record = first[i];
+    const Sighting& record = first[i];
     if (record.what == Seen{}) continue;
     if (i + record.text_slots >= slots) return;  // a log that was cut
     if (!has_origin_) set_origin(record.when);
@@ -52,7 +52,7 @@ void Feed::apply(const Record* first, std::size_t slots) {
   }
 }
 
-void Feed::apply(const Record& record, std::string_view text) {
+void Feed::apply(const Sighting& record, std::string_view text) {
   switch (record.what) {
     case Seen::transition: return on_transition(record);
     case Seen::finished: return on_finished(record);
@@ -138,7 +138,7 @@ std::uint32_t Feed::new_row() {
   return row;
 }
 
-std::uint32_t Feed::row_of(const Record& record) {
+std::uint32_t Feed::row_of(const Sighting& record) {
   std::uint32_t row = index_.find(record.key);
   GroupRow& its = group(record.group);
   if (row == KeyIndex::none) {
@@ -162,7 +162,7 @@ std::uint32_t Feed::row_of(const Record& record) {
   return row;
 }
 
-void Feed::on_transition(const Record& record) {
+void Feed::on_transition(const Sighting& record) {
   if (record.from > 5 || record.to > 5) return;
   std::uint32_t row = row_of(record);
   TaskRow& task = tasks_[row];
@@ -203,7 +203,7 @@ void Feed::stop_running(std::uint32_t row) {
 }
 
 // Comes before the transition to stored: the task still counts as running.
-void Feed::on_finished(const Record& record) {
+void Feed::on_finished(const Sighting& record) {
   std::uint32_t row = row_of(record);
   TaskRow& task = tasks_[row];
   GroupRow& its = group(task.group);
@@ -228,7 +228,7 @@ void Feed::on_finished(const Record& record) {
   timeline_.add(record.worker, task.start, std::max(task.end, task.start + 1), task.group, record.key);
 }
 
-void Feed::on_failed(const Record& record, std::string_view text) {
+void Feed::on_failed(const Sighting& record, std::string_view text) {
   auto [kind, type, message, traceback, output] = scheduler::fields_of<5>(text);
   std::uint32_t row = row_of(record);
   if (record.to) ++totals_.retried, ++group(record.group).now.retried;
@@ -258,7 +258,7 @@ void Feed::on_failed(const Record& record, std::string_view text) {
   note(record.to ? "retried" : "failed", std::string(kind) + ": " + std::string(message.substr(0, 300)), record.worker, record.key);
 }
 
-void Feed::on_joined(const Record& record, std::string_view text) {
+void Feed::on_joined(const Sighting& record, std::string_view text) {
   auto fields = scheduler::fields_of<6>(text);
   auto number = [](std::string_view digits) {
     std::uint64_t value = 0;
@@ -278,7 +278,7 @@ void Feed::on_joined(const Record& record, std::string_view text) {
   note("worker_joined", row.name + " joined with " + std::to_string(row.slots) + " slots", record.worker);
 }
 
-void Feed::on_lost(const Record& record, std::string_view text) {
+void Feed::on_lost(const Sighting& record, std::string_view text) {
   WorkerRow& row = worker(record.worker);
   row.lost = now_;
   row.lost_unexpectedly = record.to != 0;
@@ -290,7 +290,7 @@ void Feed::on_lost(const Record& record, std::string_view text) {
   note("worker_lost", row.name + ": " + row.lost_why, record.worker);
 }
 
-void Feed::on_transfer(const Record& record) {
+void Feed::on_transfer(const Sighting& record) {
   ++totals_.transfers;
   totals_.transfer_bytes += record.amount;
   if (record.extra == 0) totals_.unknown_source_bytes += record.amount;
@@ -306,7 +306,7 @@ void Feed::on_transfer(const Record& record) {
   timeline_.add_transfer({now_ - static_cast<Micros>(record.amount / 1000), now_, record.extra, record.worker, record.amount});
 }
 
-void Feed::on_heartbeat(const Record& record) {
+void Feed::on_heartbeat(const Sighting& record) {
   WorkerRow& row = worker(record.worker);
   WorkerMoment& now = row.now;
   if (row.lost >= 0) return;

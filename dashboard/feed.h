@@ -16,7 +16,7 @@
 
 namespace weft::dashboard {
 
-using scheduler::Record;
+using scheduler::Sighting;
 using scheduler::Seen;
 using scheduler::TaskState;
 using scheduler::WorkerStatus;
@@ -113,7 +113,7 @@ class Feed {
   explicit Feed(FeedLimits limits = {});
 
   /// Records in the order in which they were written, with the slots of their texts.
-  void apply(const Record* first, std::size_t slots);
+  void apply(const Sighting* first, std::size_t slots);
   /// Time passes: make the moments that are due. `now` is on the clock of the records.
   void advance(Time now);
   /// The last record's clock at the observer's beginning; set by the first record if not before.
@@ -147,15 +147,15 @@ class Feed {
   void note(const char* kind, std::string text, std::uint32_t worker = 0, Key key = {});
 
  private:
-  void apply(const Record& record, std::string_view text);
-  void on_transition(const Record& record);
-  void on_finished(const Record& record);
-  void on_failed(const Record& record, std::string_view text);
-  void on_joined(const Record& record, std::string_view text);
-  void on_lost(const Record& record, std::string_view text);
-  void on_transfer(const Record& record);
-  void on_heartbeat(const Record& record);
-  std::uint32_t row_of(const Record& record);
+  void apply(const Sighting& record, std::string_view text);
+  void on_transition(const Sighting& record);
+  void on_finished(const Sighting& record);
+  void on_failed(const Sighting& record, std::string_view text);
+  void on_joined(const Sighting& record, std::string_view text);
+  void on_lost(const Sighting& record, std::string_view text);
+  void on_transfer(const Sighting& record);
+  void on_heartbeat(const Sighting& record);
+  std::uint32_t row_of(const Sighting& record);
   std::uint32_t new_row();
   void stop_running(std::uint32_t row);
   void leave_worker(const TaskRow& task);

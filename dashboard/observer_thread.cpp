@@ -132,7 +132,7 @@ void Dashboard::Impl::tick() {
 }
 
 void Dashboard::Impl::drain() {
-  const Record* first = nullptr;
+  const Sighting* first = nullptr;
   for (std::size_t done = 0; done < slots_a_tick;) {
     std::size_t slots = observer_->peek(first);
     if (slots == 0) break;

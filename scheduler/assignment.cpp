@@ -16,18 +16,16 @@ void State::assign(TaskNumber first, Worker& worker) {
     Task& task = tasks_[number];
     if (number != first && (task.state != TaskState::waiting || !fits_now(task, worker))) continue;
     const Template& shape = shape_of(task);
-    task.kept_for = {};
     if (worker.shapes_known.size() < shapes_.size()) worker.shapes_known.resize(shapes_.size());
-    if (!worker.shapes_known[task.shape]) {
-      worker.shapes_known[task.shape] = true;
+    if (std::exchange(worker.shapes_known[task.shape], shapes_[task.shape].serial) != shapes_[task.shape].serial) {
       auto program = programs_.find(shape.function.program);
       if (program != programs_.end() && worker.programs_known.insert(program->first).second)
-        tell(worker, DefineProgram{program->first, program->second});
+        tell(worker, DefineProgram{program->first, program->second.files});
       tell(worker, DefineTemplate{task.shape, shape});
     }
     Assign order{.attempt = {++attempts_}, .key = task.key, .number = task.shape,
                  .try_number = task.errors + task.losses + 1u, .rank = task.rank.major, .rank_minor = task.rank.minor,
-                 .arguments = task.arguments};
+                 .arguments = bytes_of(task.arguments)};
     order.inputs.reserve(task.inputs.size());
     for (const InputEdge& edge : task.inputs) order.inputs.push_back(describe(edge.task, edge.part, worker));
     take_on(number, worker, {attempts_});
@@ -59,8 +57,10 @@ void State::take_on(TaskNumber number, Worker& worker, AttemptId attempt) {
   show_transition(task, from, TaskState::assigned);
   task.worker_slot = static_cast<std::uint32_t>(worker.assigned.size());
   worker.assigned.push_back(number);
-  task.estimate = task.is_data ? Duration{} : estimate(task);
-  worker.load += task.estimate;
+  note_room(worker);
+  std::int64_t estimated = task.is_data ? 0 : estimate(task) / 1us;
+  task.estimate_us = static_cast<std::uint32_t>(std::min<std::int64_t>(estimated, UINT32_MAX));
+  worker.load += 1us * task.estimate_us;
   const TaskOptions& options = shape_of(task).options;
   if (options.cores > 1) worker.cores_reserved += options.cores;
   for (const auto& [name, amount] : options.resources) worker.resources_free[name] -= amount;
@@ -84,13 +84,13 @@ AssignedInput State::describe(TaskNumber number, std::uint32_t part, Worker& rea
   if (input.state != TaskState::stored) return described;
   for (const Replica& replica : input.replicas)
     if (replica.worker == reader.id) return described;
-  if (!input.small.empty() && part == whole_value) described.small = input.small;
+  if (!input.small.empty() && part == whole_value) described.small = bytes_of(input.small);
   else described.locations = part == whole_value ? locations_for(number, reader) : all_locations(number, reader);
   return described;
 }
 
 Location State::locate(const Task& task, const Worker& holder) {
-  return {holder.id, holder.endpoint, holder.public_key, make_token(holder.secret, task.key, ++nonces_)};
+  return {holder.id, holder.endpoint, holder.public_key, make_token(holder.secret, task.key, ++nonces_), holder.memory};
 }
 
 /// A few holders to fetch from: those on the reader's machine first, then in turn.

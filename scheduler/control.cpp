@@ -25,7 +25,7 @@ Result<std::string> State::control(const Ask& ask) {
   if (ask.verb == "replicate") {
     std::uint32_t copies = ask.words.empty() ? 0 : static_cast<std::uint32_t>(std::strtoul(ask.words[0].c_str(), nullptr, 10));
     for (const Key& key : ask.keys) {
-      TaskNumber number = index_.find(key);
+      TaskNumber number = number_of(key);
       if (number == KeyIndex::none) continue;
       replicas_wanted_[number] = copies;
       if (tasks_[number].state == TaskState::stored) spread_replicas(number, copies);
@@ -35,7 +35,7 @@ Result<std::string> State::control(const Ask& ask) {
   if (ask.verb == "cancel" || ask.verb == "retry") {
     std::size_t changed = 0;
     for (const Key& key : ask.keys) {
-      TaskNumber number = index_.find(key);
+      TaskNumber number = number_of(key);
       if (number == KeyIndex::none) continue;
       bool failed = tasks_[number].state == TaskState::failed;
       if (ask.verb == "cancel" && is_open(tasks_[number].state)) cancel_task(number, ask.words.empty() ? "an operator" : ask.words[0]);
@@ -46,28 +46,30 @@ Result<std::string> State::control(const Ask& ask) {
     return text(Json{{ask.verb == "cancel" ? "cancelled" : "retried", changed}});
   }
   if (ask.verb == "rebalance") return text(Json{{"moved", rebalance()}});
-  if (ask.verb == "restart") {
-    std::string who = ask.words.empty() ? "a client" : ask.words[0];
-    std::size_t ended = 0;
-    for (TaskNumber number = 0; number < tasks_.size(); ++number) {
-      if (!tasks_[number].key) continue;
-      if (is_open(tasks_[number].state)) cancel_task(number, "the cluster was restarted by " + who);
-      else if (tasks_[number].state == TaskState::stored && tasks_[number].needed()) {
-        while (!tasks_[number].replicas.empty()) {
-          Worker& holder = worker_ref(tasks_[number].replicas.back().worker);
-          remove_replica(number, holder.id);
-          tell(holder, Drop{{tasks_[number].key}});
-        }
-        fail(number, std::make_shared<const Failure>(Failure{.kind = ErrorKind::cancelled,
-                                                             .message = "the cluster was restarted by " + who,
-                                                             .label = shape_of(tasks_[number]).label, .key = tasks_[number].key}));
-      }
-      ++ended;
-    }
-    log_line(5, "restarted by " + who);
-    return text(Json{{"ended", ended}});
-  }
+  if (ask.verb == "restart") return text(Json{{"ended", restart(ask.words.empty() ? "a client" : ask.words[0])}});
   return failure(ErrorKind::invalid_argument, "the scheduler has no verb '" + ask.verb + "'");
+}
+
+/// End every task of everybody, stored values too, and have the workers start with fresh executors. Returns how many ended.
+std::size_t State::restart(const std::string& who) {
+  std::size_t ended = 0;
+  std::string why = "the cluster was restarted by " + who;
+  for (TaskNumber number = 0; number < tasks_.size(); ++number) {
+    if (!tasks_[number].key) continue;
+    ++ended;
+    cancel_task(number, why);
+    if (tasks_[number].state != TaskState::stored) continue;
+    while (!tasks_[number].replicas.empty()) {
+      Worker& holder = worker_ref(tasks_[number].replicas.back().worker);
+      remove_replica(number, holder.id);
+      tell_drop(holder, tasks_[number].key, tasks_[number].bytes);
+    }
+    fail(number, std::make_shared<const Failure>(Failure{
+                     .kind = ErrorKind::cancelled, .message = why, .label = shape_of(tasks_[number]).label, .key = tasks_[number].key}));
+  }
+  for (WorkerId id : alive_) tell(worker_ref(id), RestartExecutors{});
+  log_line(5, "restarted by " + who);
+  return ended;
 }
 
 /// Copy values from the fullest workers to the emptiest until none is far from the mean.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/messages.h"
+#include "scheduler/store_records.h"
 
 namespace weft::scheduler {
 
@@ -19,24 +20,42 @@ struct FromWorker {
 struct LinkLost {
   PeerId peer;
 };
+/// The key of this peer was taken back: its session ends at once, or its worker is given up.
+struct AccessRevoked {
+  PeerId peer;
+};
 /// Time passed: sent when `State::wake_at()` is reached, and at least every second.
 struct Tick {};
 
-using Event = std::variant<FromClient, FromWorker, LinkLost, Tick>;
+/// Everything persisted up to this ticket is on disk.
+struct Committed {
+  std::uint64_t ticket = 0;
+};
 
-/// One frame for one peer: everything this step has to say to it, in order.
+using Event = std::variant<FromClient, FromWorker, LinkLost, AccessRevoked, Tick, Committed>;
+
+/// Keep these records, all or none, in the order of tickets; answered by Committed. First of a step's actions.
+struct Persist {
+  std::uint64_t ticket = 0;
+  std::vector<Record> records;
+};
+/// One frame for one peer: everything this step has to say to it, in order. It acknowledges what was persisted up to `ticket`
+/// and must not leave before that is committed.
 struct ToClient {
   PeerId peer;
   std::vector<ClientBound> messages;
+  std::uint64_t ticket = 0;
 };
 struct ToWorker {
   PeerId peer;
   std::vector<WorkerBound> messages;
+  std::uint64_t ticket = 0;  // for a task's own client
 };
 struct CloseLink {
   PeerId peer;
+  std::uint64_t ticket = 0;
 };
 
-using Action = std::variant<ToClient, ToWorker, CloseLink>;
+using Action = std::variant<ToClient, ToWorker, CloseLink, Persist>;
 
 }  // namespace weft::scheduler

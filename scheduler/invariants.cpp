@@ -8,12 +8,12 @@ namespace weft::scheduler {
 namespace {
 
 struct Recount {
-  std::uint32_t missing = 0, open_dependents = 0, ahead = 0;
+  std::uint32_t missing = 0, open_dependents = 0, kept_by = 0, ahead = 0;
 };
 
 }  // namespace
 
-static void check_edges(const std::vector<Task>& tasks, TaskNumber number) {
+static void check_edges(const TaskTable& tasks, TaskNumber number) {
   const Task& task = tasks[number];
   for (std::uint32_t i = 0; i < task.inputs.size(); ++i) {
     const Task& input = tasks[task.inputs[i].task];
@@ -28,7 +28,7 @@ static void check_edges(const std::vector<Task>& tasks, TaskNumber number) {
   }
 }
 
-static void check_task(const std::vector<Task>& tasks, TaskNumber number) {
+static void check_task(const TaskTable& tasks, TaskNumber number) {
   const Task& task = tasks[number];
   Recount count;
   for (const InputEdge& edge : task.inputs) {
@@ -37,8 +37,12 @@ static void check_task(const std::vector<Task>& tasks, TaskNumber number) {
     if (input.state == TaskState::assigned && input.worker == task.ahead_worker) ++count.ahead;
     if (is_open(task.state)) WEFT_CHECK(input.state != TaskState::released && input.state != TaskState::failed);
   }
-  for (const DependentEdge& edge : task.dependents)
+  for (const DependentEdge& edge : task.dependents) {
     if (is_open(tasks[edge.task].state)) ++count.open_dependents;
+    if (tasks[edge.task].keeps_inputs) ++count.kept_by;
+  }
+  WEFT_CHECK(task.kept_by == count.kept_by);
+  if (task.keeps_inputs) WEFT_CHECK(task.state == TaskState::failed);
   WEFT_CHECK(task.open_dependents == count.open_dependents);
   if (is_open(task.state)) {
     WEFT_CHECK(task.needed());
@@ -53,7 +57,7 @@ static void check_task(const std::vector<Task>& tasks, TaskNumber number) {
   WEFT_CHECK((task.state == TaskState::assigned) == static_cast<bool>(task.attempt));
   WEFT_CHECK((task.state == TaskState::stored) == !task.replicas.empty());
   WEFT_CHECK((task.state == TaskState::failed) == (task.failure != nullptr));
-  if (task.state == TaskState::stored) WEFT_CHECK(task.needed());
+  if (task.state == TaskState::stored) WEFT_CHECK(task.needed() || task.kept_by > 0);
   if (task.state == TaskState::released) WEFT_CHECK(!task.needed());
   if (task.delayed) WEFT_CHECK(task.state == TaskState::ready && !task.kept_for);
   WEFT_CHECK(task.needed() || !task.dependents.empty());
@@ -69,17 +73,18 @@ void State::check() const {
   }
   for (const auto& [number, source] : moving_) WEFT_CHECK(tasks_[number].state == TaskState::stored && worker(source));
   for (const auto& [number, copies] : replicas_wanted_) WEFT_CHECK(tasks_[number].key);
-  std::size_t known = 0;
+  std::size_t known = 0, keepers = 0;
   std::vector<Group> groups(groups_.size());
   std::vector<std::size_t> wanted(holders_.size());
   for (TaskNumber number = 0; number < tasks_.size(); ++number) {
     const Task& task = tasks_[number];
     if (!task.key) continue;
     ++known;
-    WEFT_CHECK(index_.find(task.key) == number);
+    keepers += task.keeps_inputs;
+    WEFT_CHECK(number_of(task.key) == number);
     check_edges(tasks_, number);
     check_task(tasks_, number);
-    ++groups[shape_group_[task.shape]].counts[static_cast<int>(task.state)];
+    ++groups[shapes_[task.shape].group].counts[static_cast<int>(task.state)];
     for (const WantEdge& want : task.wants) {
       WEFT_CHECK(holders_[want.holder].wanted[want.slot] == number);
       ++wanted[want.holder];
@@ -87,7 +92,8 @@ void State::check() const {
     for (const Replica& replica : task.replicas) WEFT_CHECK(workers_[replica.worker.number]->holding[replica.slot] == number);
     if (task.kept_for) WEFT_CHECK(workers_[task.kept_for.number]->reserved.contains({task.rank, number}));
   }
-  WEFT_CHECK(known == index_.size() && known + free_tasks_.size() == tasks_.size());
+  WEFT_CHECK(keepers == keepers_);
+  WEFT_CHECK(known == index_.size() && known + tasks_.free_rows() == tasks_.size());
   for (std::size_t i = 0; i < groups_.size(); ++i)
     WEFT_CHECK(std::equal(std::begin(groups[i].counts), std::end(groups[i].counts), std::begin(groups_[i].counts)));
   for (std::size_t i = 0; i < holders_.size(); ++i) WEFT_CHECK(holders_[i].wanted.size() == wanted[i]);
@@ -106,7 +112,7 @@ void State::check_workers() const {
     for (std::uint32_t i = 0; i < worker.assigned.size(); ++i) {
       const Task& task = tasks_[worker.assigned[i]];
       WEFT_CHECK(task.state == TaskState::assigned && task.worker == id && task.worker_slot == i);
-      load += task.estimate;
+      load += 1us * task.estimate_us;
       recalls += task.recalling;
       const TaskOptions& options = shape_of(task).options;
       if (options.cores > 1) cores += options.cores;
@@ -114,7 +120,7 @@ void State::check_workers() const {
     }
     for (TaskNumber number : worker.holding) {
       bytes += tasks_[number].bytes;
-      const std::vector<Replica>& replicas = tasks_[number].replicas;
+      const SmallVector<Replica>& replicas = tasks_[number].replicas;
       WEFT_CHECK(std::count_if(replicas.begin(), replicas.end(), [&](const Replica& r) { return r.worker == id; }) == 1);
     }
     WEFT_CHECK(load == worker.load && recalls == worker.recalls && cores == worker.cores_reserved && bytes == worker.holding_bytes);

@@ -30,7 +30,8 @@ struct Settings {
   PortRange port{8786, 8786}, worker_port{8788, 8788};
   std::string listen, worker_listen;
   std::string contact, worker_contact;
-  std::string folder, scheduler_file, keys;
+  std::string folder, scheduler_file, keys, store;
+  bool store_accept_loss = false;
   Duration idle_timeout{};
   scheduler::Options state;
   bool dashboard = true;
@@ -52,6 +53,9 @@ void declare(ProgramOptions& options, Settings& s) {
   options.add("worker-contact-address", s.worker_contact, "the same for workers");
   options.add("scheduler-file", s.scheduler_file, "write there how this scheduler is reached");
   options.add("keys", s.keys, "folder of keys, made at the first start; empty: ~/.config/weft/keys");
+  options.add("store", s.store, "folder of what must outlive this process, or none; empty: in the folder, else a place of its own for a fixed port");
+  options.add("store-accept-loss", s.store_accept_loss, "go on with a store of which the disk lost commits");
+  options.add("recovery-grace", s.state.recovery_grace, "how long to wait after a restart for workers that were here");
   options.add("idle-timeout", s.idle_timeout, "stop after so long without clients and work; 0: never");
   options.add("worker-lease", s.state.lease, "how long a silent worker is believed alive");
   options.add("heartbeat-interval", s.state.heartbeat_interval, "between heartbeats of a worker, up to 200 workers");
@@ -129,6 +133,29 @@ std::uint64_t draw_epoch(const std::string& scheduler_file) {
   return now;
 }
 
+/// Where to keep what must outlive us; empty: nowhere. Who listens on any free port could not be found again by its peers.
+Result<std::string> store_folder(const Settings& s) {
+  if (s.store == "none") return std::string();
+  if (!s.store.empty()) return s.store;
+  if (!s.folder.empty()) return s.folder + "/store";
+  if (!s.listen.empty() || s.port.first == 0 || s.port.first != s.port.last) return std::string();
+  const char* state = std::getenv("XDG_STATE_HOME");
+  const char* home = std::getenv("HOME");
+  std::string base = state && *state ? state : home && *home ? std::string(home) + "/.local/state" : "";
+  if (base.empty()) return failure(ErrorKind::invalid_argument, "no folder for the store: name one with --store, or --store none");
+  return base + "/weft/scheduler-" + std::to_string(s.port.first);
+}
+
+/// A scheduler that runs keeps its file: its clients and workers find it there.
+Result<void> check_scheduler_file(const std::string& path) {
+  Result<SchedulerFile> file = read_scheduler_file(path);
+  if (!file || file->host != host_name() || file->pid <= 0 || file->pid == getpid()) return {};
+  Result<std::string> name = read_whole_file("/proc/" + std::to_string(file->pid) + "/comm", 64);
+  if (!name || !name->starts_with("weft-scheduler")) return {};
+  return failure(ErrorKind::io_error, "the scheduler file " + path + " belongs to process " + std::to_string(file->pid) +
+                                          ", which is alive; stop it, or name another file with --scheduler-file");
+}
+
 class Program {
  public:
   Program(Settings& settings, const ProgramOptions& options) : s_(settings), options_(options), doors_(KeyFolder(s_.keys.empty() ? default_key_folder() : s_.keys)) {}
@@ -141,17 +168,40 @@ class Program {
     }
     Result<Places> places = places_for(s_);
     if (!places) return fail_program(s_.program, places.error());
+    if (auto code = open_store()) return *code;
     if (auto code = open(*places)) return *code;
     return serve();
   }
 
  private:
-  /// Listen in both roles.
-  std::optional<int> open(const Places& places) {
+  /// Before anybody can reach us: who may not have the store must not be found.
+  std::optional<int> open_store() {
     if (!s_.folder.empty()) {
       if (auto made = make_private_folder(s_.folder); !made) return fail_program(s_.program, made.error(), exit_code::cannot_create);
       if (s_.scheduler_file.empty()) s_.scheduler_file = s_.folder + "/scheduler.json";
     }
+    if (!s_.scheduler_file.empty())
+      if (auto free = check_scheduler_file(s_.scheduler_file); !free) return fail_program(s_.program, free.error(), exit_code::cannot_create);
+    s_.state.epoch = draw_epoch(s_.scheduler_file);
+    Result<std::string> folder = store_folder(s_);
+    if (!folder) return fail_program(s_.program, folder.error());
+    if (folder->empty()) return std::nullopt;
+    Result<std::unique_ptr<scheduler::Store>> store = scheduler::open_sqlite_store({*folder, s_.store_accept_loss});
+    if (!store) return fail_program(s_.program, store.error(), exit_code::io_error);
+    Result<std::vector<scheduler::Record>> records = scheduler::load_records(**store);
+    if (!records) return fail_program(s_.program, records.error(), exit_code::io_error);
+    Result<std::uint64_t> epoch = (*store)->next_epoch(s_.state.epoch);
+    if (!epoch) return fail_program(s_.program, epoch.error(), exit_code::io_error);
+    s_.state.epoch = *epoch;
+    s_.state.durable = true;
+    store_ = std::move(*store);
+    records_ = std::move(*records);
+    log_info("store opened", {{"folder", *folder}, {"rows", records_.size()}});
+    return std::nullopt;
+  }
+
+  /// Listen in both roles.
+  std::optional<int> open(const Places& places) {
     ZeromqOptions options;
     if (places.tcp()) {
       if (doors_.folder().path().empty())
@@ -225,8 +275,8 @@ class Program {
   }
 
   int serve() {
-    s_.state.epoch = draw_epoch(s_.scheduler_file);
     scheduler::Server server(s_.state, std::move(endpoint_));
+    if (store_) server.keep_in(std::move(store_), std::move(records_));
     server.set_idle_timeout(s_.idle_timeout);
     if (auto code = open_dashboard(server)) return *code;
     int ends = 0;
@@ -247,6 +297,7 @@ class Program {
     dashboard_.reset();
     // Only our own file: a successor may have written its own by now.
     if (auto now = read_scheduler_file(s_.scheduler_file); now && *now == file_) unlink(s_.scheduler_file.c_str());
+    if (server.store_failure()) return fail_program(s_.program, *server.store_failure(), exit_code::io_error);
     log_info("stopped");
     flush_log();
     return exit_code::ok;
@@ -256,6 +307,8 @@ class Program {
   const ProgramOptions& options_;
   DoorList doors_;
   PidFile pid_file_;
+  std::unique_ptr<scheduler::Store> store_;
+  std::vector<scheduler::Record> records_;
   std::unique_ptr<Endpoint> endpoint_;
   Listening client_, worker_;
   std::string public_key_;

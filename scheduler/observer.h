@@ -35,7 +35,7 @@ enum class Seen : std::uint8_t {
 };
 enum class WorkerStatus : std::uint8_t { running, paused, retiring, disconnected, lost };
 
-struct Record {
+struct Sighting {
   Time when;
   Key key;
   std::uint64_t amount = 0;
@@ -47,19 +47,19 @@ struct Record {
   std::uint8_t to = 0;
   std::uint8_t text_slots = 0;  // raw slots behind this record; the text's length is in the first two bytes
 };
-static_assert(sizeof(Record) == 48 && std::is_trivially_copyable_v<Record>);
+static_assert(sizeof(Sighting) == 48 && std::is_trivially_copyable_v<Sighting>);
 
 /// The two ends of the ring. The scheduler's thread writes, one other reads; `dropped` may be read by anybody.
 class Observer {
  public:
-  static constexpr std::size_t text_max = 255 * sizeof(Record) - 2;
+  static constexpr std::size_t text_max = 255 * sizeof(Sighting) - 2;
 
   explicit Observer(std::size_t slots = 1u << 17);  // a power of two; the default is 6 MiB
 
   // The writer.
-  void write(const Record& record) { put(record, {}); }
+  void write(const Sighting& record) { put(record, {}); }
   /// A longer text is cut. False: it was dropped, so a name is to be said again.
-  bool write(Record record, std::string_view text) { return put(record, text.substr(0, text_max)); }
+  bool write(Sighting record, std::string_view text) { return put(record, text.substr(0, text_max)); }
   /// Say a group's label before the first record about it; said again until it went through.
   void name_group(Time now, std::uint32_t group, std::string_view label);
   /// One more input edge between groups; edges between the same two are one record.
@@ -72,28 +72,28 @@ class Observer {
   void flush_edges();
 
   // The reader: whole records with their texts, in order, at most so many slots. Returns a view that is valid until `consume`.
-  std::size_t peek(const Record*& first) const;
+  std::size_t peek(const Sighting*& first) const;
   void consume(std::size_t slots) { read_.store(read_.load(std::memory_order_relaxed) + slots, std::memory_order_release); }
 
   std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
   std::uint64_t written() const { return written_.load(std::memory_order_acquire); }
 
  private:
-  bool put(Record record, std::string_view text);
+  bool put(Sighting record, std::string_view text);
 
   std::size_t size_;
-  std::unique_ptr<Record[]> ring_;
+  std::unique_ptr<Sighting[]> ring_;
   alignas(64) std::atomic<std::uint64_t> written_{0};
   std::uint64_t read_seen_ = 0;      // the writer's copy of read_
   std::uint64_t untold_ = 0;         // dropped and not yet said by a gap record
   std::vector<bool> named_;
-  Record edge_{.what = Seen::edge};
+  Sighting edge_{.what = Seen::edge};
   alignas(64) std::atomic<std::uint64_t> read_{0};
   alignas(64) std::atomic<std::uint64_t> dropped_{0};
 };
 
 /// The text behind a record that lies in memory with its slots.
-std::string_view text_of(const Record* record);
+std::string_view text_of(const Sighting* record);
 /// The fields of a text, each ended by \0; missing ones are empty.
 template <std::size_t N>
 std::array<std::string_view, N> fields_of(std::string_view text) {

@@ -8,6 +8,8 @@
 namespace weft::scheduler {
 
 struct Options {
+  bool durable = false;                        // there is a store: say what it must keep
+  Duration recovery_grace = 5s;                // after a restart, workers that were here may take so long to come back
   std::uint64_t epoch = 1;                     // of this scheduler process; rises with every restart
 
   Duration lease = 15s;                        // how long a silent worker is believed alive

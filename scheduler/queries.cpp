@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/task_description.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
@@ -17,6 +18,14 @@ static constexpr std::size_t dump_failures_max = 200;
 static double seconds(Duration d) { return static_cast<double>(d.count()) / 1e9; }
 
 static std::string text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+static std::string hex(std::span<const std::byte> bytes) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * bytes.size());
+  for (std::byte b : bytes) text += {digits[unsigned(b) >> 4], digits[unsigned(b) & 15]};
+  return text;
+}
 
 static bool contains(const std::vector<std::string>& words, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -57,6 +66,7 @@ struct Questions {
   Json groups(const Ask&) const {
     Json body = Json::array();
     for (const Group& group : state.groups_) {
+      if (group.shapes == 0) continue;
       Json counts = Json::object();
       for (int i = 0; i < task_state_count; ++i) counts[name_of(static_cast<TaskState>(i))] = group.counts[i];
       body.push_back({{"label", group.label}, {"tasks", counts}, {"finished", group.finished}, {"errors", group.errors},
@@ -88,7 +98,8 @@ struct Questions {
   Json tasks(const Ask& ask) const {
     Json body = Json::array();
     std::string wanted = ask.words.empty() ? "" : ask.words[0];
-    for (const Task& task : state.tasks_) {
+    for (TaskNumber number = 0; number < state.tasks_.size(); ++number) {
+      const Task& task = state.tasks_[number];
       if (!task.key || (!wanted.empty() && wanted != name_of(task.state))) continue;
       if (body.size() >= rows_max) break;
       body.push_back({{"key", task.key.hex()}, {"label", state.shape_of(task).label}, {"state", name_of(task.state)},
@@ -131,7 +142,8 @@ struct Questions {
     std::size_t skip = topic.empty() && state.story_.size() > rows_max ? state.story_.size() - rows_max : 0;
     for (std::size_t i = skip; i < state.story_.size(); ++i) {
       const Transition& t = state.story_[i];
-      add(t.when, "task", state.groups_[t.group].label, describe(t));
+      const Group& group = state.groups_[t.group];  // another one may have its number now
+      add(t.when, "task", group.born <= t.when ? group.label : "", describe(t));
     }
     std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     Json body = Json::array();
@@ -141,7 +153,6 @@ struct Questions {
   }
 
   Json describe_name(HolderNumber number, bool with_keys) const {
-    static constexpr char digits[] = "0123456789abcdef";
     const Holder& holder = state.holders_[number];
     Json keys = Json::array();
     std::uint64_t stored = 0, bytes = 0;
@@ -150,11 +161,9 @@ struct Questions {
       if (task.state == TaskState::stored) ++stored, bytes += task.bytes;
       if (with_keys) keys.push_back(task.key.hex());
     }
-    std::string note;
-    for (std::byte b : holder.note) note += {digits[unsigned(b) >> 4], digits[unsigned(b) & 15]};
     Json body = Json::object();
     if (with_keys) body["keys"] = std::move(keys);
-    body.update({{"tasks", holder.wanted.size()}, {"stored", stored}, {"bytes", bytes}, {"note", note}});
+    body.update({{"tasks", holder.wanted.size()}, {"stored", stored}, {"bytes", bytes}, {"note", hex(holder.note)}});
     return body;
   }
   Json names(bool with_keys) const {
@@ -243,7 +252,8 @@ Json Questions::dump(const Ask&) const {
   add("groups", groups({}));
   add("datasets", list_datasets({}));
   Json failures = Json::array();
-  for (const Task& task : state.tasks_) {
+  for (TaskNumber number = 0; number < state.tasks_.size(); ++number) {
+    const Task& task = state.tasks_[number];
     if (!task.key || task.state != TaskState::failed) continue;
     if (failures.size() == dump_failures_max) break;
     if (auto explained = state.explain(task)) failures.push_back(Json::parse(explained.value()));
@@ -278,12 +288,28 @@ Result<std::string> State::query(const Ask& ask) {
                      "nothing is published as '" + (ask.words.empty() ? "" : ask.words[0]) + "'; list_datasets() names what is");
     return text(questions.describe_name(named->second, true));
   }
-  if (ask.verb == "explain") {
+  if (ask.verb == "explain" || ask.verb == "describe") {
     const Task* task = ask.keys.empty() ? nullptr : find(ask.keys[0]);
+    if (task && ask.verb == "describe") return describe(*task);
     if (!task) return failure(ErrorKind::invalid_argument, "the scheduler knows no task of this key; `weft tasks` lists those it knows");
     return explain(*task);
   }
   return control(ask);
+}
+
+/// What somebody needs who wants to run it himself: what `explain` says, and the task as a TaskDescription.
+Result<std::string> State::describe(const Task& task) const {
+  Result<std::string> explained = explain(task);
+  if (!explained) return explained;
+  TaskDescription description{.key = task.key, .shape = shape_of(task), .arguments = bytes_of(task.arguments)};
+  for (const InputEdge& edge : task.inputs) {
+    const Task& input = tasks_[edge.task];
+    description.inputs.push_back({input.key, edge.part, input.bytes, shape_of(input).label, input.state == TaskState::stored});
+  }
+  if (auto program = programs_.find(description.shape.function.program); program != programs_.end()) description.program = program->second.files;
+  Json body = Json::parse(*explained);
+  body["description"] = hex(encode(description));
+  return text(body);
 }
 
 /// Why a task is where it is: what it waits for, who could run it, and what would happen next.
@@ -334,8 +360,12 @@ Result<std::string> State::explain(const Task& task) const {
     body["holders"] = holders;
     why = "its value is stored";
   } else if (task.state == TaskState::failed) {
+    Json frames = Json::array();  // for whoever has the program's files
+    for (const Frame& frame : task.failure->frames)
+      frames.push_back({{"image", frame.image}, {"build", frame.build.hex()}, {"offset", frame.offset}, {"symbol", frame.symbol}});
     body["error"] = {{"kind", weft::name_of(task.failure->kind)}, {"message", task.failure->message}, {"type", task.failure->type},
-                     {"key", task.failure->key.hex()}, {"worker", task.failure->worker}, {"traceback", task.failure->traceback}};
+                     {"key", task.failure->key.hex()}, {"worker", task.failure->worker}, {"frames", std::move(frames)},
+                     {"traceback", task.failure->traceback}};
     why = "it failed; `weft story` shows each attempt";
   } else {
     why = "nobody needs its value now; it is remembered because a later task depends on it";

@@ -8,8 +8,10 @@ namespace weft::scheduler {
 /// Idle workers take attempts that have not started from workers where they would wait for long. The worker gives them back or
 /// says that they run; only then are they placed again.
 void State::recall_for_idle() {
+  if (idle_.empty() || recall_again_ > now_) return;
+  recall_again_ = now_ + 1us * alive_.size();  // the look at everybody pays only now and then
   std::uint64_t idle_slots = 0;
-  for (WorkerId id : hungry_) {
+  for (WorkerId id : idle_) {
     const Worker& worker = worker_ref(id);
     if (worker.usable() && worker.assigned.size() < worker.slots) idle_slots += worker.slots - worker.assigned.size();
   }
@@ -31,7 +33,7 @@ void State::recall_for_idle() {
     std::sort(waiting.rbegin(), waiting.rend());
     for (std::size_t i = 0; i < waiting.size() && movable > 0 && idle_slots > 0; ++i) {
       const Task& task = tasks_[waiting[i].second];
-      bool better = std::any_of(hungry_.begin(), hungry_.end(), [&](WorkerId other) {
+      bool better = std::any_of(idle_.begin(), idle_.end(), [&](WorkerId other) {
         const Worker& thief = worker_ref(other);
         return thief.assigned.size() < thief.slots && fits_now(task, thief) &&
                cost(task, thief) + options_.recall_worth / 2 < worker.load / worker.slots;

@@ -9,6 +9,38 @@ namespace weft::scheduler {
 
 Server::Server(Options options, std::unique_ptr<Endpoint> endpoint) : state_(options), endpoint_(std::move(endpoint)) {}
 
+void Server::keep_in(std::unique_ptr<Store> store, std::vector<Record> records) {
+  started_ = monotonic_now();
+  std::size_t rows = records.size();
+  state_.restore(started_, std::move(records));
+  was_recovering_ = rows > 0;
+  if (rows > 0)
+    log_info("went on with the store", {{"rows", rows}, {"tasks", state_.counts().tasks}, {"sessions", state_.counts().sessions},
+                                        {"took", monotonic_now() - started_}});
+  store_ = std::make_unique<StoreThread>(std::move(store), [this] { endpoint_->wake(); });
+}
+
+/// How far the store has come: what waited for that may leave, and the state goes on.
+void Server::hear_store(std::vector<Event>& batch) {
+  if (!store_) return;
+  if (auto failed = store_->failed(); failed && !store_failure_) {
+    store_failure_ = std::move(failed);
+    stopping_ = true;
+  }
+  std::uint64_t committed = store_->committed();
+  if (committed == committed_) return;
+  committed_ = committed;
+  gate_.open(committed, [this](Action& action) { perform(action); });
+  batch.push_back(Committed{committed});
+}
+
+void Server::log_recovery() {
+  if (!was_recovering_ || state_.recovering()) return;
+  was_recovering_ = false;
+  State::Counts counts = state_.counts();
+  log_info("recovered", {{"workers", counts.workers}, {"tasks", counts.tasks}, {"after", monotonic_now() - started_}});
+}
+
 void Server::run() {
   std::vector<EndpointEvent> received;
   std::vector<Event> batch;
@@ -18,14 +50,17 @@ void Server::run() {
     batch = std::exchange(lost_, {});
     for (EndpointEvent& event : received) receive(event, batch);
     received.clear();
+    hear_store(batch);
+    if (store_failure_) break;
     if (batch.empty()) batch.push_back(Tick{});
     if (has_questions_) answer_questions();
     Time now = monotonic_now();
     std::size_t events = batch.size();
     std::vector<Action> actions = state_.step(now, std::exchange(batch, {}));
-    for (Action& action : actions) perform(action);
+    gate_.pass(actions, [this](Action& action) { perform(action); });
+    log_recovery();
     if (observer_)
-      observer_->write(Record{.when = now, .amount = static_cast<std::uint64_t>((monotonic_now() - now).count()),
+      observer_->write(Sighting{.when = now, .amount = static_cast<std::uint64_t>((monotonic_now() - now).count()),
                               .group = static_cast<std::uint32_t>(state_.sessions()),
                               .extra = static_cast<std::uint32_t>(events), .what = Seen::step});
     if (is_idle_for_too_long(now)) {
@@ -112,6 +147,8 @@ void Server::perform(Action& action) {
     if (endpoint_->send(order->peer, encode(order->messages))) return;
     endpoint_->close(order->peer);
     lost_.push_back(LinkLost{order->peer});
+  } else if (auto* persist = std::get_if<Persist>(&action)) {
+    store_->add(std::move(*persist));
   } else {
     endpoint_->close(std::get<CloseLink>(action).peer);
   }

@@ -9,6 +9,7 @@
 
 #include "common/transport/endpoint.h"
 #include "scheduler/state.h"
+#include "scheduler/store_thread.h"
 
 namespace weft::scheduler {
 
@@ -20,6 +21,8 @@ class Server {
 
   /// The endpoint listens already, with these roles.
   Server(Options options, std::unique_ptr<Endpoint> endpoint);
+  /// Go on where an earlier scheduler stopped, and keep what must outlive this one. Once, before `run`.
+  void keep_in(std::unique_ptr<Store> store, std::vector<Record> records);
 
   /// Serve until `stop`. Called on one thread.
   void run();
@@ -28,6 +31,8 @@ class Server {
   /// Stop by itself when no client was here and no task was open for this long; 0: never. Set before `run`.
   void set_idle_timeout(Duration timeout) { idle_timeout_ = timeout; }
   bool ended_idle() const { return ended_idle_; }
+  /// Why `run` ended by itself: the store took nothing more.
+  const std::optional<Failure>& store_failure() const { return store_failure_; }
   /// Show what happens to this observer, which outlives `run`. Set before `run`.
   void observe(Observer& observer) {
     observer_ = &observer;
@@ -42,6 +47,8 @@ class Server {
  private:
   void receive(EndpointEvent& event, std::vector<Event>& batch);
   void perform(Action& action);
+  void hear_store(std::vector<Event>& batch);
+  void log_recovery();
   void refuse(PeerId peer, const std::string& why);
   bool is_idle_for_too_long(Time now);
   void answer_questions();
@@ -61,6 +68,12 @@ class Server {
   Duration idle_timeout_{};
   Time busy_at_;
   bool ended_idle_ = false;
+  std::uint64_t committed_ = 0;          // as the state knows
+  Gate gate_;
+  Time started_;
+  bool was_recovering_ = false;
+  std::optional<Failure> store_failure_;
+  std::unique_ptr<StoreThread> store_;   // last: its thread wakes the endpoint
 };
 
 }  // namespace weft::scheduler

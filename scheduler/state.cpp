@@ -5,11 +5,16 @@
 
 namespace weft::scheduler {
 
+// Drops that wait for the next word to a worker.
+static constexpr std::size_t drops_max = 256;
+static constexpr std::uint64_t drops_bytes_max = 1u << 20;
+
 State::State(Options options) : options_(options) {
   attempts_ = nonces_ = options_.epoch << 40;  // both rise across restarts
   workers_.emplace_back();  // worker 0 is nobody
   holders_.emplace_back();  // holder 0 is nobody
   fire_and_forget_ = new_holder(Holder::Kind::fire_and_forget);
+  unreleased_ = new_holder(Holder::Kind::fire_and_forget);
 }
 
 std::vector<Action> State::step(Time now, std::vector<Event> batch) {
@@ -17,10 +22,20 @@ std::vector<Action> State::step(Time now, std::vector<Event> batch) {
   forgive_own_sleep();
   for (const Event& event : batch) std::visit([this](const auto& e) { on(e); }, event);
   check_leases();
+  check_recovery();
+  while (!delayed_.empty() && std::get<0>(*delayed_.begin()) <= now_) {
+    auto [when, number, serial] = *delayed_.begin();
+    delayed_.erase(delayed_.begin());
+    if (tasks_[number].state == TaskState::ready && tasks_[number].queue_serial == serial) enqueue(number);
+  }
   settle();
-  schedule();
+  if (!recovering_) {
+    schedule();
+    restore_copies();
+  }
   advance_retirements();
   settle();
+  free_unused_shapes();
   if (observer_) observer_->flush_edges();
   return collect();
 }
@@ -43,39 +58,40 @@ void State::forgive_own_sleep() {
     }
 }
 
+/// Everybody is looked at only when the first lease of the last look may be over.
 void State::check_leases() {
+  if (now_ < leases_due_) return;
+  leases_due_ = now_ + options_.lease;
+  auto is_over = [&](Time end) {
+    if (end > now_) leases_due_ = std::min(leases_due_, end);
+    return end <= now_;
+  };
   std::vector<WorkerId> lost;
   for (WorkerId id : alive_) {
     const Worker& worker = worker_ref(id);
-    if (worker.lost_at <= now_) lost.push_back(id);
-    else if (worker.peer && worker.echoed + options_.lease <= now_) lost.push_back(id);  // it does not hear us
+    bool silent = is_over(worker.lost_at);
+    bool deaf = worker.peer && is_over(worker.echoed + options_.lease);
+    if (silent || deaf) lost.push_back(id);
   }
   for (WorkerId id : lost) lose_worker(id, true, "it was silent for longer than its lease");
   for (HolderNumber number = 1; number < holders_.size(); ++number) {
     const Holder& holder = holders_[number];
     if (holder.kind != Holder::Kind::session || holder.through) continue;
-    if (holder.peer && holder.heard + options_.lease <= now_) {
+    if (holder.peer && is_over(holder.heard + options_.lease)) {
       to_close_.push_back(holder.peer);
       detach(number);
-    } else if (!holder.peer && holder.expires <= now_) {
+    } else if (!holder.peer && is_over(holder.expires)) {
       end_holder(number);
     }
-  }
-  while (!delayed_.empty() && std::get<0>(*delayed_.begin()) <= now_) {
-    auto [when, number, serial] = *delayed_.begin();
-    delayed_.erase(delayed_.begin());
-    if (tasks_[number].state == TaskState::ready && tasks_[number].queue_serial == serial) enqueue(number);
   }
 }
 
 Time State::wake_at() const {
-  Time next = now_ + options_.heartbeat_interval;
+  Time next = std::min(now_ + options_.heartbeat_interval, leases_due_);
   if (!delayed_.empty()) next = std::min(next, std::get<0>(*delayed_.begin()));
-  for (WorkerId id : alive_) {
-    const Worker& worker = *workers_[id.number];
-    next = std::min(next, worker.lost_at);
-    if (worker.hand_over_again > now_) next = std::min(next, worker.hand_over_again);
-  }
+  if (recovering_) next = std::min(next, recovering_until_);
+  for (WorkerId id : retiring_)
+    if (const Worker& worker = *workers_[id.number]; worker.hand_over_again > now_) next = std::min(next, worker.hand_over_again);
   return std::max(next, now_);
 }
 
@@ -103,46 +119,56 @@ void State::on(const LinkLost& event) {
     worker_of_peer_.erase(found);
     worker.peer = {};
     worker.outbox.clear();
-    hungry_.erase(worker.id);
+    worker.drops.clear();
     worker.lost_at = std::min(worker.lost_at, now_ + options_.reconnect_grace);
+    leases_due_ = std::min(leases_due_, worker.lost_at);
+    rethink();
     if (observer_)
-      observer_->write(Record{.when = now_, .worker = worker.id.number, .what = Seen::status,
+      observer_->write(Sighting{.when = now_, .worker = worker.id.number, .what = Seen::status,
                               .to = static_cast<std::uint8_t>(WorkerStatus::disconnected)});
     if (worker.leave_sent) lose_worker(worker.id, false, "it left");
   }
   if (auto found = session_of_peer_.find(event.peer); found != session_of_peer_.end()) detach(found->second);
 }
 
-// One frame a peer, in a fixed order: workers first, so that what clients hear of is on its way.
+/// Who lost the right to speak here has no grace: what only it wanted is released, what it ran goes to others.
+void State::on(const AccessRevoked& event) {
+  if (auto found = worker_of_peer_.find(event.peer); found != worker_of_peer_.end())
+    lose_worker(found->second, false, "its key was revoked");
+  if (auto found = session_of_peer_.find(event.peer); found != session_of_peer_.end()) end_holder(found->second);
+  to_close_.push_back(event.peer);
+}
+
+// One frame a peer: workers first, so that what clients hear of is on its way.
 std::vector<Action> State::collect() {
   std::vector<Action> actions;
-  for (HolderNumber number = 1; number < holders_.size(); ++number) {
+  flush_records(actions);
+  std::vector<Action> nested;
+  for (HolderNumber number : std::vector<HolderNumber>(speaking_sessions_)) {
     Holder& session = holders_[number];
-    if (session.kind != Holder::Kind::session) continue;
-    if (session.acknowledge) {
-      session.acknowledge = false;
-      tell(number, Executed{session.executed});
-    }
-    if (session.outbox.empty()) continue;
-    if (session.through) {
-      tell(worker_ref(session.through), ToTask{session.channel, std::move(session.outbox)});
-      session.outbox.clear();
-    }
+    if (std::exchange(session.acknowledge, false)) tell(number, Executed{session.executed});
+    if (!session.through || session.outbox.empty()) continue;
+    // Behind what it acknowledges, and never in the way of the worker's orders.
+    ToTask words{session.channel, std::exchange(session.outbox, {})};
+    if (!options_.durable) tell(worker_ref(session.through), std::move(words));
+    else if (PeerId peer = worker_ref(session.through).peer) nested.push_back(ToWorker{peer, {std::move(words)}, ticket_});
   }
   for (auto& [peer, message] : stray_workers_) actions.push_back(ToWorker{peer, {std::move(message)}});
-  for (WorkerId id : alive_) {
+  for (WorkerId id : speaking_workers_) {
+    if (!workers_[id.number]) continue;
     Worker& worker = worker_ref(id);
-    if (worker.outbox.empty()) continue;
-    actions.push_back(ToWorker{worker.peer, std::move(worker.outbox)});
-    worker.outbox.clear();
+    bool enough = worker.assigned.empty() || worker.drops.size() >= drops_max || worker.drops_bytes >= drops_bytes_max;
+    if (worker.outbox.empty() && enough) flush_drops(worker);
+    if (!worker.outbox.empty()) actions.push_back(ToWorker{worker.peer, std::exchange(worker.outbox, {})});
   }
-  for (auto& [peer, message] : stray_) actions.push_back(ToClient{peer, {std::move(message)}});
-  for (Holder& session : holders_) {
-    if (session.outbox.empty()) continue;
-    actions.push_back(ToClient{session.peer, std::move(session.outbox)});
-    session.outbox.clear();
-  }
-  for (PeerId peer : to_close_) actions.push_back(CloseLink{peer});
+  for (Action& action : nested) actions.push_back(std::move(action));
+  for (auto& [peer, message] : stray_) actions.push_back(ToClient{peer, {std::move(message)}, ticket_});
+  for (HolderNumber number : speaking_sessions_)
+    if (!holders_[number].outbox.empty())
+      actions.push_back(ToClient{holders_[number].peer, std::exchange(holders_[number].outbox, {}), ticket_});
+  for (PeerId peer : to_close_) actions.push_back(CloseLink{peer, ticket_});
+  speaking_sessions_.clear();
+  speaking_workers_.clear();
   stray_.clear();
   stray_workers_.clear();
   to_close_.clear();
@@ -157,7 +183,7 @@ State::Counts State::counts() const {
 }
 
 const Task* State::find(const Key& key) const {
-  TaskNumber number = index_.find(key);
+  TaskNumber number = number_of(key);
   return number == KeyIndex::none ? nullptr : &tasks_[number];
 }
 
@@ -178,12 +204,25 @@ Worker& State::worker_ref(WorkerId id) {
   return *workers_[id.number];
 }
 
-bool State::empty() const { return index_.size() == 0 && sessions_.empty() && names_.empty(); }
+bool State::empty() const {
+  bool no_work = std::all_of(alive_.begin(), alive_.end(), [&](WorkerId id) {
+    const Worker& worker = *workers_[id.number];
+    return worker.assigned.empty() && worker.holding.empty() && worker.reserved.empty() && worker.recalls == 0 && worker.nested == 0;
+  });
+  bool no_tasks = index_.size() == 0 && tasks_.free_rows() == tasks_.size() && delayed_.empty() && ahead_.empty() && kept_ == 0 &&
+                  replicas_wanted_.empty() && moving_.empty() && spreads_.empty();
+  bool no_holders = sessions_.empty() && session_of_peer_.empty() && session_of_channel_.empty() && names_.empty() &&
+                    free_holders_.size() + 2 == holders_.size();  // nobody, and fire-and-forget
+  bool no_templates = unused_shapes_.size() + free_shapes_.size() == shapes_.size() && file_owners_.empty() &&
+                      std::all_of(shapes_.begin(), shapes_.end(), [](const Shape& shape) { return shape.tasks == 0; }) &&
+                      std::all_of(programs_.begin(), programs_.end(), [](const auto& entry) { return entry.second.owners.empty(); });
+  return no_work && no_tasks && no_holders && no_templates;
+}
 
 void State::log_line(std::uint32_t level, std::string text, std::string worker, Key key) {
   if (observer_) {
     const Worker* found = find_worker(worker);
-    observer_->write(Record{.when = now_, .key = key, .worker = found ? found->id.number : 0, .extra = level, .what = Seen::log}, text);
+    observer_->write(Sighting{.when = now_, .key = key, .worker = found ? found->id.number : 0, .extra = level, .what = Seen::log}, text);
   }
   if (log_.size() >= 10'000) log_.pop_front();
   log_.push_back({now_, std::move(worker), level, key, std::move(text)});

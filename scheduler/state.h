@@ -16,7 +16,7 @@
 #include "scheduler/events.h"
 #include "scheduler/observer.h"
 #include "scheduler/options.h"
-#include "scheduler/task.h"
+#include "scheduler/task_table.h"
 #include "scheduler/worker.h"
 
 namespace weft::scheduler {
@@ -42,6 +42,10 @@ class State {
   void observe(Observer* observer) { observer_ = observer; }
   /// Answer a question, or carry out a verb, that came by no session: from the dashboard. Orders leave with the next step.
   Result<std::string> answer(Time now, const Ask& ask);
+  /// Take back what an earlier scheduler wrote, in the order of kinds. Once, before the first step.
+  void restore(Time now, std::vector<Record> records);
+  /// After a restart, until the workers that were here have come back: work is taken over, none is given out.
+  bool recovering() const { return recovering_; }
   /// When `step` must be called with a Tick at the latest.
   Time wake_at() const;
 
@@ -72,7 +76,9 @@ class State {
   void on(const FromClient& event);
   void on(const FromWorker& event);
   void on(const LinkLost& event);
+  void on(const AccessRevoked& event);
   void on(const Tick&) {}
+  void on(const Committed& event);
   void forgive_own_sleep();
   void check_leases();
   std::vector<Action> collect();
@@ -96,8 +102,15 @@ class State {
   void handle(HolderNumber session, const Ask& message);
   void handle(HolderNumber session, const ClientHeartbeat& message);
   void handle(HolderNumber session, const ClientGoodbye& message);
-  Result<void> admit(HolderNumber session, const GraphChunk& chunk, bool last);
+  Result<void> admit(HolderNumber session, const Submit& message);
+  struct Rows {
+    std::vector<TaskNumber> all, fresh, revived;
+  };
+  Rows add_rows(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes, Rank base);
+  std::uint32_t scatter_shape(const Scatter& message, WorkerId at);
+  std::vector<TaskNumber> add_data(const Scatter& message, std::uint32_t shape);
   Result<void> check_against_known(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes) const;
+  bool is_same_call(TaskNumber number, const GraphChunk& chunk, std::size_t row, const std::vector<std::uint32_t>& shapes) const;
   void cancel_task(TaskNumber number, const std::string& reason);
   std::set<TaskNumber> needed_by_others(HolderNumber session, const std::vector<Key>& keys) const;
   void refuse_graph(HolderNumber session, const Failure& failure);
@@ -115,10 +128,42 @@ class State {
   // Questions (queries.cpp).
   Result<std::string> query(const Ask& ask);
   Result<std::string> explain(const Task& task) const;
+  Result<std::string> describe(const Task& task) const;
 
   // Verbs that change something (control.cpp).
   Result<std::string> control(const Ask& ask);
   std::size_t rebalance();
+  std::size_t restart(const std::string& who);
+
+  // The store (state_store.cpp).
+  bool durable() const { return options_.durable && !restoring_; }
+  void persist(Record record) { records_.push_back(std::move(record)); }
+  std::uint32_t new_intent(HolderNumber session, const ClientMessage& command, Rank base);
+  void log_want(HolderNumber holder, TaskNumber task, bool added);
+  void log_end(const Holder& holder);
+  void mark(TaskNumber number) { if (options_.durable) changed_tasks_.push_back(number); }
+  void forget_stored(TaskNumber number);
+  bool is_committed(const Task& task) const { return intents_[task.intent].ticket <= committed_; }
+  bool runs_once(const Task& task) const;
+  bool must_wait_to_start(TaskNumber number);
+  bool keep_until_committed(TaskNumber number);
+  void hold(TaskNumber number);
+  bool take_over(Worker& worker, TaskNumber number, const RunningAttempt& attempt);
+  void retract_stranded(const Worker& worker);
+  void flush_wants();
+  void flush_tasks();
+  void flush_sessions();
+  void flush_records(std::vector<Action>& actions);
+  void take_back(StoredProgram& stored);
+  void take_back(StoredSession& stored);
+  void take_back(StoredName& stored);
+  void take_back(StoredIntent& stored);
+  void take_back(StoredTask& stored);
+  void take_back(StoredWants& stored);
+  void take_back(StoredWorker& stored);
+  void take_back(Erased&) {}
+  void forget_outdated(TaskNumber first);
+  void check_recovery();
 
   // Workers (state_workers.cpp).
   void worker_hello(PeerId peer, const WorkerHello& message);
@@ -141,6 +186,9 @@ class State {
   void lose_worker(WorkerId id, bool blame, const std::string& why);
   void lose_replica(TaskNumber task, WorkerId worker);
   void tell(Worker& worker, WorkerBound message);
+  void tell_drop(Worker& worker, const Key& key, std::uint64_t bytes);
+  void flush_drops(Worker& worker);
+  void restore_copies();
   void spread_replicas(TaskNumber task, std::uint32_t copies);
   void advance_retirements();
   bool retire(Worker& worker, bool at_any_price);
@@ -149,6 +197,7 @@ class State {
   Worker& worker_ref(WorkerId id);
 
   // Tasks (state_tasks.cpp).
+  TaskNumber number_of(const Key& key) const { return index_.find(key, tasks_); }
   TaskNumber create(const Key& key, std::uint32_t shape);
   void move_to(TaskNumber number, TaskState state);
   void leave_assigned(TaskNumber number, TaskState to);
@@ -160,6 +209,8 @@ class State {
   std::shared_ptr<const Failure> data_lost(TaskNumber number) const;
   void fail(TaskNumber number, std::shared_ptr<const Failure> failure);
   void fail_or_retry(TaskNumber number, const Failure& failure);
+  void keep_inputs(TaskNumber number);
+  void release_inputs(TaskNumber number);
   void run_again(TaskNumber number, Duration delay);
   void revoke(TaskNumber number, bool hard);
   void settle();
@@ -167,9 +218,30 @@ class State {
   void forget(TaskNumber number);
   void add_replica(TaskNumber task, Worker& worker);
   void remove_replica(TaskNumber task, WorkerId worker);
+
+  // Templates, and what is counted by them (state_shapes.cpp).
+  struct Shape {
+    Template what;
+    Key hash;
+    std::uint32_t group = 0;
+    std::uint32_t queue = 0;
+    std::uint32_t serial = 0;  // tells it from another one that had its number before
+    std::uint32_t tasks = 0;   // that have it
+    bool unused = false;       // in unused_shapes_
+  };
   std::uint32_t intern_shape(const Template& shape);
-  Group& group_of(const Task& task) { return groups_[shape_group_[task.shape]]; }
-  const Template& shape_of(const Task& task) const { return shapes_[task.shape]; }
+  std::uint32_t queue_for(const Key& signature);
+  std::uint32_t group_for(const std::string& label);
+  void leave_shape(std::uint32_t number);
+  void free_unused_shapes();
+  void leave_program(const Key& program);
+  void end_programs_of(SessionId session);
+  void end_programs_of_strangers();
+  void add_program(const AnnounceProgram& message, SessionId owner);
+  Group& group_of(const Task& task) { return groups_[shapes_[task.shape].group]; }
+  const Group& group_of(const Task& task) const { return groups_[shapes_[task.shape].group]; }
+  std::uint32_t queue_of(const Task& task) const { return shapes_[task.shape].queue; }
+  const Template& shape_of(const Task& task) const { return shapes_[task.shape].what; }
 
   // Placement (placement.cpp).
   struct Entry {
@@ -180,21 +252,49 @@ class State {
       return std::tie(a.rank, a.task, a.serial) > std::tie(b.rank, b.task, b.serial);
     }
   };
+  /// Ready tasks by rank. Graphs come in the order of their ranks, so nearly all of them wait in a plain queue.
+  struct Line {
+    std::deque<std::pair<TaskNumber, std::uint32_t>> in_order;  // with their serials
+    Rank last;                                                  // of `in_order`
+    std::vector<Entry> others;                                  // a heap
+    bool empty() const { return in_order.empty() && others.empty(); }
+  };
   struct Queue {
-    std::uint32_t shape = 0;       // a template that shows the signature
-    std::vector<Entry> fed;        // tasks with inputs to move
-    std::vector<Entry> roots;      // tasks held back until a worker has credit
+    Key signature;                 // what its tasks ask of a worker
+    std::uint32_t shapes = 0;      // templates that go through it
+    Line fed;                      // tasks with inputs to move
+    Line roots;                    // tasks held back until a worker has credit
+    std::uint32_t blocked_on = 0;  // serial of the fed task that nobody could take
+    std::uint32_t kept = 0;        // tasks of it that are kept for a worker
+    bool fresh = false;            // has tasks that were not offered to anybody yet
+    bool busy = false;             // in busy_queues_
+  };
+  struct Candidate {
+    double filled = 0;
+    WorkerId worker;
+    friend bool operator<(const Candidate& a, const Candidate& b) {  // for a heap whose top is the emptiest
+      return std::tie(a.filled, a.worker) > std::tie(b.filled, b.worker);
+    }
   };
   void enqueue(TaskNumber number);
+  void keep_for(TaskNumber number, Worker& worker);
+  void keep_no_more(TaskNumber number);
+  TaskNumber first(Line& line) const;
+  std::vector<std::pair<Rank, std::uint32_t>> queues_in_order();
+  void make_hungry(Worker& worker);
+  void note_room(Worker& worker);
+  void rethink();
+  void add_candidate(WorkerId id);
+  void add_idle_candidates(std::size_t count);
+  WorkerId pop_candidate(std::uint32_t queue, std::vector<Candidate>& refused);
   void schedule();
-  Rank first_rank(Queue& queue);
   void send_ahead();
-  bool place_fed(Queue& queue);
-  bool deal_roots(Queue& queue);
-  bool free_a_reservation(Queue& queue);
-  TaskNumber next_root(Queue& queue, Worker& worker);
+  void place_fed(Queue& queue);
+  void deal_roots(std::uint32_t queue);
+  bool free_a_reservation(std::uint32_t queue);
+  TaskNumber next_root(std::uint32_t queue, Worker& worker);
   void reserve_siblings(TaskNumber number, Worker& worker);
-  bool is_current(const Entry& entry) const;
+  bool is_current(TaskNumber number, std::uint32_t serial) const;
   bool is_root_like(const Task& task) const;
   WorkerId choose(const Task& task);
   Duration cost(const Task& task, const Worker& worker) const;
@@ -233,33 +333,47 @@ class State {
   Options options_;
   Time now_;
   Time last_step_;
+  Time leases_due_;                             // no lease ends before
   std::uint64_t attempts_ = 0;
   std::uint64_t nonces_ = 0;
   std::uint64_t finished_runs_ = 0;
+  std::size_t keepers_ = 0;               // tasks that keep their inputs
   std::uint32_t serials_ = 0;
 
   // Tasks.
-  std::vector<Task> tasks_;
-  std::vector<TaskNumber> free_tasks_;
+  TaskTable tasks_;
   KeyIndex index_;
   std::vector<TaskNumber> review_;              // perhaps no longer needed
   std::vector<TaskNumber> ahead_;               // all missing inputs were with one worker when it was opened
   std::vector<TaskNumber> retract_;             // sent ahead for an input that will not be made there
   std::map<TaskNumber, std::uint32_t> replicas_wanted_;
+  std::set<TaskNumber> copies_review_;          // of those, perhaps too few now
   std::map<TaskNumber, WorkerId> moving_;       // rebalance: dropped at the source once the copy is there
   std::set<std::tuple<Time, TaskNumber, std::uint32_t>> delayed_;
 
-  std::map<Key, Bytes> programs_;               // of clients: their files, as they said
-  std::map<Key, SessionId> file_owners_;        // files of programs: who can send them
-  // Templates and groups.
-  std::vector<Template> shapes_;
-  std::vector<std::uint32_t> shape_group_;
-  std::vector<std::uint32_t> shape_queue_;
-  std::map<Key, std::vector<std::uint32_t>> shapes_by_hash_;
+  // Programs stay while a client that announced them or a template needs them.
+  struct Program {
+    Bytes files;                                // as the client said
+    std::set<SessionId> owners;
+    std::uint32_t shapes = 0;
+  };
+  std::map<Key, Program> programs_;
+  std::set<std::pair<Key, SessionId>> file_owners_;  // files of programs: who can send them
+  // Templates, groups and queues stay while a task has them, and the last thousand templates after that.
+  std::vector<Shape> shapes_;
+  std::vector<std::uint32_t> free_shapes_;
+  std::deque<std::uint32_t> unused_shapes_;
+  std::uint32_t shape_serials_ = 0;
+  std::multimap<Key, std::uint32_t> shapes_by_hash_;
   std::vector<Group> groups_;
+  std::vector<std::uint32_t> free_groups_;
   std::map<std::string, std::uint32_t> group_by_label_;
+  std::uint32_t group_numbers_ = 0;
   std::vector<Queue> queues_;
+  std::vector<std::uint32_t> free_queues_;
   std::map<Key, std::uint32_t> queue_by_signature_;
+  std::vector<std::uint32_t> busy_queues_;      // have tasks
+  std::uint32_t kept_ = 0;                      // tasks that are kept for a worker
 
   // Holders of futures.
   std::vector<Holder> holders_;
@@ -275,7 +389,12 @@ class State {
   std::vector<std::optional<Worker>> workers_;  // by id; never reused
   std::vector<WorkerId> alive_;
   std::map<PeerId, WorkerId> worker_of_peer_;
-  std::set<WorkerId> hungry_;                   // may have room for root tasks
+  std::vector<WorkerId> hungry_;                // changed since work was placed last: may take more
+  std::vector<WorkerId> idle_;                  // have a slot without a task
+  std::vector<Candidate> candidates_;           // a heap: who may be given root tasks in this step
+  std::set<WorkerId> retiring_;
+  std::size_t idle_cursor_ = 0;
+  Time recall_again_;                           // busy workers are looked through for idle ones not before
   std::size_t cursor_ = 0;                      // spreads choices among equals
   std::uint64_t slots_total_ = 0;
 
@@ -303,6 +422,40 @@ class State {
   };
   std::deque<LoggedLine> log_;
   void log_line(std::uint32_t level, std::string text, std::string worker = {}, Key key = {});
+
+  std::vector<WorkerId> speaking_workers_;      // perhaps have an outbox
+  std::vector<HolderNumber> speaking_sessions_;
+  // The store.
+  struct Intent {
+    std::uint64_t id = 0, ticket = 0;
+    std::uint64_t tasks = 0;                    // that it made and that are still here
+  };
+  struct WantChange {
+    std::uint64_t holder;
+    HolderNumber number;
+    Key key;
+    bool added;
+  };
+  std::vector<Intent> intents_{1};              // 0 is none
+  std::vector<std::uint32_t> free_intents_;
+  std::vector<Record> records_;
+  std::vector<WantChange> want_changes_;
+  std::vector<TaskNumber> changed_tasks_;
+  struct HeldStart {
+    std::uint64_t ticket;
+    TaskNumber task;
+    std::uint32_t serial;
+  };
+  std::vector<HeldStart> starts_held_;          // impure, until their command is committed
+  std::vector<std::pair<std::uint64_t, Key>> held_back_;  // values, until their release is
+  HolderNumber unreleased_ = 0;                 // wants what was released before the store knows
+  std::uint64_t stored_ids_ = 0, ticket_ = 0, committed_ = 0;
+  std::uint64_t last_join_ = 0;                 // ticket of the youngest worker
+  bool restoring_ = false, recovering_ = false;
+  Time recovering_until_;
+  std::set<std::string> workers_expected_;
+  std::map<std::uint64_t, HolderNumber> restored_holders_;  // while restoring
+  std::vector<Key> restored_done_;              // had a value that cannot be made again
 
   std::vector<PeerId> to_close_;
   std::vector<std::pair<PeerId, ClientBound>> stray_;        // answers to peers without a session

@@ -33,6 +33,10 @@ void State::hello(PeerId peer, const ClientHello& message, WorkerId through, std
   }
   HolderNumber number = place->second;
   Holder& session = holders_[number];
+  if (message.executed > session.executed && options_.durable)
+    log_line(4, "client " + message.name + " had " + std::to_string(message.executed) + " commands acknowledged, of which " +
+                    std::to_string(session.executed) + " are known here; it was told SchedulerReset");
+  session.changed |= is_new || session.name != message.name;
   session.name = message.name;
   session.outbox.clear();
   session.heard = now_;
@@ -44,15 +48,19 @@ void State::hello(PeerId peer, const ClientHello& message, WorkerId through, std
   }
   if (session.through) {
     session_of_channel_.erase({session.through, session.channel});
-    --worker_ref(session.through).nested;
+    Worker& before = worker_ref(session.through);
+    --before.nested;
+    note_room(before);
     session.through = {};
   }
   // One connection speaks for one session: whoever spoke on this one before has left it.
   if (through) {
     auto before = session_of_channel_.find({through, channel});
     if (before != session_of_channel_.end() && before->second != number) end_holder(before->second);
-    ++worker_ref(through).nested;
-    hungry_.insert(through);
+    Worker& worker = worker_ref(through);
+    ++worker.nested;
+    note_room(worker);
+    make_hungry(worker);
     session.through = through;
     session.channel = channel;
     session.parent = tasks_[parent].rank;
@@ -73,6 +81,7 @@ void State::detach(HolderNumber number) {
   session.peer = {};
   session.outbox.clear();
   session.expires = now_ + options_.client_grace;
+  leases_due_ = std::min(leases_due_, session.expires);
 }
 
 /// Bring a session's client up to date: what was executed, and how everything that it wants stands.
@@ -108,13 +117,16 @@ void State::client_message(HolderNumber session, const ClientMessage& message) {
 bool State::is_next(HolderNumber number, std::uint64_t sequence) {
   Holder& session = holders_[number];
   session.acknowledge = true;
+  speaking_sessions_.push_back(number);
   if (sequence != session.executed + 1) return false;
   session.executed = sequence;
+  session.changed = true;
   return true;
 }
 
 void State::refuse(HolderNumber session, std::uint64_t sequence, Failure failure) {
   holders_[session].refusals.push_back({now_, sequence, failure});
+  holders_[session].changed = true;
   tell(session, Refused{sequence, {std::move(failure)}});
 }
 
@@ -122,7 +134,7 @@ void State::refuse(HolderNumber session, std::uint64_t sequence, Failure failure
 
 void State::handle(HolderNumber session, const Want& message) {
   for (const Key& key : message.keys) {
-    TaskNumber number = index_.find(key);
+    TaskNumber number = number_of(key);
     if (number == KeyIndex::none) {
       Failure gone{.kind = ErrorKind::data_lost, .message = "the scheduler knows no task of this key; submit it first", .key = key};
       tell(session, TaskFailed{key, {std::move(gone)}});
@@ -136,7 +148,7 @@ void State::handle(HolderNumber session, const Want& message) {
 
 void State::handle(HolderNumber session, const Release& message) {
   for (const Key& key : message.keys)
-    if (TaskNumber number = index_.find(key); number != KeyIndex::none) remove_want(session, number);
+    if (TaskNumber number = number_of(key); number != KeyIndex::none) remove_want(session, number);
 }
 
 void State::handle(HolderNumber session, const Cancel& message) {
@@ -144,7 +156,7 @@ void State::handle(HolderNumber session, const Cancel& message) {
   std::set<TaskNumber> shared;
   if (!message.force) shared = needed_by_others(session, message.keys);
   for (const Key& key : message.keys) {
-    TaskNumber number = index_.find(key);
+    TaskNumber number = number_of(key);
     if (number == KeyIndex::none) continue;
     if (!shared.contains(number)) {
       // The want stays until the client releases it, so that a lost answer is given again.
@@ -160,7 +172,7 @@ std::set<TaskNumber> State::needed_by_others(HolderNumber session, const std::ve
   std::set<TaskNumber> seen, shared;
   std::vector<TaskNumber> work, foreign;
   for (const Key& key : keys)
-    if (TaskNumber number = index_.find(key); number != KeyIndex::none && seen.insert(number).second) work.push_back(number);
+    if (TaskNumber number = number_of(key); number != KeyIndex::none && seen.insert(number).second) work.push_back(number);
   while (!work.empty()) {
     TaskNumber number = work.back();
     work.pop_back();
@@ -191,7 +203,7 @@ void State::cancel_task(TaskNumber number, const std::string& reason) {
 
 void State::handle(HolderNumber, const Retry& message) {
   for (const Key& key : message.keys) {
-    TaskNumber first = index_.find(key);
+    TaskNumber first = number_of(key);
     if (first == KeyIndex::none || tasks_[first].state != TaskState::failed) continue;
     std::vector<TaskNumber> work{first}, again;
     while (!work.empty()) {
@@ -211,29 +223,47 @@ void State::handle(HolderNumber, const Retry& message) {
   }
 }
 
-void State::handle(HolderNumber session, const Scatter& message) {
+/// The template of scattered data; from a task at this worker, it is best there.
+std::uint32_t State::scatter_shape(const Scatter& message, WorkerId at) {
   Template shape{.label = "scatter"};
   shape.options.workers = message.workers;
   shape.options.max_attempts = 1'000;
-  if (holders_[session].through && message.workers.empty()) {  // a task's data is best where the task is
-    shape.options.workers = {worker_ref(holders_[session].through).name};
+  if (at && message.workers.empty()) {
+    shape.options.workers = {worker_ref(at).name};
     shape.options.workers_strict = false;
   }
-  std::uint32_t number_of_shape = intern_shape(shape);
+  return intern_shape(shape);
+}
+
+/// Make what is not known yet; returns that.
+std::vector<TaskNumber> State::add_data(const Scatter& message, std::uint32_t shape) {
+  std::vector<TaskNumber> fresh;
+  for (const Held& value : message.values) {
+    if (!value.key || number_of(value.key) != KeyIndex::none) continue;
+    TaskNumber number = create(value.key, shape);
+    tasks_[number].is_data = true;
+    tasks_[number].bytes = value.bytes;
+    fresh.push_back(number);
+    if (message.replicas != 1) replicas_wanted_[number] = message.replicas;
+  }
+  return fresh;
+}
+
+void State::handle(HolderNumber session, const Scatter& message) {
+  std::vector<TaskNumber> fresh = add_data(message, scatter_shape(message, holders_[session].through));
+  if (std::uint32_t intent = fresh.empty() ? 0 : new_intent(session, message, {})) {
+    intents_[intent].tasks = fresh.size();
+    for (TaskNumber number : fresh) tasks_[number].intent = intent;
+  }
   for (const Held& value : message.values) {
     if (!value.key) continue;
-    TaskNumber number = index_.find(value.key);
-    if (number == KeyIndex::none) {
-      number = create(value.key, number_of_shape);
-      tasks_[number].is_data = true;
-      tasks_[number].bytes = value.bytes;
-    }
+    TaskNumber number = number_of(value.key);
     if (tasks_[number].state == TaskState::failed) {
       move_to(number, TaskState::released);
       tasks_[number].was_stored = false;
     }
     add_want(session, number);
-    for (WantEdge& want : tasks_[number].wants) want.has_data |= want.holder == session;
+    for (WantEdge& want : tasks_[number].wants) want.has_data = want.has_data || want.holder == session;
     if (message.replicas != 1) replicas_wanted_[number] = message.replicas;
     // Said again because the put failed: another place then.
     if (tasks_[number].is_data && tasks_[number].state == TaskState::assigned) {
@@ -258,14 +288,15 @@ void State::handle(HolderNumber session, const Publish& message) {
     return refuse(session, message.sequence,
                   failure(ErrorKind::invalid_argument, "a dataset named '" + message.name + "' exists; unpublish it first, or pass replace"));
   for (const Key& key : message.keys)
-    if (index_.find(key) == KeyIndex::none)
+    if (number_of(key) == KeyIndex::none)
       return refuse(session, message.sequence, failure(ErrorKind::invalid_argument, "cannot publish: task " + key.hex() + " is not known"));
   HolderNumber holder = new_holder(Holder::Kind::name);
   holders_[holder].name = message.name;
   holders_[holder].note = message.note;
+  if (durable()) persist(StoredName{holders_[holder].id, message.name, message.note});
   for (const Key& key : message.keys) {
-    add_want(holder, index_.find(key));
-    require(index_.find(key));
+    add_want(holder, number_of(key));
+    require(number_of(key));
   }
   if (known != names_.end()) end_holder(known->second);
   names_[message.name] = holder;
@@ -273,7 +304,7 @@ void State::handle(HolderNumber session, const Publish& message) {
 
 void State::handle(HolderNumber, const FireAndForget& message) {
   for (const Key& key : message.keys) {
-    TaskNumber number = index_.find(key);
+    TaskNumber number = number_of(key);
     if (number == KeyIndex::none) continue;
     TaskState state = tasks_[number].state;
     if (state == TaskState::stored || state == TaskState::failed) continue;
@@ -284,18 +315,13 @@ void State::handle(HolderNumber, const FireAndForget& message) {
 
 void State::handle(HolderNumber session, const Locate& message) {
   for (const Key& key : message.keys) {
-    TaskNumber number = index_.find(key);
+    TaskNumber number = number_of(key);
     bool wanted = number != KeyIndex::none &&
                   std::any_of(tasks_[number].wants.begin(), tasks_[number].wants.end(),
                               [&](const WantEdge& w) { return w.holder == session; });
     if (wanted) tell_outcome(session, number);
     else tell(session, TaskFailed{key, {Failure{.kind = ErrorKind::cancelled, .message = "it was cancelled or released", .key = key}}});
   }
-}
-
-void State::handle(HolderNumber session, const AnnounceProgram& message) {
-  programs_[message.program] = message.files;
-  for (const Key& key : message.file_keys) file_owners_[key] = holders_[session].session;
 }
 
 void State::handle(HolderNumber session, const Ask& message) {

@@ -7,7 +7,7 @@ namespace weft::scheduler {
 
 void State::handle(HolderNumber session, const Submit& message) {
   std::shared_ptr<const Failure> refused = holders_[session].graph_refused;
-  Result<void> admitted = refused ? Result<void>(*refused) : admit(session, message.chunk, message.last);
+  Result<void> admitted = refused ? Result<void>(*refused) : admit(session, message);
   if (!admitted) {
     refuse(session, message.sequence, admitted.error());
     if (!refused) refuse_graph(session, admitted.error());
@@ -35,36 +35,42 @@ void State::refuse_graph(HolderNumber session, const Failure& why) {
   }
 }
 
+/// Whether this row says what the known task of its key is.
+bool State::is_same_call(TaskNumber number, const GraphChunk& chunk, std::size_t row, const std::vector<std::uint32_t>& shapes) const {
+  const Task& task = tasks_[number];
+  auto arguments = chunk.arguments_of(row);
+  auto [begin, end] = chunk.inputs_of(row);
+  const Template& known = shapes_[task.shape].what;
+  const Template& sent = shapes_[shapes[chunk.template_of[row]]].what;
+  bool same = known.function == sent.function && known.shared_arguments == sent.shared_arguments &&
+              std::equal(arguments.begin(), arguments.end(), task.arguments.begin(), task.arguments.end()) &&
+              end - begin == task.inputs.size();
+  for (std::uint32_t i = begin; same && i < end; ++i)
+    same = tasks_[task.inputs[i - begin].task].key == chunk.input_key(chunk.inputs[i]);
+  return same;
+}
+
 /// Refuse a chunk that contradicts what is known, before anything of it is kept.
 Result<void> State::check_against_known(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes) const {
   for (const Key& key : chunk.externals)
-    if (index_.find(key) == KeyIndex::none)
+    if (number_of(key) == KeyIndex::none)
       return failure(ErrorKind::protocol_error, "refused graph chunk: input " + key.hex() + " is not known here");
   if (index_.size() + chunk.size() > options_.tasks_max)
     return failure(ErrorKind::protocol_error, "refused graph chunk: more than " + std::to_string(options_.tasks_max) + " tasks");
   for (std::size_t row = 0; row < chunk.size(); ++row) {
     Key key = chunk.key(row);
     if (!key) return failure(ErrorKind::protocol_error, "refused graph chunk: a task has no key");
-    TaskNumber number = index_.find(key);
+    TaskNumber number = number_of(key);
     if (number == KeyIndex::none || !key.is_named()) continue;
-    const Task& task = tasks_[number];
-    auto arguments = chunk.arguments_of(row);
-    auto [begin, end] = chunk.inputs_of(row);
-    const Template& known = shapes_[task.shape];
-    const Template& sent = shapes_[shapes[chunk.template_of[row]]];
-    bool same = known.function == sent.function && known.shared_arguments == sent.shared_arguments &&
-                std::equal(arguments.begin(), arguments.end(), task.arguments.begin(), task.arguments.end()) &&
-                end - begin == task.inputs.size();
-    for (std::uint32_t i = begin; same && i < end; ++i)
-      same = tasks_[task.inputs[i - begin].task].key == chunk.input_key(chunk.inputs[i]);
-    if (!same)
-      return failure(ErrorKind::invalid_argument, "the key of task '" + sent.label + "' (" + key.hex() +
+    if (!is_same_call(number, chunk, row, shapes))
+      return failure(ErrorKind::invalid_argument, "the key of task '" + shapes_[shapes[chunk.template_of[row]]].what.label + "' (" + key.hex() +
                                                       ") already names another call; choose another key, or release the old futures first");
   }
   return {};
 }
 
-Result<void> State::admit(HolderNumber session, const GraphChunk& chunk, bool last) {
+Result<void> State::admit(HolderNumber session, const Submit& message) {
+  const GraphChunk& chunk = message.chunk;
   if (Result<void> good = check_chunk(chunk); !good) return good.error();
   std::vector<std::uint32_t> shapes;
   for (const Template& shape : chunk.templates) shapes.push_back(intern_shape(shape));
@@ -76,64 +82,32 @@ Result<void> State::admit(HolderNumber session, const GraphChunk& chunk, bool la
     owner.generation = ++generations_;
     owner.generation_began = now_;
   }
-  std::int64_t generation = owner.generation;
-  const bool nested = static_cast<bool>(owner.through);
-  const Rank parent = owner.parent;
+  Rank base{owner.generation, 0};
+  // Children run before their parent's siblings, and theirs before them: depth first, or waiting tasks would pile up.
+  if (owner.through) base = {owner.parent.major, std::max<std::int64_t>(owner.parent.minor, INT64_MIN / 2) - (std::int64_t(1) << 32)};
   HolderNumber graph = owner.graph;
-  if (!last && !graph) {
+  if (!message.last && !graph) {
     graph = new_holder(Holder::Kind::graph);
     holders_[session].graph = graph;
   }
 
-  std::vector<TaskNumber> rows(chunk.size());
-  std::vector<TaskNumber> fresh, revived;
-  for (std::size_t row = 0; row < chunk.size(); ++row) {
-    Key key = chunk.key(row);
-    TaskNumber number = index_.find(key);
-    if (number == KeyIndex::none) {
-      number = create(key, shapes[chunk.template_of[row]]);
-      Task& task = tasks_[number];
-      const TaskOptions& options = shape_of(task).options;
-      task.rank = {(-static_cast<std::int64_t>(options.priority) << 32) + generation,
-                   chunk.order.empty() ? static_cast<std::int64_t>(row) : chunk.order[row]};
-      // Children run before their parent's siblings, and theirs before them: depth first, or waiting tasks would pile up.
-      if (nested) {
-        task.rank.major += parent.major - generation;
-        task.rank.minor += std::max<std::int64_t>(parent.minor, INT64_MIN / 2) - (std::int64_t(1) << 32);
-      }
-      auto arguments = chunk.arguments_of(row);
-      task.arguments.assign(arguments.begin(), arguments.end());
-      auto [begin, end] = chunk.inputs_of(row);
-      task.inputs.reserve(end - begin);
-      for (std::uint32_t i = begin; i < end; ++i) {
-        std::uint32_t input = chunk.inputs[i];
-        TaskNumber source = input < chunk.externals.size() ? index_.find(chunk.externals[input]) : rows[input - chunk.externals.size()];
-        Task& made = tasks_[source];
-        task.inputs.push_back({source, chunk.input_parts.empty() ? whole_value : chunk.input_parts[i],
-                               static_cast<std::uint32_t>(made.dependents.size())});
-        made.dependents.push_back({number, i - begin});
-      }
-      show_edges(task);
-      fresh.push_back(number);
-    } else if (tasks_[number].state == TaskState::failed && tasks_[number].failure->kind == ErrorKind::cancelled) {
-      tasks_[number].errors = tasks_[number].losses = 0;
-      move_to(number, TaskState::released);  // what was cancelled before may be asked for again
-      revived.push_back(number);
-    }
-    rows[row] = number;
+  Rows rows = add_rows(chunk, shapes, base);
+  if (std::uint32_t intent = rows.fresh.empty() ? 0 : new_intent(session, message, base)) {
+    intents_[intent].tasks = rows.fresh.size();
+    for (TaskNumber number : rows.fresh) tasks_[number].intent = intent;
   }
-  for (TaskNumber number : revived)
+  for (TaskNumber number : rows.revived)
     for (const WantEdge& want : tasks_[number].wants) tell(want.holder, TaskPending{tasks_[number].key});
   for (std::uint32_t row : chunk.wanted) {
-    TaskNumber number = rows[row];
+    TaskNumber number = rows.all[row];
     add_want(session, number);
     if (tasks_[number].state == TaskState::released) require(number);
     else tell_outcome(session, number);
   }
-  for (TaskNumber number : revived)
+  for (TaskNumber number : rows.revived)
     if (tasks_[number].needed()) require(number);
     else review_.push_back(number);
-  for (TaskNumber number : fresh) {
+  for (TaskNumber number : rows.fresh) {
     if (graph) {
       add_want(graph, number);
       if (tasks_[number].state == TaskState::released) require(number);
@@ -142,6 +116,53 @@ Result<void> State::admit(HolderNumber session, const GraphChunk& chunk, bool la
     }
   }
   return {};
+}
+
+/// Make the tasks of a checked chunk that are not known yet, and open those again that were cancelled. A chunk that is read again
+/// after a restart may have rows whose inputs are forgotten, which nobody needs: these are left out.
+State::Rows State::add_rows(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes, Rank base) {
+  Rows rows{.all = std::vector<TaskNumber>(chunk.size(), no_task)};
+  auto source_of = [&](std::uint32_t input) {
+    return input < chunk.externals.size() ? number_of(chunk.externals[input]) : rows.all[input - chunk.externals.size()];
+  };
+  for (std::size_t row = 0; row < chunk.size(); ++row) {
+    Key key = chunk.key(row);
+    TaskNumber number = number_of(key);
+    auto [begin, end] = chunk.inputs_of(row);
+    if (restoring_) {
+      bool complete = std::all_of(chunk.inputs.begin() + begin, chunk.inputs.begin() + end,
+                                  [&](std::uint32_t input) { return source_of(input) != no_task; });
+      if (!complete) continue;
+      if (number != KeyIndex::none && key.is_named() && !is_same_call(number, chunk, row, shapes)) {
+        forget_outdated(number);
+        number = KeyIndex::none;
+      }
+    }
+    if (number == KeyIndex::none) {
+      number = create(key, shapes[chunk.template_of[row]]);
+      Task& task = tasks_[number];
+      task.rank = {(-static_cast<std::int64_t>(shape_of(task).options.priority) << 32) + base.major,
+                   (chunk.order.empty() ? static_cast<std::int64_t>(row) : chunk.order[row]) + base.minor};
+      auto arguments = chunk.arguments_of(row);
+      task.arguments.assign(arguments.begin(), arguments.end());
+      task.inputs.reserve(end - begin);
+      for (std::uint32_t i = begin; i < end; ++i) {
+        TaskNumber source = source_of(chunk.inputs[i]);
+        Task& made = tasks_[source];
+        task.inputs.push_back({source, chunk.input_parts.empty() ? whole_value : chunk.input_parts[i],
+                               static_cast<std::uint32_t>(made.dependents.size())});
+        made.dependents.push_back({number, i - begin});
+      }
+      show_edges(task);
+      rows.fresh.push_back(number);
+    } else if (tasks_[number].state == TaskState::failed && tasks_[number].failure->kind == ErrorKind::cancelled) {
+      tasks_[number].errors = tasks_[number].losses = 0;
+      move_to(number, TaskState::released);  // what was cancelled before may be asked for again
+      rows.revived.push_back(number);
+    }
+    rows.all[row] = number;
+  }
+  return rows;
 }
 
 }  // namespace weft::scheduler

@@ -14,7 +14,7 @@ HolderNumber State::new_holder(Holder::Kind kind) {
     number = static_cast<HolderNumber>(holders_.size());
     holders_.emplace_back();
   }
-  holders_[number] = Holder{.kind = kind};
+  holders_[number] = Holder{.kind = kind, .id = ++stored_ids_};
   return number;
 }
 
@@ -23,12 +23,16 @@ void State::end_holder(HolderNumber number) {
   if (HolderNumber graph = holders_[number].graph) end_holder(graph);
   while (!holders_[number].wanted.empty()) remove_want(number, holders_[number].wanted.back());
   Holder& holder = holders_[number];
+  log_end(holder);
   if (holder.kind == Holder::Kind::session) {
     sessions_.erase(holder.session);
+    end_programs_of(holder.session);
     if (holder.peer) session_of_peer_.erase(holder.peer);
     if (holder.through) {
       session_of_channel_.erase({holder.through, holder.channel});
-      --worker_ref(holder.through).nested;
+      Worker& worker = worker_ref(holder.through);
+      --worker.nested;
+      note_room(worker);
     }
   }
   holder = Holder{};
@@ -42,12 +46,15 @@ void State::add_want(HolderNumber holder, TaskNumber number) {
   std::vector<TaskNumber>& wanted = holders_[holder].wanted;
   task.wants.push_back({.holder = holder, .slot = static_cast<std::uint32_t>(wanted.size())});
   wanted.push_back(number);
+  task.released_durably = false;
+  log_want(holder, number, true);
 }
 
 bool State::remove_want(HolderNumber holder, TaskNumber number) {
   Task& task = tasks_[number];
   auto place = std::find_if(task.wants.begin(), task.wants.end(), [&](const WantEdge& w) { return w.holder == holder; });
   if (place == task.wants.end()) return false;
+  log_want(holder, number, false);
   std::uint32_t slot = place->slot;
   *place = task.wants.back();
   task.wants.pop_back();
@@ -63,7 +70,9 @@ bool State::remove_want(HolderNumber holder, TaskNumber number) {
 
 void State::tell(HolderNumber session, ClientBound message) {
   Holder& holder = holders_[session];
-  if (holder.peer || holder.through) holder.outbox.push_back(std::move(message));
+  if (!holder.peer && !holder.through) return;
+  if (holder.outbox.empty()) speaking_sessions_.push_back(session);
+  holder.outbox.push_back(std::move(message));
 }
 
 /// Say how a wanted task stands, if it stands anywhere final.
@@ -73,7 +82,7 @@ void State::tell_outcome(HolderNumber number, TaskNumber which) {
   if (holder.kind != Holder::Kind::session || !(holder.peer || holder.through)) return;
   if (task.state == TaskState::failed) tell(number, TaskFailed{task.key, {*task.failure}});
   if (task.state != TaskState::stored) return;
-  TaskStored message{.key = task.key, .bytes = task.bytes, .small = task.small};
+  TaskStored message{.key = task.key, .bytes = task.bytes, .small = bytes_of(task.small)};
   if (message.small.empty())
     for (const Replica& replica : task.replicas)
       if (message.locations.size() < 3) message.locations.push_back(locate(task, worker_ref(replica.worker)));
@@ -86,7 +95,9 @@ void State::tell_everyone(TaskNumber number) {
     tell_outcome(want.holder, number);
     forgotten |= want.holder == fire_and_forget_;
   }
-  if (forgotten) remove_want(fire_and_forget_, number);
+  if (!forgotten) return;
+  if (durable() && tasks_[number].state == TaskState::stored) hold(number);  // or a restart might run it again
+  remove_want(fire_and_forget_, number);
 }
 
 void State::answer(HolderNumber session, std::uint64_t request, std::string body) {

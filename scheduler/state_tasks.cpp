@@ -5,23 +5,20 @@
 
 namespace weft::scheduler {
 
+// So many failed tasks keep their inputs; of a graph that fails everywhere, the first ones tell enough.
+static constexpr std::size_t keepers_max = 100;
+
 const char* name_of(TaskState state) {
   static constexpr const char* names[] = {"released", "waiting", "ready", "assigned", "stored", "failed"};
   return names[static_cast<int>(state)];
 }
 
 TaskNumber State::create(const Key& key, std::uint32_t shape) {
-  TaskNumber number;
-  if (!free_tasks_.empty()) {
-    number = free_tasks_.back();
-    free_tasks_.pop_back();
-  } else {
-    number = static_cast<TaskNumber>(tasks_.size());
-    tasks_.emplace_back();
-  }
+  TaskNumber number = tasks_.take();
   Task& task = tasks_[number];
   task.key = key;
   task.shape = shape;
+  ++shapes_[shape].tasks;
   ++group_of(task).counts[static_cast<int>(TaskState::released)];
   task.born = {attempts_};
   index_.insert(key, number);
@@ -38,11 +35,15 @@ void State::move_to(TaskNumber number, TaskState state) {
   task.state = state;  // first: what follows looks at neighbours, which look back
   if (from == TaskState::assigned) leave_assigned(number, state);
   if (from == TaskState::stored) leave_stored(number);
-  if (from == TaskState::failed) task.failure.reset();
+  if (from == TaskState::failed) {
+    release_inputs(number);
+    task.failure.reset();
+    if (task.failed_first) mark(number);
+    task.failed_first = false;
+  }
   if (from == TaskState::ready) {
     task.queue_serial = ++serials_;  // its queue entries are stale now
-    if (task.kept_for) worker_ref(task.kept_for).reserved.erase({task.rank, number});
-    task.kept_for = {};
+    if (task.kept_for) keep_no_more(number);
     task.delayed = false;
   }
   Group& group = group_of(task);
@@ -61,7 +62,10 @@ void State::move_to(TaskNumber number, TaskState state) {
   if (state == TaskState::waiting) enter_waiting(number);
   if (state == TaskState::ready) enqueue(number);
   if (state == TaskState::stored) enter_stored(number);
-  if (state == TaskState::failed) tell_everyone(number);
+  if (state == TaskState::failed) {
+    keep_inputs(number);
+    tell_everyone(number);
+  }
 }
 
 void State::leave_assigned(TaskNumber number, TaskState to) {
@@ -70,13 +74,15 @@ void State::leave_assigned(TaskNumber number, TaskState to) {
   worker.assigned[task.worker_slot] = worker.assigned.back();
   tasks_[worker.assigned[task.worker_slot]].worker_slot = task.worker_slot;
   worker.assigned.pop_back();
-  if (auto own = session_of_channel_.find({worker.id, task.attempt.number}); own != session_of_channel_.end()) end_holder(own->second);
-  worker.load -= task.estimate;
+  if (worker.nested > 0)
+    if (auto own = session_of_channel_.find({worker.id, task.attempt.number}); own != session_of_channel_.end()) end_holder(own->second);
+  worker.load -= 1us * task.estimate_us;
   const TaskOptions& options = shape_of(task).options;
   if (options.cores > 1) worker.cores_reserved -= options.cores;
   for (const auto& [name, amount] : options.resources) worker.resources_free[name] += amount;
   if (task.recalling) --worker.recalls;
-  hungry_.insert(worker.id);
+  make_hungry(worker);
+  note_room(worker);
   count_ahead(number, worker.id, false);
   // Readers that were sent ahead wait at that worker for a value that will not come.
   if (to != TaskState::stored)
@@ -92,7 +98,7 @@ void State::leave_assigned(TaskNumber number, TaskState to) {
 
 // The value is gone while tasks that need it are open: they must not run before it is there again.
 void State::leave_stored(TaskNumber number) {
-  tasks_[number].small = {};
+  tasks_[number].small.clear();
   moving_.erase(number);
   if (auto spread = spreads_.find(number); spread != spreads_.end()) {
     spread->second.flights.clear();
@@ -162,7 +168,8 @@ void State::require(TaskNumber first) {
     std::shared_ptr<const Failure> cause;
     for (const InputEdge& edge : tasks_[number].inputs)
       if (tasks_[edge.task].state == TaskState::failed) cause = tasks_[edge.task].failure;
-    if (tasks_[number].is_data && tasks_[number].was_stored) cause = data_lost(number);
+    bool once = tasks_[number].was_stored && (tasks_[number].is_data || runs_once(tasks_[number]));
+    if (once && !recovering_) cause = data_lost(number);
     if (cause) {
       fail(number, cause);
       continue;
@@ -177,7 +184,9 @@ void State::require(TaskNumber first) {
 
 std::shared_ptr<const Failure> State::data_lost(TaskNumber number) const {
   Failure failure{.kind = ErrorKind::data_lost,
-                  .message = "every worker that held this scattered data is gone; scatter it again, or with replicas = 2 or more",
+                  .message = tasks_[number].is_data
+                                 ? "every worker that held this scattered data is gone; scatter it again, or with replicas = 2 or more"
+                                 : "its value is gone and it may run only once; allow more with max_attempts, or submit it again",
                   .label = shape_of(tasks_[number]).label,
                   .key = tasks_[number].key};
   return std::make_shared<const Failure>(std::move(failure));
@@ -192,11 +201,32 @@ void State::fail(TaskNumber first, std::shared_ptr<const Failure> failure) {
     if (tasks_[number].state == TaskState::failed || (number != first && !is_open(tasks_[number].state))) continue;
     if (tasks_[number].state == TaskState::assigned && number != first) revoke(number, true);
     tasks_[number].failure = failure;
+    if (number == first) tasks_[number].failed_first = true, mark(number);
     move_to(number, TaskState::failed);
     if (!tasks_[number].needed()) review_.push_back(number);
     ++group_of(tasks_[number]).errors;
     for (const DependentEdge& edge : tasks_[number].dependents) work.push_back(edge.task);
   }
+}
+
+/// A task whose own run failed keeps the values it was given while it is remembered, so that `weft debug` can run it again.
+void State::keep_inputs(TaskNumber number) {
+  Task& task = tasks_[number];
+  ErrorKind kind = task.failure->kind;
+  bool ran = kind == ErrorKind::task_error || kind == ErrorKind::task_crashed || kind == ErrorKind::task_poisoned ||
+             kind == ErrorKind::task_timeout || kind == ErrorKind::memory_limit;
+  if (!ran || task.failure->key != task.key || task.inputs.empty() || keepers_ >= keepers_max) return;
+  task.keeps_inputs = true;
+  ++keepers_;
+  for (const InputEdge& edge : task.inputs) ++tasks_[edge.task].kept_by;
+}
+
+void State::release_inputs(TaskNumber number) {
+  if (!tasks_[number].keeps_inputs) return;
+  tasks_[number].keeps_inputs = false;
+  --keepers_;
+  for (const InputEdge& edge : tasks_[number].inputs)
+    if (--tasks_[edge.task].kept_by == 0) review_.push_back(edge.task);
 }
 
 /// An attempt failed: try again if the user allowed it, else the task fails.
@@ -212,6 +242,7 @@ void State::fail_or_retry(TaskNumber number, const Failure& cause) {
   failure.attempt = task.errors + task.losses + 1u;
   if (crashed) {
     ++task.losses;
+    mark(number);
     task.avoid = task.worker;
     if (task.losses < options.max_attempts) {
       show_failure(task, failure, true);
@@ -221,6 +252,7 @@ void State::fail_or_retry(TaskNumber number, const Failure& cause) {
   } else if (user_error && task.errors < options.retries) {
     Duration delay = options.retry_delay * (std::int64_t(1) << std::min<std::uint16_t>(task.errors, 20));
     ++task.errors;
+    mark(number);
     show_failure(task, failure, true);
     return run_again(number, delay);
   }
@@ -269,7 +301,8 @@ void State::settle() {
     TaskNumber number = review_.back();
     review_.pop_back();
     Task& task = tasks_[number];
-    if (!task.key || task.needed()) continue;
+    bool kept = task.state == TaskState::stored && task.kept_by > 0;
+    if (!task.key || task.needed() || kept || keep_until_committed(number)) continue;
     if (task.state == TaskState::assigned) revoke(number, true);
     if (is_open(task.state)) move_to(number, TaskState::released);
     if (tasks_[number].state == TaskState::stored) drop_value(number);
@@ -282,7 +315,7 @@ void State::drop_value(TaskNumber number) {
   while (!tasks_[number].replicas.empty()) {
     Worker& worker = worker_ref(tasks_[number].replicas.back().worker);
     remove_replica(number, worker.id);
-    if (worker.peer) tell(worker, Drop{{tasks_[number].key}});
+    if (worker.peer) tell_drop(worker, tasks_[number].key, tasks_[number].bytes);
   }
   move_to(number, TaskState::released);
 }
@@ -291,6 +324,7 @@ void State::forget(TaskNumber number) {
   Task& task = tasks_[number];
   WEFT_CHECK(task.state == TaskState::released || task.state == TaskState::failed);
   show(Seen::forgotten, task, {});
+  release_inputs(number);
   for (std::size_t i = 0; i < task.inputs.size(); ++i) {
     const InputEdge& edge = task.inputs[i];
     Task& input = tasks_[edge.task];
@@ -301,15 +335,16 @@ void State::forget(TaskNumber number) {
     if (input.dependents.empty()) review_.push_back(edge.task);
   }
   --group_of(task).counts[static_cast<int>(task.state)];
-  index_.erase(task.key);
+  if (options_.durable) forget_stored(number);
+  leave_shape(task.shape);
+  index_.erase(task.key, number);
   replicas_wanted_.erase(number);
+  copies_review_.erase(number);
   spreads_.erase(number);
   moving_.erase(number);
   spread_review_.erase(number);
-  std::uint32_t serial = ++serials_;
-  task = Task{};
-  task.queue_serial = serial;
-  free_tasks_.push_back(number);
+  tasks_.give_back(number);
+  tasks_[number].queue_serial = ++serials_;
 }
 
 // ------------------------------------------------------------------------------------------------ replicas
@@ -337,40 +372,6 @@ void State::remove_replica(TaskNumber number, WorkerId id) {
   if (slot == worker.holding.size()) return;
   for (Replica& moved : tasks_[worker.holding[slot]].replicas)
     if (moved.worker == id) moved.slot = slot;
-}
-
-// ------------------------------------------------------------------------------------------------ templates
-
-std::uint32_t State::intern_shape(const Template& shape) {
-  const TaskOptions& o = shape.options;
-  KeyHasher options_hash;
-  options_hash.add(std::uint64_t(o.cores)).add(std::uint64_t(o.workers_strict)).add(std::uint64_t(shape.function.kernel != 0));
-  for (const auto& [name, amount] : o.resources) options_hash.add(name).add(std::as_bytes(std::span(&amount, 1)));
-  for (const std::string& worker : o.workers) options_hash.add("worker").add(worker);
-  Key signature = options_hash.finish();
-  Key hash = KeyHasher()
-                 .add(signature).add(shape.label).add(shape.function.thunk_image).add(shape.function.thunk_offset)
-                 .add(shape.function.target_offset).add(shape.shared_arguments).finish();
-  std::vector<std::uint32_t>& same = shapes_by_hash_[hash];
-  for (std::uint32_t number : same)
-    if (shapes_[number] == shape) return number;
-  std::uint32_t number = static_cast<std::uint32_t>(shapes_.size());
-  shapes_.push_back(shape);
-  same.push_back(number);
-  auto [group, is_new_group] = group_by_label_.try_emplace(shape.label, static_cast<std::uint32_t>(groups_.size()));
-  if (is_new_group) groups_.push_back(Group{.label = shape.label});
-  shape_group_.push_back(group->second);
-  auto [queue, is_new_queue] = queue_by_signature_.try_emplace(signature, static_cast<std::uint32_t>(queues_.size()));
-  if (is_new_queue) queues_.push_back(Queue{.shape = number});
-  shape_queue_.push_back(queue->second);
-  return number;
-}
-
-void State::note_transition(const Task& task, TaskState from, TaskState to) {
-  show_transition(task, from, to);
-  if (options_.story_max == 0) return;
-  if (story_.size() >= options_.story_max) story_.pop_front();
-  story_.push_back({now_, task.key, shape_group_[task.shape], from, to, task.worker, task.attempt});
 }
 
 }  // namespace weft::scheduler

@@ -1,4 +1,4 @@
-// Workers: joining, inventory, what they report, losing and retiring them.
+// Workers: joining, inventory, what they report.
 #include <algorithm>
 
 #include "scheduler/state.h"
@@ -7,11 +7,27 @@ namespace weft::scheduler {
 
 // A copy that this many readers in a row could not get counts as gone.
 static constexpr std::uint32_t strikes_max = 2, data_strikes_max = 16;
-// Copies that are on their way from one retiring worker.
-static constexpr std::size_t hand_over_max = 256;
 
 void State::tell(Worker& worker, WorkerBound message) {
-  if (worker.peer) worker.outbox.push_back(std::move(message));
+  if (!worker.peer) return;
+  if (worker.outbox.empty()) speaking_workers_.push_back(worker.id);
+  flush_drops(worker);
+  worker.outbox.push_back(std::move(message));
+}
+
+/// It may forget this value. A worker that has work will be spoken to soon: until then the words for many values become one.
+void State::tell_drop(Worker& worker, const Key& key, std::uint64_t bytes) {
+  if (!worker.peer) return;
+  if (worker.drops.empty() && worker.outbox.empty()) speaking_workers_.push_back(worker.id);
+  worker.drops.push_back(key);
+  worker.drops_bytes += bytes;
+}
+
+/// Before anything else is said: the order between a drop and an order to make the same value must hold.
+void State::flush_drops(Worker& worker) {
+  if (worker.drops.empty()) return;
+  worker.drops_bytes = 0;
+  worker.outbox.push_back(Drop{std::exchange(worker.drops, {})});
 }
 
 static WorkerRefused refused(ErrorKind kind, std::string why) { return {WireFailure{failure(kind, std::move(why))}}; }
@@ -51,7 +67,12 @@ void State::worker_hello(PeerId peer, const WorkerHello& message) {
     worker.slots = message.slots;
     worker.resources = worker.resources_free = message.resources;
     log_line(6, "worker joined", message.name);
+    if (durable()) {
+      persist(StoredWorker{message.name});
+      last_join_ = worker.joined = ticket_ + 1;
+    }
   }
+  workers_expected_.erase(message.name);
   Worker& worker = worker_ref(known);
   if (worker.peer && worker.peer != peer) {
     worker_of_peer_.erase(worker.peer);
@@ -66,12 +87,16 @@ void State::worker_hello(PeerId peer, const WorkerHello& message) {
   worker.public_key = message.public_key;
   worker.secret = message.secret;
   worker.host = message.host;
+  worker.memory = message.memory;
   worker.pid = message.pid;
   worker.runs_user_code = message.runs_user_code;
   worker.shapes_known.clear();
   worker.programs_known.clear();
   worker.outbox.clear();
-  hungry_.insert(known);
+  worker.drops.clear();
+  note_room(worker);
+  rethink();
+  for (const auto& [number, copies] : replicas_wanted_) copies_review_.insert(number);
   show_worker(worker);
   tell(worker, WorkerWelcome{1, options_.epoch, known, std::max<Duration>(options_.heartbeat_interval,
                                                            options_.heartbeat_interval * (alive_.size() / 200)), options_.lease});
@@ -92,13 +117,15 @@ void State::take_inventory(Worker& worker, const WorkerHello& message) {
   std::map<Key, RunningAttempt> running;
   for (const RunningAttempt& attempt : message.running) {
     running.emplace(attempt.key, attempt);
-    TaskNumber number = index_.find(attempt.key);
+    TaskNumber number = number_of(attempt.key);
     bool ours = number != KeyIndex::none && tasks_[number].state == TaskState::assigned &&
                 tasks_[number].worker == worker.id && tasks_[number].attempt == attempt.attempt;
-    if (ours) tasks_[number].started |= attempt.started;
+    if (ours) tasks_[number].started = tasks_[number].started || attempt.started;
+    else if (number != KeyIndex::none && message.epoch < options_.epoch && take_over(worker, number, attempt)) continue;
     else tell(worker, Revoke{attempt.attempt, true});
   }
   for (const Held& value : message.held) adopt(worker, value.key, value.bytes);
+  if (message.epoch < options_.epoch) retract_stranded(worker);
   // Orders that got lost with the old connection, and answers too.
   for (TaskNumber number : std::vector<TaskNumber>(worker.assigned)) {
     Task& task = tasks_[number];
@@ -112,7 +139,7 @@ void State::take_inventory(Worker& worker, const WorkerHello& message) {
 
 /// A worker has a value that we did not know to be there.
 void State::adopt(Worker& worker, const Key& key, std::uint64_t bytes) {
-  TaskNumber number = index_.find(key);
+  TaskNumber number = number_of(key);
   bool known = number != KeyIndex::none;
   if (known) {
     end_flight(number, worker.id);
@@ -139,7 +166,7 @@ void State::accept_value(Worker& worker, TaskNumber number, AttemptId attempt, s
       bool read_there = std::any_of(task.dependents.begin(), task.dependents.end(),
                                     [&](const DependentEdge& edge) { return tasks_[edge.task].worker == source; });
       if (!read_there) {
-        tell(worker_ref(source), Drop{{task.key}});
+        tell_drop(worker_ref(source), task.key, task.bytes);
         remove_replica(number, source);
       }
     }
@@ -147,8 +174,10 @@ void State::accept_value(Worker& worker, TaskNumber number, AttemptId attempt, s
   }
   if (task.state == TaskState::assigned && task.attempt != attempt) revoke(number, true);
   task.bytes = bytes;
-  task.small = small;
+  task.small.assign(small.begin(), small.end());
+  bool is_first = !task.was_stored;
   task.was_stored = true;
+  if (is_first && (task.is_data || runs_once(task))) mark(number);
   add_replica(number, worker);
   move_to(number, TaskState::stored);
   tell_everyone(number);
@@ -158,7 +187,7 @@ void State::accept_value(Worker& worker, TaskNumber number, AttemptId attempt, s
 
 /// The task that this attempt is about, if the attempt is still the present one.
 TaskNumber State::find_attempt(const Worker& worker, const Key& key, AttemptId attempt) const {
-  TaskNumber number = index_.find(key);
+  TaskNumber number = number_of(key);
   if (number == KeyIndex::none) return no_task;
   const Task& task = tasks_[number];
   bool present = task.state == TaskState::assigned && task.worker == worker.id && task.attempt == attempt;
@@ -179,7 +208,7 @@ void State::handle(Worker& worker, const AttemptStarted& message) {
 }
 
 void State::handle(Worker& worker, const AttemptFinished& message) {
-  TaskNumber number = index_.find(message.key);
+  TaskNumber number = number_of(message.key);
   if (number == KeyIndex::none) return tell(worker, Drop{{message.key}});
   Task& task = tasks_[number];
   bool current = task.state == TaskState::assigned && task.attempt == message.attempt;
@@ -219,14 +248,14 @@ void State::handle(Worker& worker, const AttemptReturned& message) {
 
 void State::handle(Worker& worker, const ValuesHeld& message) {
   for (const Held& value : message.values) {
-    if (TaskNumber number = index_.find(value.key); number != KeyIndex::none) show_transfer(tasks_[number], worker.id);
+    if (TaskNumber number = number_of(value.key); number != KeyIndex::none) show_transfer(tasks_[number], worker.id);
     adopt(worker, value.key, value.bytes);
   }
 }
 
 void State::handle(Worker& worker, const ValuesLost& message) {
   for (const Key& key : message.keys) {
-    TaskNumber number = index_.find(key);
+    TaskNumber number = number_of(key);
     if (number != KeyIndex::none) lose_replica(number, worker.id);
   }
 }
@@ -235,25 +264,28 @@ void State::handle(Worker& worker, const ValuesLost& message) {
 // in a row is taken for one that does not have it, so that the value is made again rather than waited for. Scattered data
 // cannot be made again: it gets many more chances.
 void State::handle(Worker& worker, const InputMissing& message) {
-  TaskNumber number = index_.find(message.key);
+  TaskNumber number = number_of(message.key);
   if (number == KeyIndex::none) {
-    auto owner = file_owners_.find(message.key);
-    if (owner == file_owners_.end()) return tell(worker, Drop{{message.key}});  // nobody needs it any more, nor the copy
-    // A file of a program: its client puts it somewhere, and the worker asks again.
-    auto session = sessions_.find(owner->second);
-    if (session != sessions_.end()) tell(session->second, SendFile{message.key});
+    auto owner = file_owners_.lower_bound({message.key, {}});
+    if (owner == file_owners_.end() || owner->first != message.key) return tell(worker, Drop{{message.key}});  // nobody needs it
+    // A file of a program: a client puts it somewhere, and the worker asks again.
+    for (; owner != file_owners_.end() && owner->first == message.key; ++owner) {
+      auto session = sessions_.find(owner->second);
+      if (session == sessions_.end() || !holders_[session->second].peer) continue;
+      return tell(session->second, SendFile{message.key});
+    }
     return;
   }
   end_flight(number, worker.id);
   moving_.erase(number);
   for (WorkerId tried : message.tried) {
-    std::vector<Replica>& replicas = tasks_[number].replicas;
+    SmallVector<Replica>& replicas = tasks_[number].replicas;
     auto replica = std::find_if(replicas.begin(), replicas.end(), [&](const Replica& r) { return r.worker == tried; });
     if (replica == replicas.end() || tasks_[number].state != TaskState::stored) continue;
     Worker& holder = worker_ref(tried);
     if (!holder.peer) continue;  // its lease decides
     if (++replica->strikes < (tasks_[number].is_data ? data_strikes_max : strikes_max)) continue;
-    tell(holder, Drop{{message.key}});
+    tell_drop(holder, message.key, tasks_[number].bytes);
     lose_replica(number, tried);
   }
   if (tasks_[number].key != message.key || tasks_[number].state != TaskState::stored) {
@@ -266,9 +298,8 @@ void State::handle(Worker& worker, const InputMissing& message) {
 
 void State::handle(Worker& worker, const WorkerHeartbeat& message) {
   worker.last = message;
-  worker.paused = message.paused;
-  if (message.paused) hungry_.erase(worker.id);
-  else hungry_.insert(worker.id);
+  if (std::exchange(worker.paused, message.paused) != message.paused) rethink();
+  make_hungry(worker);
   show_heartbeat(worker);
   if (message.tick > 0) worker.echoed = std::max(worker.echoed, Time{static_cast<std::int64_t>(message.tick)});
   tell(worker, SchedulerTick{static_cast<std::uint64_t>(now_.nanoseconds)});
@@ -288,128 +319,5 @@ void State::handle(Worker& worker, const FromTask& message) {
 }
 
 void State::handle(Worker& worker, const LogLine& message) { log_line(message.level, message.text, worker.name, message.key); }
-
-// ------------------------------------------------------------------------------------------------ losing and leaving
-
-void State::lose_replica(TaskNumber number, WorkerId id) {
-  remove_replica(number, id);
-  Task& task = tasks_[number];
-  if (!task.replicas.empty() || task.state != TaskState::stored) return;
-  if (!task.needed()) {
-    move_to(number, TaskState::released);
-    review_.push_back(number);
-  } else if (task.is_data) {
-    fail(number, data_lost(number));
-  } else {
-    move_to(number, TaskState::released);
-    for (const WantEdge& want : tasks_[number].wants) tell(want.holder, TaskPending{tasks_[number].key});
-    require(number);
-  }
-}
-
-/// The worker's process is gone, or counts as gone. `blame`: what it was running may have killed it.
-void State::lose_worker(WorkerId id, bool blame, const std::string& why) {
-  Worker& worker = worker_ref(id);
-  blame = blame && !worker.retiring;  // it was told to go, perhaps before its tasks could end
-  log_line(blame ? 4 : 6, "worker lost: " + why, worker.name);
-  show_worker_lost(worker, blame, why);
-  for (const auto& [place, session] : std::map(session_of_channel_))
-    if (place.first == id) end_holder(session);
-  if (worker.peer) {
-    worker_of_peer_.erase(worker.peer);
-    to_close_.push_back(worker.peer);
-    worker.peer = {};
-    worker.outbox.clear();
-  }
-  hungry_.erase(id);
-  std::erase_if(moving_, [&](const auto& move) { return move.second == id; });
-  forget_flights(id);
-  worker.retiring = true;  // nothing new goes there while it is taken apart
-  while (!worker.holding.empty()) lose_replica(worker.holding.back(), id);
-  while (!worker.assigned.empty()) {
-    TaskNumber number = worker.assigned.back();
-    Task& task = tasks_[number];
-    if (task.started && blame) {
-      Failure cause{.kind = ErrorKind::task_poisoned,
-                    .message = "worker daemons died while it ran: " + why,
-                    .worker = worker.name};
-      fail_or_retry(number, cause);
-    } else {
-      run_again(number, Duration{});
-    }
-  }
-  for (const auto& [rank, number] : worker.reserved) enqueue(number);
-  worker.reserved.clear();
-  slots_total_ -= worker.slots;
-  hungry_.erase(id);
-  std::erase(alive_, id);
-  workers_[id.number].reset();
-}
-
-/// Begin to empty a worker. False if nobody could take what only it holds, unless it goes `at_any_price`.
-bool State::retire(Worker& worker, bool at_any_price) {
-  bool others = std::any_of(alive_.begin(), alive_.end(), [&](WorkerId id) { return id != worker.id && !worker_ref(id).retiring; });
-  bool unique = std::any_of(worker.holding.begin(), worker.holding.end(), [&](TaskNumber n) { return tasks_[n].needed(); });
-  if (!others && unique && !at_any_price) return false;
-  if (worker.retiring) return true;
-  worker.retiring = true;
-  hungry_.erase(worker.id);
-  for (TaskNumber number : std::vector<TaskNumber>(worker.assigned))
-    if (!tasks_[number].started && !tasks_[number].recalling) revoke(number, false);
-  for (const auto& [rank, number] : std::exchange(worker.reserved, {})) enqueue(number);
-  return true;
-}
-
-/// The emptiest of a few workers that may take a copy of this value.
-WorkerId State::place_for_copy(TaskNumber number) {
-  const std::vector<Replica>& replicas = tasks_[number].replicas;
-  WorkerId best;
-  int seen = 0;
-  for (std::size_t i = 0; i < alive_.size() && seen < 8; ++i) {
-    const Worker& worker = worker_ref(alive_[(cursor_ + i) % alive_.size()]);
-    bool has = std::any_of(replicas.begin(), replicas.end(), [&](const Replica& r) { return r.worker == worker.id; });
-    if (has || !worker.usable()) continue;
-    ++seen;
-    if (!best || worker.holding_bytes < worker_ref(best).holding_bytes) best = worker.id;
-  }
-  ++cursor_;
-  return best;
-}
-
-/// Order copies of what only a retiring worker has; a bounded number at a time.
-void State::hand_over(Worker& worker, bool& holds_unique) {
-  bool others = std::any_of(alive_.begin(), alive_.end(), [&](WorkerId id) { return !worker_ref(id).retiring; });
-  std::size_t under_way = 0;
-  for (TaskNumber number : worker.holding) {
-    const Task& task = tasks_[number];
-    bool elsewhere = std::any_of(task.replicas.begin(), task.replicas.end(),
-                                 [&](const Replica& r) { return !worker_ref(r.worker).retiring; });
-    if (elsewhere || !task.needed()) continue;
-    if (!others) return;  // the values are given up with the worker
-    holds_unique = true;
-    if (under_way >= hand_over_max) return;
-    auto spread = spreads_.find(number);
-    if (spread == spreads_.end() || spread->second.flights.empty()) {
-      WorkerId target = place_for_copy(number);
-      if (!target) continue;  // all others are paused or away just now
-      spreads_[number].flights.push_back({worker.id, target, true});
-      tell(worker_ref(target), Replicate{AssignedInput{.key = task.key, .bytes = task.bytes, .locations = {locate(task, worker)}}});
-    }
-    ++under_way;
-  }
-}
-
-void State::advance_retirements() {
-  for (WorkerId id : std::vector<WorkerId>(alive_)) {
-    Worker& worker = worker_ref(id);
-    if (!worker.retiring || !worker.peer || worker.leave_sent || worker.hand_over_again > now_) continue;
-    bool holds_unique = false;
-    hand_over(worker, holds_unique);
-    if (worker.holding.size() > hand_over_max) worker.hand_over_again = now_ + 10ms;
-    if (holds_unique || !worker.assigned.empty()) continue;
-    worker.leave_sent = true;
-    tell(worker, Leave{});
-  }
-}
 
 }  // namespace weft::scheduler

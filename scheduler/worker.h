@@ -31,22 +31,31 @@ struct Worker {
   Bytes public_key;
   Bytes secret;
   std::string host;
+  std::string memory;                     // passed on in locations
   std::uint64_t pid = 0;
   bool runs_user_code = true;
   WorkerHeartbeat last;                   // as reported
   std::vector<TaskNumber> assigned;
   std::vector<TaskNumber> holding;
   std::set<Key> programs_known;           // likewise
-  std::vector<bool> shapes_known;         // templates it has on this connection
+  std::vector<std::uint32_t> shapes_known;  // templates it has on this connection: the serial of each number
   std::set<std::pair<Rank, TaskNumber>> reserved;  // root tasks kept for it because their siblings are here
   Duration load{};                        // expected work of all assigned tasks
   std::uint32_t recalls = 0;              // answers to Revoke outstanding
+  std::uint64_t joined = 0;               // the store's ticket of its name
   Time recall_again;                      // looked through for recall not before
   Time hand_over_again;                   // retiring: what it holds is looked through not before
   std::uint64_t holding_bytes = 0;
+  bool hungry = false;                    // in the list of those that changed
+  bool candidate = false;                 // may be given root tasks in this step
+  std::uint8_t refusals = 0;              // by queues in this step
+  std::uint32_t idle_slot = no_slot;      // place in the list of those with an empty slot
   std::uint32_t nested = 0;               // sessions of tasks that run there: these tasks may wait and lend their slots
   std::vector<WorkerBound> outbox;
+  std::vector<Key> drops;                 // values that it may forget: said with the next word, or when they are many
+  std::uint64_t drops_bytes = 0;
 
+  static constexpr std::uint32_t no_slot = 0xffffffff;
   bool usable() const { return peer && !paused && !retiring; }
 };
 
@@ -54,6 +63,9 @@ struct Worker {
 struct Holder {
   enum class Kind { free, session, name, graph, fire_and_forget };
   Kind kind = Kind::free;
+  std::uint64_t id = 0;                   // in the store; never used twice
+  std::uint64_t logged = 0;               // keys in the store's rows of its wants
+  bool changed = false;                   // the store's row of this session is old
   std::vector<TaskNumber> wanted;
 
   // Sessions.
@@ -84,6 +96,9 @@ struct Holder {
 /// What tasks of one label have in common: counters for screens, measurements for placement.
 struct Group {
   std::string label;
+  Time born;
+  std::uint32_t number = 0;               // for observers; never used twice
+  std::uint32_t shapes = 0;               // templates of this label
   std::uint64_t counts[task_state_count] = {};
   std::uint64_t finished = 0;
   std::uint64_t errors = 0;

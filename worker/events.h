@@ -133,6 +133,8 @@ struct TellTask {
 };
 /// The link is new: the scheduler has not heard what tasks' own clients said on the old one.
 struct RenewTaskLinks {};
+/// End every executor process; the next runs get new ones.
+struct RenewExecutors {};
 /// How to start a program as an executor.
 struct LearnProgram {
   DefineProgram program;
@@ -143,6 +145,6 @@ struct Exit {
 };
 
 using Action = std::variant<Send, Connect, HangUp, StartRun, StopRun, StartFetch, AbortFetch, DropValue, StoreSmall, AwaitPut, TellTask,
-                            RenewTaskLinks, LearnProgram, Exit>;
+                            RenewTaskLinks, RenewExecutors, LearnProgram, Exit>;
 
 }  // namespace weft::worker

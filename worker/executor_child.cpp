@@ -10,9 +10,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
+#include "worker/executor_core.h"
 #include "worker/executor_crash.h"
+#include "worker/executor_surroundings.h"
+#include "worker/orphans.h"
 #include "worker/run_function.h"
 
 namespace weft::worker {
@@ -33,35 +37,18 @@ std::uint64_t oom_kills() {
   return 0;
 }
 
-std::vector<std::string> environment_of(const ProgramSpec& spec, const ProcessOptions& options) {
-  std::map<std::string, std::string> all;
-  for (char** entry = environ; *entry; ++entry) {
-    std::string_view text(*entry);
-    std::size_t equals = text.find('=');
-    if (equals == std::string_view::npos) continue;
-    std::string name(text.substr(0, equals));
-    if (options.inherit_environment || std::ranges::find(options.allowed_environment, name) != options.allowed_environment.end())
-      all[name] = text.substr(equals + 1);
-  }
-  for (const auto* more : {&options.environment, &spec.environment})
-    for (const auto& [name, value] : *more) all[name] = value;
-  all[executor_variable] = "3";
-  all[worker_variable] = options.worker;
-  std::vector<std::string> words;
-  for (const auto& [name, value] : all) words.push_back(name + "=" + value);
-  return words;
-}
-
 Failure system_failure(const char* what) {
   return failure(ErrorKind::io_error, std::string("cannot start an executor: ") + what + ": " + std::strerror(errno));
 }
 
 }  // namespace
 
-ExecutorChild::ExecutorChild(std::uint64_t number, const Key& program, std::string name, ExecutorBoard board, int socket,
-                             int pipe, bool echo)
-    : number(number), program(program), name(std::move(name)), output(pipe, echo), link_(std::move(board), socket),
-      shapes_(shapes_max), oom_kills_(oom_kills()) {
+ExecutorChild::ExecutorChild(std::uint64_t number, const Key& program, const ProgramSpec& spec, const ProcessOptions& options,
+                             ExecutorBoard board, int socket, int pipe)
+    : number(number), program(program), name(spec.name.empty() ? spec.path : spec.name),
+      mark(std::to_string(getpid()) + "-" + std::to_string(number)),
+      folder(options.scratch.empty() ? "" : options.scratch + "/executor-" + std::to_string(number)), output(pipe, options.echo_output),
+      link_(std::move(board), socket), shapes_(shapes_max), core_folder_(options.core_folder), oom_kills_(oom_kills()) {
   for (std::uint32_t i = ExecutorBoard::claims_max; i-- > 0;) claims_free_.push_back(i);
 }
 
@@ -69,6 +56,8 @@ ExecutorChild::~ExecutorChild() {
   for (Shown& shown : answers_)
     if (shown.descriptor >= 0 && shown.answer.value.memory == temporary_memory) close(shown.descriptor);
   if (process >= 0) close(process);
+  std::error_code ignored;
+  if (!folder.empty()) std::filesystem::remove_all(folder, ignored);
 }
 
 Result<std::unique_ptr<ExecutorChild>> ExecutorChild::start(std::uint64_t number, const Key& program, const ProgramSpec& spec,
@@ -85,15 +74,20 @@ Result<std::unique_ptr<ExecutorChild>> ExecutorChild::start(std::uint64_t number
   }
   fcntl(pipes[0], F_SETFL, O_NONBLOCK);
   std::unique_ptr<ExecutorChild> child(
-      new ExecutorChild(number, program, spec.path, std::move(*board), sockets[0], pipes[0], options.echo_output));
-  SpawnOrder order{.child = number, .folder = options.folder, .socket = sockets[1], .output = pipes[1],
-                   .memory_limit = options.memory_limit, .core_files = options.core_files};
+      new ExecutorChild(number, program, spec, options, std::move(*board), sockets[0], pipes[0]));
+  if (Result<void> made = child->folder.empty() ? Result<void>{} : make_executor_folder(child->folder, spec); !made) {
+    close(sockets[1]), close(pipes[1]);
+    return made.error();
+  }
+  const bool dumps = !options.core_folder.empty();
+  SpawnOrder order{.child = number, .folder = options.start_in_folder || dumps ? child->folder : "", .socket = sockets[1],
+                   .output = pipes[1], .memory_limit = options.memory_limit, .core_files = dumps};
   order.words = options.wrapper;
   order.words.push_back(spec.path);
   order.words.insert(order.words.end(), spec.arguments.begin(), spec.arguments.end());
   order.path = find_program(order.words[0]);
   if (order.path.empty()) order.path = order.words[0];
-  order.environment = environment_of(spec, options);
+  order.environment = executor_environment(spec, options, {child->mark, child->folder});
   std::byte hello[1] = {};
   if (!send_descriptor(sockets[0], hello, memory) || !send_descriptor(sockets[0], hello, bell)) {
     close(sockets[1]), close(pipes[1]);
@@ -335,18 +329,19 @@ Failure ExecutorChild::autopsy(bool wait_for_it) {
   bool ours = waitid(P_PIDFD, static_cast<id_t>(process), &ended, peek) == 0 && ended.si_pid == pid;
   // While it is not reaped its number cannot be another's.
   if (ours) ::kill(-pid, SIGKILL), waitid(P_PIDFD, static_cast<id_t>(process), &ended, WEXITED | __WALL);
+  if (adopts_orphans()) kill_orphans(mark);
   const CrashNote& note = link_.board.shared().crash;
   Failure death = failure(ErrorKind::task_crashed, "");
   death.signal = note.signal.load();
   if (ours && ended.si_code == CLD_EXITED) death.signal = 0, death.exit_code = ended.si_status;
   else if (ours) death.signal = ended.si_status;
+  bool dumped = ours && ended.si_code == CLD_DUMPED;
   if (death.signal != 0 && death.signal == note.signal.load()) {
     death.address = note.address;
-    death.traceback = crash_traceback(note);
+    death.frames = crash_frames(note);
   }
   output.read(link_.board.shared());
   death.output = output.take_rest();
-  limit_text(death.traceback);
   if (death.signal == 0) {
     death.message = "the process of the task ended with exit code " + std::to_string(death.exit_code) +
                     "; a task returns or throws, it does not exit";
@@ -354,7 +349,9 @@ Failure ExecutorChild::autopsy(bool wait_for_it) {
     return death;
   }
   death.message = "the process of the task died of signal " + std::to_string(death.signal) + " (" + strsignal(death.signal) + ")";
-  if (death.signal == SIGILL) death.message += "; is the program compiled for another CPU? Try -march=x86-64-v2";
+  if (death.signal == SIGILL)
+    death.message += "; is the program compiled for another CPU? Compile it with a -march that every worker has, such as -march=x86-64-v2";
+  if (!core_folder_.empty() && death.signal == note.signal.load()) death.message += "; " + keep_core(pid, folder, core_folder_, dumped);
   if (death.signal == SIGKILL && oom_kills() > oom_kills_) {
     death.kind = ErrorKind::memory_limit;
     death.message = "the kernel killed the process of the task because memory was full";

@@ -73,18 +73,23 @@ class ExecutorChild {
   std::uint64_t resident_bytes() const;
 
   const std::uint64_t number;
+  std::uint32_t writer = 0;               // of the segments for its results; no other living process has it
   const Key program;
   const std::string name;                 // of the program, for messages
+  const std::string mark;                 // in the environment of its descendants
+  const std::string folder;               // its own, removed with it; empty: none
   State state = State::starting;
   int pid = -1, process = -1;
   Time since;                             // of the state
   bool was_ready = false;                 // it became an executor
   std::uint64_t tasks = 0;                // ended here
+  bool outdated = false;                  // leaves after what it runs now
   std::deque<InFlight> in_flight;         // in the order given; the last that has begun is what runs
   ExecutorOutput output;
 
  private:
-  ExecutorChild(std::uint64_t number, const Key& program, std::string name, ExecutorBoard board, int socket, int pipe, bool echo);
+  ExecutorChild(std::uint64_t number, const Key& program, const ProgramSpec& spec, const ProcessOptions& options, ExecutorBoard board,
+                int socket, int pipe);
 
   ExecutorLink::Sent define(const std::shared_ptr<const Template>& shape, std::uint32_t& number);
   ExecutorLink::Sent show(std::uint64_t memory, bool writable, int descriptor);
@@ -106,6 +111,7 @@ class ExecutorChild {
     int descriptor = -1;                  // of its memory; ours when the memory is temporary
   };
   std::deque<Shown> answers_;
+  const std::string core_folder_;
   std::uint64_t oom_kills_ = 0;           // of the kernel when this process started
   bool silent_ = true;                    // nothing was written since the last wake-up
 };

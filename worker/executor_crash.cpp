@@ -11,8 +11,11 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <map>
 #include <sstream>
 #include <vector>
+
+#include "common/image_files.h"
 
 namespace weft::worker {
 namespace {
@@ -99,24 +102,25 @@ void record_crashes(CrashNote& note) {
   for (int signal : told_signals) sigaction(signal, &action, nullptr);
 }
 
-std::string crash_traceback(const CrashNote& note) {
+std::vector<Frame> crash_frames(const CrashNote& note) {
   std::size_t size = std::min<std::size_t>(note.maps_size.load(), CrashNote::maps_max);
   std::size_t count = std::min<std::size_t>(note.frame_count.load(), CrashNote::frames_max);
   std::vector<Image> images = images_of(std::string(note.maps, size));
-  std::string text;
+  std::map<std::string, std::pair<Key, std::uint64_t>> files;  // build and link base, read once
+  std::vector<Frame> frames;
   for (std::size_t i = 0; i < count; ++i) {
-    std::uint64_t address = note.frames[i];
+    std::uint64_t address = note.frames[i] - (i > 0);  // of callers: inside the call, not behind it
     auto image = std::ranges::find_if(images, [&](const Image& m) { return m.begin <= address && address < m.end; });
-    char line[64];
     if (image == images.end()) {
-      std::snprintf(line, sizeof line, "[0x%" PRIx64 "]\n", address);
-      text += line;
-    } else {
-      std::snprintf(line, sizeof line, "(+0x%" PRIx64 ") [0x%" PRIx64 "]\n", address - image->base, address);
-      text += image->path + line;
+      frames.push_back({.offset = address});
+      continue;
     }
+    auto [file, is_new] = files.try_emplace(image->path);
+    if (is_new)
+      if (Bytes id = build_id_of_file(image->path); !id.empty()) file->second = {image_key(id), link_base_of_file(image->path)};
+    frames.push_back({.image = image->path, .build = file->second.first, .offset = address - image->base + file->second.second});
   }
-  return text;
+  return frames;
 }
 
 }  // namespace weft::worker

@@ -1,8 +1,10 @@
 // The last words of an executor: a signal handler in the executor writes them into shared memory, the daemon turns them into
-// a traceback.
+// frames.
 #pragma once
 
-#include <string>
+#include <vector>
+
+#include <weft/error.h>
 
 #include "worker/executor_ring.h"
 
@@ -12,7 +14,7 @@ namespace weft::worker {
 /// the process as they would have. The calling thread gets an alternate stack, so stack overflows are told too.
 void record_crashes(CrashNote& note);
 
-/// Daemon: the note's stack, one frame a line: "image(+0xoffset) [0xaddress]". Trusts nothing in it.
-std::string crash_traceback(const CrashNote& note);
+/// Daemon: the note's stack. Trusts nothing in it.
+std::vector<Frame> crash_frames(const CrashNote& note);
 
 }  // namespace weft::worker

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/codec.h"
+#include "common/data/pass_descriptor.h"
 #include "common/messages.h"
 #include "worker/executor_ring.h"
 
@@ -185,6 +186,10 @@ inline constexpr std::uint64_t temporary_memory = 1ull << 63;
 
 /// The environment variable by which a program learns that it is an executor: the number of its descriptor.
 inline constexpr const char* executor_variable = "WEFT_EXECUTOR";
+/// What a process and all that it starts carry, so that orphans of it are known.
+inline constexpr const char* mark_variable = "WEFT_EXECUTOR_MARK";
+/// The folder that holds the files its client attached.
+inline constexpr const char* files_variable = "WEFT_FILES";
 /// And the name of its worker.
 inline constexpr const char* worker_variable = "WEFT_WORKER";
 
@@ -220,10 +225,5 @@ class ExecutorLink {
   bool broken_ = false;
   std::map<std::pair<std::uint64_t, bool>, int> passed_;
 };
-
-/// Plain passing of descriptors, used before the link stands. `send` returns false and sets errno.
-bool send_descriptor(int socket, std::span<const std::byte> note, int descriptor);
-/// Bytes of the note read, or -1; `descriptor` is -1 if none came.
-ssize_t receive_descriptor(int socket, std::span<std::byte> note, int& descriptor, int flags);
 
 }  // namespace weft::worker

@@ -97,6 +97,8 @@ class Executors {
   virtual void answer(TaskAnswer answer) = 0;
   /// The link to the scheduler is new: all running tasks' own clients must say hello again.
   virtual void renew_task_links() = 0;
+  /// Every process of user code ends; those that run a task leave after it. Threads stay: nothing of theirs can be renewed.
+  virtual void renew() {}
   /// A descriptor that is readable when `take` has something.
   virtual std::vector<int> descriptors() const = 0;
   /// All news since the last call. `now` drives timeouts.

@@ -15,7 +15,7 @@ void State::check() const {
     const Item& item = items_[number];
     if (!item.key) continue;
     ++known;
-    WEFT_CHECK(index_.find(item.key) == number);
+    WEFT_CHECK(number_of(item.key) == number);
     held += item.held;
     held_bytes += item.held ? item.bytes : 0;
     asked += item.asks;

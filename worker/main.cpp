@@ -17,6 +17,7 @@
 #include "common/program.h"
 #include "common/scheduler_file.h"
 #include "common/transport/zeromq.h"
+#include "worker/orphans.h"
 #include "worker/server.h"
 
 using namespace weft;
@@ -45,10 +46,12 @@ struct Settings {
   worker::Isolation isolation = worker::Isolation::process;
   std::string executor_wrapper;
   Choice inherit_environment = Choice::automatic;
-  TextList pass_environment = {"PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH"};
+  TextList pass_environment = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_*", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
+                               "OMP_*", "OPENBLAS_*", "MKL_*", "CUDA_*"};
   std::uint64_t executor_tasks_max = 0;
-  bool core_files = false;
+  std::string core_files;
   bool encrypt_values = true;
+  bool same_host_values = true;
   ProgramSettings program{.name = "weft-worker"};
 };
 
@@ -78,10 +81,11 @@ void declare(ProgramOptions& options, Settings& s) {
   options.add_choice<Choice>("inherit-environment", s.inherit_environment,
                              {{"auto", Choice::automatic}, {"on", Choice::yes}, {"off", Choice::no}},
                              "give executors our whole environment; auto: if the scheduler is on an ipc:// socket");
-  options.add("pass-environment", s.pass_environment, "variables that executors get otherwise");
+  options.add("pass-environment", s.pass_environment, "variables that executors get otherwise; LC_* is all that begin so");
   options.add("executor-tasks-max", s.executor_tasks_max, "replace an executor after so many tasks; 0: never");
-  options.add("core-files", s.core_files, "let executors that crash write core files");
+  options.add("executor-core-files", s.core_files, "folder for core files of executors that crash; empty: none are written");
   options.add("encrypt-values", s.encrypt_values, "encrypt values between hosts; off only in a network that you trust");
+  options.add("same-host-values", s.same_host_values, "let readers on this host map values in place; off: copy them through sockets");
   add_program_options(options, s.program);
 }
 
@@ -150,6 +154,7 @@ class Program {
       pid_file_ = std::move(*held);
     }
     raise_descriptors();
+    worker::adopt_orphans();
     Result<std::string> scheduler = find_scheduler(s_);
     if (!scheduler) return fail_program(s_.program, scheduler.error());
     options_.scheduler = *scheduler;
@@ -179,6 +184,7 @@ class Program {
     double share = std::min(1.0, static_cast<double>(options_.slots) / cores);
     options_.store.memory_limit = s_.memory_limit.resolve(memory, share);
     options_.store.spill_directory = s_.local_directory;
+    if (s_.same_host_values) options_.memory_folder = s_.local_directory;
     options_.program_folder = s_.local_directory + "/programs";
     options_.store.spill_limit = s_.spill_limit.bytes;
     options_.store.spill_at = s_.spill_at;
@@ -193,7 +199,10 @@ class Program {
                                                                               : s_.inherit_environment == Choice::yes;
     process.allowed_environment = s_.pass_environment;
     process.tasks_max = s_.executor_tasks_max;
-    process.core_files = s_.core_files;
+    if (!s_.core_files.empty()) process.core_folder = std::filesystem::absolute(s_.core_files).string();
+    process.scratch = std::filesystem::absolute(s_.local_directory + "/executors-" + std::to_string(getpid())).string();
+    // Who inherits the environment is on one machine with its user, and means the same files by the same names.
+    process.start_in_folder = !process.inherit_environment;
     return std::nullopt;
   }
 

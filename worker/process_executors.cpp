@@ -12,6 +12,8 @@
 #include <cstring>
 
 #include "worker/executor_child.h"
+#include "worker/executor_surroundings.h"
+#include "worker/orphans.h"
 #include "worker/run_function.h"
 
 namespace weft::worker {
@@ -21,6 +23,7 @@ using Child = ExecutorChild;
 // Processes that hold attempts which have not begun are looked at this often: a long attempt gives up those behind it.
 constexpr Duration look_every = 2ms;
 constexpr Duration leave_grace = 5s;
+constexpr Duration reap_every = 1s;    // orphans that ended by themselves
 constexpr int rounds_max = 4;          // of reading, before the loop gets its turn again
 constexpr int news_max = 4096;         // of one process in one round
 
@@ -29,7 +32,7 @@ constexpr int news_max = 4096;         // of one process in one round
 ValueBridge private_memory() {
   return {
       .locate = [](const Value&) { return SegmentRange{}; },
-      .lease = [](std::uint64_t bytes) -> Result<SegmentRange> {
+      .lease = [](std::uint64_t bytes, std::uint32_t) -> Result<SegmentRange> {
         int memory = make_memory("weft-value", {});
         // The size is sealed: an executor that shrank it would kill us when we read.
         if (memory < 0 || ftruncate(memory, static_cast<off_t>(bytes)) != 0 ||
@@ -58,6 +61,7 @@ ProcessExecutors::ProcessExecutors(ProcessOptions options) : options_(std::move(
   WEFT_CHECK(bell_ >= 0 && epoll_ >= 0);
   epoll_event bell{.events = EPOLLIN | EPOLLET, .data = {.u64 = 0}};  // edge: its count need not be read
   WEFT_CHECK(epoll_ctl(epoll_, EPOLL_CTL_ADD, bell_, &bell) == 0);
+  if (!options_.scratch.empty()) scratch_ = std::make_unique<ScratchFolder>(options_.scratch);
   spawner_ = std::make_unique<ExecutorSpawner>(bell_);
 }
 
@@ -120,6 +124,11 @@ void ProcessExecutors::renew_task_links() {
   }
 }
 
+void ProcessExecutors::renew() {
+  for (auto& [number, child] : children_) child->outdated = true;
+  look_at_ = Time{};
+}
+
 std::vector<int> ProcessExecutors::descriptors() const { return {epoll_}; }
 
 Time ProcessExecutors::wake_at() const {
@@ -131,6 +140,8 @@ ExecutorEvents ProcessExecutors::take(Time now) {
   look_at_ = Time::never();
   auto look = [&](Time at) { look_at_ = std::min(look_at_, at); };
   bool more = true;
+  bool all_known = std::ranges::none_of(children_, [](const auto& entry) { return entry.second->pid < 0; });
+  if (adopts_ && all_known && now - reaped_ > reap_every) reap_orphans(process_ids()), reaped_ = now;
   for (int round = 0; more && round < rounds_max; ++round) {
     read_events();
     spawned(now);
@@ -230,6 +241,7 @@ void ProcessExecutors::handle(Child& child, RunFailed& failed) {
   outcome.failure = std::move(failed.failure.failure);
   if (outcome.failure.kind == ErrorKind::none) outcome.failure.kind = ErrorKind::task_error;
   for (auto* text : {&outcome.failure.message, &outcome.failure.type, &outcome.failure.traceback}) limit_text(*text);
+  if (outcome.failure.frames.size() > CrashNote::frames_max) outcome.failure.frames.resize(CrashNote::frames_max);
   end_run(child, failed.attempt, failed.output_end, failed.run_time, std::move(outcome));
 }
 
@@ -253,7 +265,7 @@ void ProcessExecutors::handle(Child& child, NeedPlace& need) {
   auto* it = child.find(need.attempt);
   if (!it || it->doom) return;
   if (it->place) options_.values.abandon(*std::exchange(it->place, std::nullopt));
-  auto place = options_.values.lease(need.bytes);
+  auto place = options_.values.lease(need.bytes, child.writer);
   if (!place) {
     child.note(PlaceGranted{0, 0, 0, {place.error()}});
   } else {
@@ -321,10 +333,10 @@ void ProcessExecutors::watch_time(Child& child, Time now) {
   if (late && behind) put_back(child.take_back());
 }
 
-// A process between tasks that has done its share or has grown too large is replaced.
+// A process between tasks that is outdated, has done its share or has grown too large is replaced.
 void ProcessExecutors::recycle(Child& child, Time now) {
-  if (child.state != Child::State::ready || child.tasks == 0) return;
-  bool tired = options_.tasks_max && child.tasks >= options_.tasks_max;
+  if (child.state != Child::State::ready || (child.tasks == 0 && !child.outdated)) return;
+  bool tired = child.outdated || (options_.tasks_max && child.tasks >= options_.tasks_max);
   // Reading the size costs as much as ten tiny tasks, so it is read when the process is idle or every 64 tasks.
   if (!tired && options_.resident_bytes_max && (child.in_flight.empty() || child.tasks % 64 == 0))
     tired = child.resident_bytes() > options_.resident_bytes_max;
@@ -368,6 +380,7 @@ void ProcessExecutors::shut_down() {
       if (it.place) options_.values.abandon(*it.place);
   }
   children_.clear();
+  if (adopts_orphans()) kill_orphans({});
 }
 
 }  // namespace weft::worker

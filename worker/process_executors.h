@@ -11,25 +11,31 @@
 
 #include "common/result.h"
 #include "worker/executors.h"
+#include "worker/orphans.h"
 #include "worker/value_store.h"
 
 namespace weft::worker {
 
 class ExecutorChild;
 class ExecutorSpawner;
+class ScratchFolder;
 
 /// How to start a program as an executor.
 struct ProgramSpec {
   std::string path;
+  std::string name;                                  // for messages; empty: the path
   std::vector<std::string> arguments;                // after argv[0]
   std::map<std::string, std::string> environment;    // what the client sets
+  std::string libraries;                             // folders to search first, as in LD_LIBRARY_PATH
+  std::vector<std::string> attached;                 // files for its tasks
 };
 
 /// Where values lie in memory that processes can share. A segment's number is below 2^62 and never reused; number 0 is
 /// memory for this one value.
 struct ValueBridge {
   std::function<SegmentRange(const Value&)> locate;            // descriptor -1: not in shared memory
-  std::function<Result<SegmentRange>(std::uint64_t)> lease;    // a writable place; its descriptor allows writing
+  /// A writable place of so many bytes for this executor; its descriptor lets it write all that it made, and nothing else.
+  std::function<Result<SegmentRange>(std::uint64_t, std::uint32_t executor)> lease;
   std::function<Value(const SegmentRange&)> seal;              // a leased place is written; an empty value: it is damaged
   std::function<void(const SegmentRange&)> abandon;            // a leased place will not be used
 };
@@ -42,13 +48,14 @@ struct ProcessOptions {
   std::string worker;                                // its name, for tasks
   std::function<Result<ProgramSpec>(const Key& program)> program_for;
   ValueBridge values = private_memory();
-  std::string folder;                                // working folder; empty: the daemon's
+  std::string scratch;                               // where each process gets a folder of its own ("…/executors-…"); empty: nowhere
+  bool start_in_folder = false;                      // work there, not in the daemon's folder
   bool inherit_environment = true;                   // false: only `allowed_environment`
-  std::vector<std::string> allowed_environment;
+  std::vector<std::string> allowed_environment;      // names; "LC_*" is all that begin so
   std::map<std::string, std::string> environment;    // set for every executor
   std::vector<std::string> wrapper;                  // words before the program, such as "valgrind -q"
   std::uint64_t memory_limit = 0;                    // RLIMIT_DATA of each executor; 0 is none
-  bool core_files = false;
+  std::string core_folder;                           // where core files end up; empty: there are none
   std::uint64_t tasks_max = 0;                       // a process leaves after this many; 0 is never
   std::uint64_t resident_bytes_max = 0;              // or when it is larger than this after a task; 0 is never
   bool echo_output = false;                          // also write what tasks print to our own stderr
@@ -66,6 +73,7 @@ class ProcessExecutors final : public Executors {
   void to_task(const ToTask& message) override;
   void answer(TaskAnswer answer) override;
   void renew_task_links() override;
+  void renew() override;
   std::vector<int> descriptors() const override;
   ExecutorEvents take(Time now) override;
   Time wake_at() const override;
@@ -120,6 +128,7 @@ class ProcessExecutors final : public Executors {
 
   ProcessOptions options_;
   int bell_ = -1, epoll_ = -1;
+  std::unique_ptr<ScratchFolder> scratch_;
   std::unique_ptr<ExecutorSpawner> spawner_;
   std::deque<Run> queue_;
   std::map<std::uint64_t, std::unique_ptr<Child>> children_;
@@ -127,6 +136,8 @@ class ProcessExecutors final : public Executors {
   std::map<Key, ProgramRecord> programs_;
   std::unordered_map<const Template*, Habit> habits_;
   ExecutorEvents events_;
+  bool adopts_ = adopts_orphans();
+  Time reaped_;
   Time look_at_ = Time::never();
 };
 

@@ -151,6 +151,12 @@ bool ProcessExecutors::spawn(const Key& program, Time now) {
   epoll_event event{.events = EPOLLIN, .data = {.u64 = last_child_ << 1}};
   epoll_ctl(epoll_, EPOLL_CTL_ADD, (*child)->output.pipe(), &event);
   (*child)->since = now;
+  // The lowest number that nobody has: the next process goes on in the memory of one that is gone.
+  auto taken = [&](std::uint32_t writer) {
+    return std::ranges::any_of(children_, [&](const auto& entry) { return entry.second->writer == writer; });
+  };
+  (*child)->writer = 1;
+  while (taken((*child)->writer)) ++(*child)->writer;
   children_[last_child_] = std::move(*child);
   return true;
 }
@@ -236,8 +242,8 @@ void ProcessExecutors::bury_unstarted(Child& child, const Failure& death) {
     for (std::size_t at = 0; at < death.output.size();) {
       std::size_t end = std::min(death.output.find('\n', at), death.output.size());
       std::string line = death.output.substr(at, end - at);
-      if (line.find("error while loading shared libraries") != std::string::npos || line.find("' not found (required by") != std::string::npos)
-        loader = line;
+      for (const char* words : {"error while loading shared libraries", "' not found (required by", "symbol lookup error"})
+        if (line.find(words) != std::string::npos) loader = line;
       at = end + 1;
     }
     if (!loader.empty()) why.message = "program " + child.name + " cannot be loaded on this worker: " + loader;

@@ -1,72 +1,85 @@
 #include "worker/programs.h"
 
 #include <fcntl.h>
+#include <gnu/libc-version.h>
 #include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
+
+#include "common/image_files.h"
 
 namespace weft::worker {
 
 namespace {
 
-std::string hex(std::span<const unsigned char> hash) {
-  std::string text(2 * hash.size() + 1, '\0');
-  sodium_bin2hex(text.data(), text.size(), hash.data(), hash.size());
-  text.pop_back();
-  return text;
-}
-
-std::string sha256_of(std::span<const std::byte> bytes) {
-  unsigned char hash[crypto_hash_sha256_BYTES];
-  crypto_hash_sha256(hash, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
-  return hex(hash);
-}
-
-/// Whether the file has exactly these bytes. Any trouble means no.
+/// Whether the file has the bytes that were announced, as far as it was said. Any trouble means no.
 bool is_same(const std::string& path, const ProgramFile& wanted) {
   struct stat status;
   if (stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
   if (static_cast<std::uint64_t>(status.st_size) != wanted.size) return false;
-  std::ifstream file(path, std::ios::binary);
-  crypto_hash_sha256_state state;
-  crypto_hash_sha256_init(&state);
-  std::vector<char> buffer(1 << 20);
-  std::uint64_t size = 0;
-  while (file.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || file.gcount() > 0) {
-    crypto_hash_sha256_update(&state, reinterpret_cast<unsigned char*>(buffer.data()), static_cast<std::size_t>(file.gcount()));
-    size += static_cast<std::uint64_t>(file.gcount());
-  }
-  unsigned char hash[crypto_hash_sha256_BYTES];
-  crypto_hash_sha256_final(&state, hash);
-  return size == wanted.size && hex(hash) == wanted.sha256;
+  if (wanted.sha256.empty()) return image_key(build_id_of_file(path)) == wanted.build;
+  auto hash = hash_file(path);
+  return hash && hash->size == wanted.size && hex_of(hash->sha256) == wanted.sha256;
+}
+
+std::string sha256_of(std::span<const std::byte> bytes) {
+  Bytes hash(crypto_hash_sha256_BYTES);
+  crypto_hash_sha256(reinterpret_cast<unsigned char*>(hash.data()), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  return hex_of(hash);
 }
 
 bool is_hash(const std::string& text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
-std::string name_in(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+bool of_system(const ProgramFile& file) { return file.role == FileRole::loader || file.role == FileRole::system; }
+
+bool makes_sense(const ProgramSetup& setup) {
+  for (const ProgramFile& file : setup.files) {
+    if (!is_hash(file.sha256) && !(of_system(file) && file.sha256.empty() && file.build)) return false;
+    if (file.name.empty() || file.name == "." || file.name == ".." || file.name.find('/') != std::string::npos) return false;
+  }
+  return std::ranges::count(setup.files, FileRole::main, &ProgramFile::role) == 1;
+}
+
+/// Whether programs of this glibc need their own: ours is older, or a test says so.
+bool needs_loader(const std::string& glibc) {
+  if (std::getenv("WEFT_FORCE_SHIPPED_LOADER")) return true;
+  int theirs[2] = {}, ours[2] = {};
+  std::sscanf(glibc.c_str(), "%d.%d", &theirs[0], &theirs[1]);
+  std::sscanf(gnu_get_libc_version(), "%d.%d", &ours[0], &ours[1]);
+  return std::pair(ours[0], ours[1]) < std::pair(theirs[0], theirs[1]);
+}
+
+std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
 }  // namespace
 
+std::string Programs::kept_at(const ProgramFile& file) const {
+  return folder_ + "/" + (file.sha256.empty() ? file.key.hex() : file.sha256) + "/" + file.name;
+}
+
 std::vector<Key> Programs::add(const DefineProgram& message) {
-  Program& program = programs_[message.program];
-  if (!program.files.empty()) return {};
-  auto files = decode<ProgramFiles>(message.files);
-  bool good = files && std::count_if(files->begin(), files->end(), [](const ProgramFile& f) { return f.main; }) == 1;
-  for (const ProgramFile& file : good ? *files : ProgramFiles{}) good &= is_hash(file.sha256) && !name_in(file.path).empty();
-  if (!good) {
+  auto [place, is_new] = programs_.try_emplace(message.program);
+  if (!is_new) return {};
+  Program& program = place->second;
+  auto setup = decode<ProgramSetup>(message.files);
+  if (!setup || !makes_sense(*setup)) {
     program.bad = failure(ErrorKind::protocol_error, "the client's list of its program's files makes no sense");
     return {};
   }
-  program.files = std::move(*files);
+  program.setup = std::move(*setup);
+  program.own_loader = needs_loader(program.setup.glibc) && std::ranges::count(program.setup.files, FileRole::loader, &ProgramFile::role) == 1;
+  if (!program.own_loader) std::erase_if(program.setup.files, of_system);
   std::vector<Key> missing;
-  for (const ProgramFile& file : program.files) {
-    std::string kept = folder_ + "/" + file.sha256 + "/" + name_in(file.path);
+  for (const ProgramFile& file : program.setup.files) {
+    std::string kept = kept_at(file);
     if (is_same(file.path, file)) program.places[file.key] = file.path;
     else if (is_same(kept, file)) program.places[file.key] = kept;
     else {
@@ -80,11 +93,11 @@ std::vector<Key> Programs::add(const DefineProgram& message) {
 /// Write a fetched file under its hash; complete or not at all.
 Result<std::string> Programs::keep(const ProgramFile& file, std::span<const std::byte> bytes) {
   if (folder_.empty()) return failure(ErrorKind::io_error, "this worker has no folder for files of programs");
-  if (bytes.size() != file.size || sha256_of(bytes) != file.sha256)
+  if (bytes.size() != file.size || (!file.sha256.empty() && sha256_of(bytes) != file.sha256))
     return failure(ErrorKind::program_changed, file.path + " is not what the client announced; was it rebuilt while the program runs?");
-  std::string folder = folder_ + "/" + file.sha256, path = folder + "/" + name_in(file.path), part = path + ".part" + std::to_string(getpid());
+  std::string path = kept_at(file), part = path + ".part" + std::to_string(getpid());
   std::error_code error;
-  std::filesystem::create_directories(folder, error);
+  std::filesystem::create_directories(folder_of(path), error);
   auto fail = [&](const char* what) {
     return failure(ErrorKind::io_error, std::string("cannot keep a file of the program: ") + what + " " + part + ": " + std::strerror(errno));
   };
@@ -110,7 +123,7 @@ std::vector<Key> Programs::provide(const Key& key, const Value& value) {
   if (found == awaited_.end()) return settled;
   for (const Key& name : found->second) {
     Program& program = programs_.at(name);
-    for (const ProgramFile& file : program.files) {
+    for (const ProgramFile& file : program.setup.files) {
       if (file.key != key) continue;
       Result<std::string> place = value.part_count() == 1 ? keep(file, value.part(0).bytes())
                                                           : failure(ErrorKind::protocol_error, "a file of the program has no bytes");
@@ -127,7 +140,7 @@ Programs::State Programs::state(const Key& name) const {
   auto found = programs_.find(name);
   if (found == programs_.end()) return State::unknown;
   if (found->second.bad.kind != ErrorKind::none) return State::bad;
-  return found->second.places.size() == found->second.files.size() ? State::ready : State::incomplete;
+  return found->second.places.size() == found->second.setup.files.size() ? State::ready : State::incomplete;
 }
 
 Result<ProgramSpec> Programs::spec(const Key& name) const {
@@ -135,15 +148,20 @@ Result<ProgramSpec> Programs::spec(const Key& name) const {
   const Program& program = programs_.at(name);
   if (state(name) == State::bad) return program.bad;
   WEFT_CHECK(state(name) == State::ready);
-  ProgramSpec spec;
-  std::string libraries;
-  for (const ProgramFile& file : program.files) {
+  ProgramSpec spec{.environment = program.setup.environment};
+  std::string loader;
+  auto search = [&](const std::string& place) { spec.libraries += (spec.libraries.empty() ? "" : ":") + folder_of(place); };
+  for (const ProgramFile& file : program.setup.files) {
     const std::string& place = program.places.at(file.key);
-    if (file.main) spec.path = place;
-    // Libraries that are not where the program was linked to look for them.
-    else if (place != file.path) libraries += (libraries.empty() ? "" : ":") + place.substr(0, place.rfind('/'));
+    if (file.role == FileRole::main) spec.path = spec.name = place;
+    else if (file.role == FileRole::attached) spec.attached.push_back(place);
+    else if (file.role == FileRole::loader) loader = place;
+    // Libraries that are not where the program was linked to look for them; a foreign loader must not find ours.
+    else if (place != file.path || program.own_loader) search(place);
   }
-  if (!libraries.empty()) spec.environment["LD_LIBRARY_PATH"] = libraries;
+  if (!program.own_loader) return spec;
+  spec.arguments = {"--library-path", std::exchange(spec.libraries, {}), spec.path};
+  spec.path = loader;
   return spec;
 }
 

@@ -1,6 +1,7 @@
 // Users' programs on this worker: which of their files are here, unchanged, and how to start them as executors. A file is taken
 // from where the client has it when the same bytes are there (one machine, a shared disk, an image with the program in it);
-// otherwise it is fetched and kept in a private folder, named by its hash, so a second program shares it.
+// otherwise it is fetched and kept in a private folder, named by its hash, so a second program shares it. A program from a
+// system with a newer glibc is started by that system's own loader and libraries.
 #pragma once
 
 #include <map>
@@ -34,10 +35,12 @@ class Programs {
 
  private:
   struct Program {
-    ProgramFiles files;
+    ProgramSetup setup;                 // without the files that are not needed here
+    bool own_loader = false;            // starts with the shipped loader: ours is too old for it
     std::map<Key, std::string> places;  // by file key
     Failure bad;
   };
+  std::string kept_at(const ProgramFile& file) const;
   Result<std::string> keep(const ProgramFile& file, std::span<const std::byte> bytes);
 
   std::string folder_;

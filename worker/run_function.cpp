@@ -1,5 +1,7 @@
 #include "worker/run_function.h"
 
+#include <sys/resource.h>
+
 #include <cstdio>
 #include <new>
 
@@ -56,6 +58,16 @@ Result<FunctionCache::Code> FunctionCache::find(const FunctionRef& function, con
   return code;
 }
 
+static std::string memory_refused(const std::string& what) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_DATA, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return "the task asked for more memory than there is (" + what + ")";
+  char amount[40];
+  std::snprintf(amount, sizeof amount, "%.1f MiB", static_cast<double>(limit.rlim_cur) / (1 << 20));
+  return "the task asked for more memory than its process may allocate (" + what + "): the limit is " + amount + " (" +
+         std::to_string(limit.rlim_cur) + " bytes); raise it by `executor_memory` of LocalClusterOptions or weft-worker --executor-memory";
+}
+
 // Weft's words for the two exceptions that mean "no memory"; everything else is described by the runtime.
 static Failure describe(const FunctionRuntime& runtime, bool no_memory) {
   Failure what;
@@ -66,7 +78,7 @@ static Failure describe(const FunctionRuntime& runtime, bool no_memory) {
   }
   if (no_memory) {
     what.kind = ErrorKind::memory_limit;
-    what.message = "the task asked for more memory than it may have (" + what.message + ")";
+    what.message = memory_refused(what.message);
   }
   if (what.kind == ErrorKind::none) what.kind = ErrorKind::task_error;
   limit_text(what.message);

@@ -17,7 +17,15 @@ static Bytes random_bytes(std::size_t count) {
   return bytes;
 }
 
-static StateOptions state_options(const ServerOptions& options, const Bytes& secret) {
+static std::unique_ptr<Lender> open_lender(const std::string& folder, Lender::Find find) {
+  if (folder.empty()) return nullptr;
+  auto opened = Lender::open(folder, std::move(find));
+  if (opened) return std::move(*opened);
+  log_warning("values are copied to readers on this host", {{"why", opened.error().message}});
+  return nullptr;
+}
+
+static StateOptions state_options(const ServerOptions& options, const Bytes& secret, const Lender* lender) {
   StateOptions state;
   WorkerHello& hello = state.identity;
   hello.name = options.name;
@@ -31,6 +39,7 @@ static StateOptions state_options(const ServerOptions& options, const Bytes& sec
   hello.public_key.assign(key.begin(), key.end());
   hello.secret = secret;
   hello.host = options.host;
+  if (lender) hello.memory = lender->address();
   hello.pid = static_cast<std::uint64_t>(getpid());
   state.death_timeout = options.death_timeout;
   return state;
@@ -49,7 +58,8 @@ Server::Server(ServerOptions options, std::unique_ptr<Endpoint> endpoint)
       endpoint_(std::move(endpoint)),
       secret_(random_bytes(token_secret_size)),
       store_(options_.store),
-      state_(state_options(options_, secret_)),
+      lender_(open_lender(options_.memory_folder, [this](const Borrow& ask) { return offer(ask); })),
+      state_(state_options(options_, secret_, lender_.get())),
       values_(*this, secret_),
       fetcher_(*endpoint_, [this](FetchId id, std::uint64_t total) -> Result<std::span<std::byte>> {
         auto found = fetches_.find(id);
@@ -59,8 +69,8 @@ Server::Server(ServerOptions options, std::unique_ptr<Endpoint> endpoint)
         if (!place) return place.error();
         found->second.place = std::move(*place);
         return found->second.place->bytes();
-      }, {}, connect_by(*endpoint_)),
-      task_values_(store_, *endpoint_, connect_by(*endpoint_), options_.endpoint),
+      }, {}, connect_by(*endpoint_), options_.memory_folder.empty() ? nullptr : &borrower_),
+      task_values_(store_, *endpoint_, connect_by(*endpoint_), options_.endpoint, options_.memory_folder.empty() ? nullptr : &borrower_),
       programs_(options_.program_folder) {
   kernels_ = std::make_unique<ThreadExecutors>(ThreadOptions{.slots = options_.slots, .runtime = options_.runtime});
   if (options_.isolation == Isolation::thread) {
@@ -75,10 +85,14 @@ Server::Server(ServerOptions options, std::unique_ptr<Endpoint> endpoint)
     user_code_ = std::make_unique<ProcessExecutors>(std::move(process));
   }
   endpoint_->watch(store_.descriptor());
+  endpoint_->watch(borrower_.descriptor());
+  if (lender_) endpoint_->watch(lender_->descriptor());
 }
 
 Server::~Server() {
   endpoint_->unwatch(store_.descriptor());
+  endpoint_->unwatch(borrower_.descriptor());
+  if (lender_) endpoint_->unwatch(lender_->descriptor());
   for (int descriptor : watched_) endpoint_->unwatch(descriptor);
   user_code_->shut_down();
   kernels_->shut_down();
@@ -88,7 +102,8 @@ int Server::run() {
   std::vector<EndpointEvent> received;
   bool again = true;
   while (!exited_ && !stopping_) {
-    Time deadline = std::min({state_.wake_at(), fetcher_.wake_at(), task_values_.wake_at(), user_code_->wake_at(), kernels_->wake_at(), leave_by_});
+    Time deadline = std::min({state_.wake_at(), fetcher_.wake_at(), borrower_.wake_at(), task_values_.wake_at(), user_code_->wake_at(),
+                              kernels_->wake_at(), leave_by_});
     endpoint_->poll(received, again ? monotonic_now() : deadline);
     for (EndpointEvent& event : received) receive(event);
     received.clear();
@@ -149,6 +164,7 @@ void Server::receive(EndpointEvent& event) {
 
 void Server::take_news() {
   Time now = monotonic_now();
+  serve_loans();
   fetcher_.on_time(now);
   for (FetchEnded& ended : fetcher_.take()) {
     auto found = fetches_.find(ended.id);
@@ -156,10 +172,11 @@ void Server::take_news() {
     Fetching fetch = std::move(found->second);
     fetches_.erase(found);
     std::uint64_t bytes = 0;
-    bool good = ended.failure.kind == ErrorKind::none && fetch.place;
+    bool good = ended.failure.kind == ErrorKind::none && (fetch.place || ended.borrowed);
     if (good) {
-      bytes = fetch.place->bytes().size();
-      Result<void> kept = store_.commit(fetch.store_as, std::move(fetch.place), ended.content);
+      bytes = ended.borrowed ? ended.borrowed->bytes.size() : fetch.place->bytes().size();
+      Result<void> kept = ended.borrowed ? store_.keep_borrowed(fetch.store_as, std::move(ended.borrowed->bytes), ended.content, ended.borrowed->lender)
+                                         : store_.commit(fetch.store_as, std::move(fetch.place), ended.content);
       good = static_cast<bool>(kept);
       if (!kept) log_warning("a fetched value was refused", {{"key", fetch.store_as}, {"why", kept.error().message}});
     }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/data/lender.h"
 #include "common/data/transfer.h"
 #include "common/transport/endpoint.h"
 #include "worker/executors.h"
@@ -36,6 +37,8 @@ struct ServerOptions {
   ProcessOptions process;                // for processes; `slots`, `program_for` and `values` are filled in
   std::string program_folder;            // where fetched files of users' programs are kept
   StoreOptions store;
+  /// A private folder: readers on this host map values through a socket there, and we map theirs. Empty: values are copied.
+  std::string memory_folder;
   Duration death_timeout = 600s;
   Duration grace = 25s;                  // from `terminate` until running tasks are given up
 };
@@ -76,6 +79,8 @@ class Server : private ValueHolder {
   Result<void> keep(const Key& key, Value value);
   void take_store_news();
   void note_pressure();
+  void serve_loans();
+  Lender::Offer offer(const Borrow& ask);
 
   // Actions (server_actions.cpp).
   void perform(Action& action);
@@ -91,6 +96,7 @@ class Server : private ValueHolder {
   void perform(AwaitPut&) {}             // the token says all
   void perform(TellTask& action);
   void perform(RenewTaskLinks&) { user_code_->renew_task_links(); }
+  void perform(RenewExecutors&) { user_code_->renew(); }
   void perform(Exit& action);
   void perform(LearnProgram& action);
   bool start_if_loaded(StartRun& order, std::set<Key>& awaited);
@@ -107,6 +113,9 @@ class Server : private ValueHolder {
   std::unique_ptr<Endpoint> endpoint_;
   Bytes secret_;
   ValueStore store_;
+  std::unique_ptr<Lender> lender_;
+  bool recalled_ = false;                // since memory became short
+  Borrower borrower_;
   State state_;
   ValueServer values_;
   ValueFetcher fetcher_;

@@ -149,12 +149,40 @@ Result<void> Server::end_put(const Key& key, bool complete) {
   return {};
 }
 
+// ------------------------------------------------------------------------------------------------ values on this host
+
+void Server::serve_loans() {
+  borrower_.serve(monotonic_now());
+  std::vector<std::uint64_t> unsure = borrower_.take_unsure();
+  for (std::uint64_t lender : unsure) store_.copy_borrowed(lender);
+  if (!lender_) return;
+  lender_->serve();
+  // What is lent cannot be spilled. Those who borrowed from us what we borrowed follow their owner's wish too.
+  bool tight = store_.short_of_memory();
+  if ((tight && !recalled_) || !unsure.empty()) lender_->recall();
+  recalled_ = tight;
+}
+
+Lender::Offer Server::offer(const Borrow& ask) {
+  ValueServer::Opened opened = values_.open(ask.key, ask.part, ask.token);
+  if (!opened.refusal.empty()) return {.refusal = std::move(opened.refusal)};
+  if (store_.short_of_memory()) return {.refusal = "memory is short"};
+  SegmentRange range = store_.lend(opened.bytes.bytes());
+  if (!range) range = borrower_.range_of(opened.bytes.bytes());
+  if (!range) return {.refusal = "the value is not in shared memory"};
+  values_.use_up(ask.token);
+  return {.bytes = std::move(opened.bytes), .range = range, .content = opened.content};
+}
+
 /// How executors reach the store's memory: inputs where they lie, outputs in leased places that become values as they are.
 ValueBridge Server::bridge() {
   return {
-      .locate = [this](const Value& value) { return store_.segment_of(value); },
-      .lease = [this](std::uint64_t bytes) -> Result<SegmentRange> {
-        auto place = store_.reserve(bytes);
+      .locate = [this](const Value& value) {
+        SegmentRange range = store_.segment_of(value);
+        return range ? range : borrower_.range_of(value.block().bytes());
+      },
+      .lease = [this](std::uint64_t bytes, std::uint32_t executor) -> Result<SegmentRange> {
+        auto place = store_.reserve(bytes, executor);
         if (!place) return place.error();
         SegmentRange range = (*place)->range();
         if (!range) return failure(ErrorKind::memory_limit, "no shared memory for a result of " + std::to_string(bytes) + " bytes");

@@ -15,21 +15,27 @@ std::vector<Action> State::step(Time now, std::vector<Event> batch) {
   while (!asks_.empty() && asks_.begin()->first <= now_) ask_for(asks_.begin()->second);
   start_fetches();
   start_runs();
-  // Who is still running when this frame leaves is who is to blame if we die now; what ended in the same step is not worth a word.
-  for (AttemptId id : fresh_runs_) {
-    auto found = attempts_.find(id);
-    if (found == attempts_.end() || !found->second.started || found->second.announced) continue;
-    found->second.announced = true;
-    send(AttemptStarted{id, found->second.order.key});
-  }
-  fresh_runs_.clear();
+  announce_runs();
   if (!outbox_.empty()) actions_.push_back(Send{std::move(outbox_)});
   outbox_.clear();
   return std::exchange(actions_, {});
 }
 
+/// Who still runs is who is to blame if we die now; what is over soon is not worth a word.
+void State::announce_runs() {
+  while (!fresh_runs_.empty() && fresh_runs_.front().first <= now_) {
+    AttemptId id = fresh_runs_.front().second;
+    fresh_runs_.pop_front();
+    auto found = attempts_.find(id);
+    if (found == attempts_.end() || !found->second.started || found->second.announced) continue;
+    found->second.announced = true;
+    send(AttemptStarted{id, found->second.order.key});
+  }
+}
+
 Time State::wake_at() const {
   Time next = now_ + 1s;
+  if (!fresh_runs_.empty()) next = std::min(next, fresh_runs_.front().first);
   if (link_ == Link::welcomed) next = std::min(next, beat_at_);
   else next = std::min(next, now_ + options_.reconnect_interval);
   if (!asks_.empty()) next = std::min(next, asks_.begin()->first);
@@ -251,7 +257,8 @@ void State::on(const RunStarted& event) {
   auto found = attempts_.find(event.attempt);
   if (found == attempts_.end() || !found->second.in_hand) return;
   found->second.started = true;
-  fresh_runs_.push_back(event.attempt);
+  bool tiny = mean_run_time_ >= 0 && mean_run_time_ < options_.tiny.count();
+  fresh_runs_.emplace_back(tiny ? now_ + options_.tiny : now_, event.attempt);
 }
 
 /// A task that waits for others lends its slot, so that they can run here. How many may be lent is the executors' business:

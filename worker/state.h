@@ -5,6 +5,7 @@
 // later is dropped by a plain branch.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -111,11 +112,14 @@ class State {
   void handle(const Leave& message);
   void handle(ToTask& message);
   void handle(const SchedulerTick& message);
+  void handle(const RestartExecutors&) { actions_.push_back(RenewExecutors{}); }
+  void announce_runs();
   void keep_link(Time now);
   void send(WorkerMessage message);
 
   // Values (state_values.cpp).
   static Key part_key(const Key& key, std::uint32_t part);
+  ItemNumber number_of(const Key& stored_as) const { return index_.find(stored_as, items_); }
   ItemNumber item_for(const Key& key, std::uint32_t part);
   void use(Attempt& attempt, const AssignedInput& input);
   void learn_locations(ItemNumber number, const std::vector<Location>& locations);
@@ -162,7 +166,7 @@ class State {
   std::map<AttemptId, Attempt> attempts_;
   std::map<Key, std::uint32_t> made_here_;       // keys of attempts: their values need not be asked for
   std::set<Place> ready_;
-  std::vector<AttemptId> fresh_runs_;            // started in this step and perhaps still running at its end
+  std::deque<std::pair<Time, AttemptId>> fresh_runs_;  // the scheduler hears of them then, if they still run
   std::vector<WorkerMessage> unreported_;        // failures that ended while there was no link
   std::uint32_t in_hand_cores_ = 0;
   std::uint32_t in_hand_wide_ = 0;               // of those, attempts of more than one core

@@ -12,7 +12,7 @@ Key State::part_key(const Key& key, std::uint32_t part) {
 
 State::ItemNumber State::item_for(const Key& key, std::uint32_t part) {
   Key stored_as = part == whole_value ? key : part_key(key, part);
-  ItemNumber number = index_.find(stored_as);
+  ItemNumber number = number_of(stored_as);
   if (number != KeyIndex::none) return number;
   if (!free_items_.empty()) {
     number = free_items_.back();
@@ -28,7 +28,7 @@ State::ItemNumber State::item_for(const Key& key, std::uint32_t part) {
 }
 
 bool State::is_held(const Key& key) const {
-  ItemNumber number = index_.find(key);
+  ItemNumber number = number_of(key);
   return number != KeyIndex::none && items_[number].held;
 }
 
@@ -158,7 +158,7 @@ void State::release_uses(Attempt& attempt) {
   for (const AssignedInput& input : attempt.order.inputs) {
     if (!input.small.empty()) continue;
     for (std::uint32_t part : {input.part, whole_value}) {
-      ItemNumber number = index_.find(part == whole_value ? input.key : part_key(input.key, part));
+      ItemNumber number = number_of(part == whole_value ? input.key : part_key(input.key, part));
       if (number == KeyIndex::none) continue;
       items_[number].users.erase(attempt.order.attempt);
       forget_if_idle(number);
@@ -184,7 +184,7 @@ void State::forget_if_idle(ItemNumber number) {
     if (parts->second.empty()) parts_.erase(parts);
   }
   if (item.asks) asks_.erase({item.ask_again, number});
-  index_.erase(item.key);
+  index_.erase(item.key, number);
   item = Item{};
   free_items_.push_back(number);
 }
@@ -241,7 +241,7 @@ void State::on(const PutArrived& event) {
 }
 
 void State::on(const ValueDamaged& event) {
-  ItemNumber number = index_.find(event.key);
+  ItemNumber number = number_of(event.key);
   if (number == KeyIndex::none || !items_[number].held) return;
   if (items_[number].part == whole_value) send(ValuesLost{{event.key}});
   mark_gone(number);
@@ -256,7 +256,7 @@ void State::on(const NeedValue& event) {
 
 void State::handle(const Drop& message) {
   for (const Key& key : message.keys) {
-    ItemNumber number = index_.find(key);
+    ItemNumber number = number_of(key);
     if (number == KeyIndex::none) continue;
     items_[number].keep = false;
     if (items_[number].held) {
@@ -280,7 +280,7 @@ void State::handle(const Replicate& message) {
 
 void State::handle(const Holders& message) {
   const AssignedInput& input = message.input;
-  ItemNumber number = index_.find(input.key);
+  ItemNumber number = number_of(input.key);
   if (number != KeyIndex::none && !items_[number].held) {
     if (!input.small.empty()) {
       // It rides along after all: store it as if fetched.

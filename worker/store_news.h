@@ -38,9 +38,15 @@ struct Loaded {
   Result<Value> value;
   std::shared_ptr<SpillPlace> mapped;   // if it was mapped from its file
 };
+/// A borrowed value has a copy of our own.
+struct Copied {
+  Key key;
+  std::uint64_t serial = 0;
+  Value value;
+};
 /// Idle memory went back to the system.
 struct Released {};
-using StoreNews = std::variant<Written, Sealed, Loaded, Released>;
+using StoreNews = std::variant<Written, Sealed, Loaded, Copied, Released>;
 
 /// Where the threads leave their results; the descriptor is readable while there are some.
 class NewsBox {

@@ -2,7 +2,7 @@
 
 namespace weft::worker {
 
-TaskValues::TaskValues(ValueStore& store, Endpoint& links, ValueLinks::Connect connect, std::string endpoint)
+TaskValues::TaskValues(ValueStore& store, Endpoint& links, ValueLinks::Connect connect, std::string endpoint, Borrower* borrower)
     : store_(store),
       fetcher_(links, [this](FetchId id, std::uint64_t total) -> Result<std::span<std::byte>> {
         auto found = fetches_.find(id);
@@ -12,7 +12,7 @@ TaskValues::TaskValues(ValueStore& store, Endpoint& links, ValueLinks::Connect c
         if (!place) return place.error();
         found->second.place = std::move(*place);
         return found->second.place->bytes();
-      }, {}, connect),
+      }, {}, connect, borrower),
       sender_(links, {}, connect),
       endpoint_(std::move(endpoint)) {}
 
@@ -52,11 +52,15 @@ void TaskValues::put(TaskPut put, Time now) {
 }
 
 // The value is the task's alone: it goes through the store for its memory, and is not kept there.
-void TaskValues::finish(const FetchEnded& ended) {
+void TaskValues::finish(FetchEnded& ended) {
   Fetching fetch = std::move(fetches_.at(ended.id));
   fetches_.erase(ended.id);
   TaskAnswer answer{.attempt = fetch.read.attempt, .key = fetch.read.key, .failure = ended.failure};
-  if (answer.failure.kind == ErrorKind::none) {
+  if (ended.borrowed) {
+    auto value = Value::from(std::move(ended.borrowed->bytes));
+    if (value) answer.value = std::move(*value);
+    else answer.failure = failure(ErrorKind::protocol_error, "the borrowed bytes are no value");
+  } else if (answer.failure.kind == ErrorKind::none) {
     Key own = Key::random();
     Result<void> kept = store_.commit(own, std::move(fetch.place), ended.content);
     auto value = kept ? store_.find(own) : std::nullopt;
@@ -70,7 +74,7 @@ void TaskValues::finish(const FetchEnded& ended) {
 std::vector<TaskAnswer> TaskValues::take(Time now) {
   fetcher_.on_time(now);
   sender_.on_time(now);
-  for (const FetchEnded& ended : fetcher_.take()) finish(ended);
+  for (FetchEnded& ended : fetcher_.take()) finish(ended);
   for (PutEnded& ended : sender_.take()) {
     auto put = puts_.extract(ended.id);
     if (ended.failure.kind == ErrorKind::none) continue;

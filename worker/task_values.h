@@ -16,7 +16,7 @@ namespace weft::worker {
 class TaskValues {
  public:
   /// `endpoint`: where others reach our own values; nothing is fetched from there.
-  TaskValues(ValueStore& store, Endpoint& links, ValueLinks::Connect connect, std::string endpoint);
+  TaskValues(ValueStore& store, Endpoint& links, ValueLinks::Connect connect, std::string endpoint, Borrower* borrower);
 
   void read(TaskRead read, Time now);
   /// Somebody must own the value's memory until it is sent.
@@ -34,7 +34,7 @@ class TaskValues {
     TaskRead read;
     std::unique_ptr<Reservation> place;
   };
-  void finish(const FetchEnded& ended);
+  void finish(FetchEnded& ended);
 
   ValueStore& store_;
   ValueFetcher fetcher_;

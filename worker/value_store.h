@@ -65,13 +65,23 @@ class ValueStore {
 
   /// A place for `bytes`; spills others to make room. A value larger than what is free gets a mapped spill file. Fails with
   /// memory_limit only when neither memory nor disk has room.
-  Result<std::unique_ptr<Reservation>> reserve(std::uint64_t bytes);
+  /// `writer` as in Segments::lease.
+  Result<std::unique_ptr<Reservation>> reserve(std::uint64_t bytes, std::uint32_t writer = 0);
   /// Keep the value under the key. Fails with protocol_error if the bytes are not one well-formed value. A second value for
   /// the same key is dropped. `content`: of a copy, the number of its origin (`content_of` there); 0 draws one.
   Result<void> commit(const Key& key, std::unique_ptr<Reservation> reservation, std::uint64_t content = 0);
   /// Keep a value that already has its bytes. A view of a place of this store is shared, others are copied into one, so this
   /// can fail as `reserve` does.
   Result<void> put(const Key& key, Value value, std::uint64_t content = 0);
+
+  /// Keep a value that lies in the memory of another worker on this host, as long as the view lasts. It is not counted here (its
+  /// owner counts it until it comes back) and never spilled here.
+  Result<void> keep_borrowed(const Key& key, Buffer bytes, std::uint64_t content, std::uint64_t lender);
+  /// Replace what was borrowed there by copies, on the store's thread, as far as memory has room.
+  void copy_borrowed(std::uint64_t lender);
+  /// Where these bytes lie in our shared memory, to be lent; empty if they do not.
+  SegmentRange lend(std::span<const std::byte> bytes) const;
+  bool short_of_memory() const;          // above `spill_at`: what is lent cannot be spilled, so nothing more is
 
   bool contains(const Key& key) const;
   std::uint64_t bytes_of(const Key& key) const;

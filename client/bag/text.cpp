@@ -41,6 +41,8 @@ std::vector<std::string> files_of(const std::string& pattern) {
     struct stat info;
     return stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode);
   });
+  if (paths.empty() && matches.gl_pathc != 0)
+    throw IoError("'" + pattern + "' is a folder where the workers look for it; name its files: '" + pattern + "/*'");
   if (matches.gl_pathc == 0 && (paths.empty() || access(pattern.c_str(), F_OK) != 0)) paths.clear();
   if (paths.empty()) throw IoError("no file matches '" + pattern + "' where the workers look for it");
   std::sort(paths.begin(), paths.end());
@@ -114,6 +116,8 @@ struct LineReader::File {
       stream = gzdopen(descriptor, "rb");
       if (!stream) refused("cannot open", slice.path, ENOMEM);
       gzbuffer(stream, window);
+      if (gzdirect(stream) != 0 && info.st_size != 0)   // zlib would hand such bytes through as they are
+        throw IoError("cannot decompress '" + slice.path + "': it ends in .gz but is not compressed by gzip; rename it");
     } else {
       posix_fadvise(descriptor, slice.begin, slice.end - slice.begin, POSIX_FADV_SEQUENTIAL);
     }

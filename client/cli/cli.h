@@ -69,6 +69,7 @@ class Cluster {
   /// A key as people write it: 32 hexadecimal digits, or the first ones of exactly one task (at least 4).
   Key find_key(const std::string& text);
   const std::string& address() const { return address_; }
+  Client& client() { return client_; }
 
  private:
   std::string address_;

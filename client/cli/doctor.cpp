@@ -81,6 +81,20 @@ Finding ptrace_scope() {
   return {"ptrace", Verdict::good, text};
 }
 
+Finding core_files() {
+  std::ifstream file("/proc/sys/kernel/core_pattern");
+  std::string pattern;
+  std::getline(file, pattern);
+  if (pattern.starts_with('|'))
+    return {"core files", Verdict::note, "cores of crashed executors go to '" + pattern.substr(1) +
+                                             "', not to --executor-core-files; sysctl kernel.core_pattern=core changes that"};
+  if (pattern.starts_with('/')) return {"core files", Verdict::note, "cores of crashed executors go to " + pattern + ", not to --executor-core-files"};
+  rlimit limit{};
+  getrlimit(RLIMIT_CORE, &limit);
+  if (limit.rlim_max == 0) return {"core files", Verdict::note, "the hard limit is 0: executors cannot write any; raise `ulimit -Hc`"};
+  return {"core files", Verdict::good, "written where --executor-core-files says"};
+}
+
 Finding landlock() {
   constexpr unsigned ask_version = 1;
   long abi = syscall(444, nullptr, 0, ask_version);  // landlock_create_ruleset
@@ -164,7 +178,7 @@ Finding cluster(const VerbOptions& options) {
 int run_doctor(Arguments arguments) {
   VerbOptions options("doctor", "Check this machine; and the cluster, if one is named.");
   if (auto code = options.start(arguments)) return *code;
-  std::vector<Finding> findings = {descriptors(), memory(), cgroup(), shared_memory(), processes(), ptrace_scope(), landlock(), curve(), keys(),
+  std::vector<Finding> findings = {descriptors(), memory(), cgroup(), shared_memory(), processes(), ptrace_scope(), core_files(), landlock(), curve(), keys(),
                                    scratch(), clock(), program("weft-scheduler", true, ""), program("weft-worker", true, ""),
                                    program("dot", false, "graphs are written as DOT only (package graphviz)"),
                                    program("gdb", false, "crashed executors cannot be looked into (package gdb)")};

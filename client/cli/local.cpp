@@ -64,13 +64,15 @@ int run_local(Arguments arguments) {
   unsigned workers = 0;
   bool dashboard = true;
   unsigned threads = 1;
-  MemoryAmount memory;
+  MemoryAmount memory, executor_memory;
   Amounts resources;
-  std::string wrapper, log_level = "warning";
+  std::string wrapper, core_files, log_level = "warning";
   options.add().positional("PROGRAM", words, 0, 100'000, "what to run, behind --; without it the cluster stays until Ctrl-C");
   options.add().add("workers", workers, "worker processes; 0: one for each core");
   options.add().add("nthreads", threads, "tasks that each worker runs at once");
   options.add().add("memory-limit", memory, "memory for values of all workers together; auto: 60% of what we may use");
+  options.add().add("executor-memory", executor_memory, "memory that one task's process may allocate; auto: a worker's memory limit");
+  options.add().add("executor-core-files", core_files, "folder for core files of executors that crash; empty: none are written");
   options.add().add("resources", resources, "what each worker offers");
   options.add().add("dashboard", dashboard, "serve the web page on 127.0.0.1:8787 or a free port");
   options.add().add("executor-wrapper", wrapper, "words before the program of each executor, such as \"valgrind -q\"");
@@ -84,6 +86,8 @@ int run_local(Arguments arguments) {
   cluster_options.threads_per_worker = threads;
   cluster_options.memory_limit = memory.resolve(usable_memory(), 0.6) / cluster_options.workers;
   cluster_options.resources = resources;
+  if (executor_memory.kind != MemoryAmount::Kind::automatic) cluster_options.executor_memory = executor_memory.resolve(usable_memory());
+  cluster_options.executor_core_files = core_files;
   cluster_options.executor_wrapper = wrapper;
   cluster_options.log_level = log_level;
   cluster_options.dashboard = dashboard;

@@ -21,7 +21,7 @@ constexpr std::array verbs = {
     Verb{"explain", "why a task waits, is where it is, or failed", run_explain},
     Verb{"story", "what happened to a task", run_story},
     Verb{"logs", "the last log lines of the cluster", run_logs},
-    Verb{"debug", "what is known of a failed task", run_debug},
+    Verb{"debug", "run a failed task again on this machine", run_debug},
     Verb{"cancel", "cancel tasks", run_cancel},
     Verb{"retire", "let workers hand over what they hold, and end", run_retire},
     Verb{"restart", "forget all tasks of all clients", run_restart},

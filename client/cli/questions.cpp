@@ -1,7 +1,8 @@
-// Verbs that look: status, workers, tasks, story, explain, logs, debug.
+// Verbs that look: status, workers, tasks, story, explain, logs.
 #include <algorithm>
 
 #include "client/cli/cli.h"
+#include "client/symbols.h"
 #include "common/exit_codes.h"
 
 namespace weft::cli {
@@ -27,11 +28,20 @@ const char* level_name(std::uint64_t syslog_level) {
   return syslog_level <= 3 ? "error" : syslog_level == 4 ? "warning" : syslog_level <= 6 ? "info" : "debug";
 }
 
+/// The stack, with names where the files of the program are on this machine.
+std::string traceback_of(const Json& error) {
+  Failure failure{.traceback = error.value("traceback", "")};
+  for (const Json& frame : error.value("frames", Json::array()))
+    failure.frames.push_back({frame.at("image"), Key::from_hex(frame.at("build").get<std::string>()).value_or(Key{}), frame.at("offset"),
+                              frame.at("symbol")});
+  return symbolised(std::move(failure)).traceback;
+}
+
 void print_failure(const Json& error) {
   print(word(error.at("kind")) + ": " + harmless(error.at("message"), true) + '\n');
   for (const char* name : {"type", "worker", "key"})
     if (error.contains(name) && error.at(name) != "") print(std::string("  ") + name + ": " + word(error.at(name)) + '\n');
-  if (error.contains("traceback") && error.at("traceback") != "") print(harmless(error.at("traceback"), true) + '\n');
+  print(harmless(traceback_of(error), true));
 }
 
 }  // namespace
@@ -111,8 +121,8 @@ int run_story(Arguments arguments) {
   std::vector<Key> keys;
   for (const std::string& text : texts) keys.push_back(cluster.find_key(text));
   Json story = cluster.ask("story", {}, keys);
+  if (story.empty()) throw InvalidArgument("the scheduler remembers nothing of " + texts[0] + "; `weft tasks` lists the keys it has");
   if (options.json()) return print_json("story", story), exit_code::ok;
-  if (story.empty()) return print("the scheduler remembers nothing of it\n"), exit_code::ok;
   Table table({"WHEN", "KEY", "FROM", "TO", "WORKER", "ATTEMPT"});
   for (const Json& step : story)
     table.row({show_seconds(step.at("seconds_ago")) + " ago", word(step.at("key")).substr(0, 12), word(step.at("from")), word(step.at("to")),
@@ -157,24 +167,6 @@ int run_logs(Arguments arguments) {
     print(show_seconds(line.at("seconds_ago")) + " ago  " + level_name(line.at("level")) + "  " + word(line.at("worker")) + "  " +
           harmless(line.at("text"), true) + '\n');
   return exit_code::ok;
-}
-
-int run_debug(Arguments arguments) {
-  VerbOptions options("debug", "Show what is known of a failed task.");
-  TextList texts;
-  options.add().positional("KEY", texts, 1, 1, "a key, or its first digits");
-  if (auto code = options.start(arguments)) return *code;
-  Cluster cluster(options);
-  Json answer = cluster.ask("explain", {}, {cluster.find_key(texts[0])});
-  if (!answer.contains("error"))
-    throw InvalidArgument("task " + texts[0] + " did not fail: it is " + answer.at("state").get<std::string>());
-  if (options.json()) print_json("debug", answer);
-  else print_failure(answer.at("error"));
-  // Its code is in the user's program and its inputs on workers; only that program can put them together again.
-  std::fputs("weft debug: cannot run it again here: schedulers of this release do not hand out a task's arguments.\n"
-             "To see it in a debugger, run your program without WEFT_ADDRESS under gdb (tasks then run in it), or start\n"
-             "weft-worker with --executor-wrapper \"gdb -batch -ex run -ex bt --args\".\n", stderr);
-  return exit_code::unavailable;
 }
 
 }  // namespace weft::cli

@@ -78,9 +78,9 @@ std::vector<FutureHandle> submit_graph(const ClientPointer& client, const std::v
   std::uint32_t futures = 0;
   for (std::uint32_t number : order) {
     const DelayedNode& node = *graph.nodes[number];
-    for (FutureHandle& hold : place_big(client, node.call)) holds.push_back(std::move(hold));
     std::vector<client::TaskInput> inputs;
-    for (const InputRef& input : node.call.inputs) inputs.push_back({input.key, input.part});
+    append_inputs(client, inputs, node.call.inputs);
+    for (FutureHandle& hold : place_big(client, node.call)) holds.push_back(std::move(hold));
     builder.add(builder.add_template(template_of(node.call, node.options, {})), node.call.key, node.call.bytes, inputs,
                 wanted[number]);
     if (wanted[number]) place[number] = futures++;

@@ -38,6 +38,7 @@ struct FreeRange {
 
 struct Segment {
   std::uint64_t id = 0;
+  std::uint32_t writer = 0;
   int writable = -1;
   int read_only = -1;
   std::byte* base = nullptr;
@@ -81,7 +82,7 @@ class SegmentPool : public std::enable_shared_from_this<SegmentPool> {
  public:
   explicit SegmentPool(std::uint64_t segment_bytes) : segment_bytes_(round_up(std::max(segment_bytes, page), page)) {}
 
-  Result<std::shared_ptr<SegmentLease>> lease(std::uint64_t bytes);
+  Result<std::shared_ptr<SegmentLease>> lease(std::uint64_t bytes, std::uint32_t writer);
   void give_back(std::uint64_t segment, std::uint64_t offset, std::uint64_t bytes);
   void shrink(std::uint64_t segment, std::uint64_t offset, std::uint64_t from, std::uint64_t to);
   SegmentRange range_of(std::span<const std::byte> bytes) const;
@@ -96,6 +97,7 @@ class SegmentPool : public std::enable_shared_from_this<SegmentPool> {
 
  private:
   struct Spot {
+    std::uint32_t writer;
     std::uint64_t length, segment, offset;
     auto operator<=>(const Spot&) const = default;
   };
@@ -104,21 +106,22 @@ class SegmentPool : public std::enable_shared_from_this<SegmentPool> {
   // Callers hold the mutex.
   void insert(Segment& segment, std::uint64_t offset, FreeRange range);
   void remove(Segment& segment, std::map<std::uint64_t, FreeRange>::iterator at);
-  std::optional<Spot> best_fit(std::uint64_t need) const;
+  std::optional<Spot> best_fit(std::uint64_t need, std::uint32_t writer) const;
+  std::optional<Spot> longest_idle() const;
   std::unique_ptr<Segment> take_unused();
 
   mutable std::mutex mutex_;
   const std::uint64_t segment_bytes_;
   std::map<std::uint64_t, std::unique_ptr<Segment>> segments_;
   std::map<const std::byte*, Segment*> by_address_;
-  std::set<Spot> spots_[2];                    // free ranges by length: fresh, backed
+  std::set<Spot> spots_[2];                    // free ranges by writer and length: fresh, backed
   std::atomic<std::uint64_t> leased_{0};
   std::atomic<std::uint64_t> idle_{0};
 };
 
 void SegmentPool::remove(Segment& segment, std::map<std::uint64_t, FreeRange>::iterator at) {
   auto [offset, range] = *at;
-  spots_[range.backed].erase({range.length, segment.id, offset});
+  spots_[range.backed].erase({segment.writer, range.length, segment.id, offset});
   if (range.backed) idle_ -= range.length;
   segment.free.erase(at);
 }
@@ -140,31 +143,42 @@ void SegmentPool::insert(Segment& segment, std::uint64_t offset, FreeRange range
     }
   }
   segment.free.emplace(offset, range);
-  spots_[range.backed].insert({range.length, segment.id, offset});
+  spots_[range.backed].insert({segment.writer, range.length, segment.id, offset});
   if (range.backed) idle_ += range.length;
 }
 
-std::optional<SegmentPool::Spot> SegmentPool::best_fit(std::uint64_t need) const {
+std::optional<SegmentPool::Spot> SegmentPool::best_fit(std::uint64_t need, std::uint32_t writer) const {
   for (bool backed : {true, false}) {
-    auto at = spots_[backed].lower_bound({need, 0, 0});
-    if (at != spots_[backed].end()) return *at;
+    auto at = spots_[backed].lower_bound({writer, need, 0, 0});
+    if (at != spots_[backed].end() && at->writer == writer) return *at;
   }
   return std::nullopt;
 }
 
-Result<std::shared_ptr<SegmentLease>> SegmentPool::lease(std::uint64_t bytes) {
+std::optional<SegmentPool::Spot> SegmentPool::longest_idle() const {
+  std::optional<Spot> longest;
+  for (auto end = spots_[true].end(); end != spots_[true].begin();) {
+    const Spot& last = *std::prev(end);        // the longest of its writer
+    if (!longest || last.length > longest->length) longest = last;
+    end = spots_[true].lower_bound({last.writer, 0, 0, 0});
+  }
+  return longest;
+}
+
+Result<std::shared_ptr<SegmentLease>> SegmentPool::lease(std::uint64_t bytes, std::uint32_t writer) {
   if (bytes > (std::uint64_t(1) << 46)) return failure(ErrorKind::memory_limit, "no machine has that much memory");
   std::uint64_t need = room(bytes);
   std::lock_guard lock(mutex_);
-  auto spot = best_fit(need);
+  auto spot = best_fit(need, writer);
   if (!spot) {
     auto made = make_segment(std::max(segment_bytes_, round_up(need, page)));
     if (!made) return made.error();
     Segment& segment = **made;
+    segment.writer = writer;
     by_address_.emplace(segment.base, &segment);
     segments_.emplace(segment.id, std::move(*made));
     insert(segment, 0, {segment.size, false});
-    spot = Spot{segment.size, segment.id, 0};
+    spot = Spot{writer, segment.size, segment.id, 0};
   }
   Segment& segment = *segments_.at(spot->segment);
   auto at = segment.free.find(spot->offset);
@@ -232,9 +246,9 @@ std::uint64_t SegmentPool::release_idle(std::uint64_t wanted) {
   }
   while (released < wanted) {
     std::unique_lock lock(mutex_);
-    if (spots_[true].empty()) break;
-    Spot spot = *spots_[true].rbegin();
-    if (spot.length < 2 * page) break;         // nothing left that surely holds a whole page
+    auto longest = longest_idle();
+    if (!longest || longest->length < 2 * page) break;  // nothing left that surely holds a whole page
+    Spot spot = *longest;
     Segment& segment = *segments_.at(spot.segment);
     remove(segment, segment.free.find(spot.offset));
     ++segment.leases;
@@ -271,7 +285,9 @@ void SegmentLease::shrink(std::uint64_t bytes) {
 }
 
 Segments::Segments(std::uint64_t segment_bytes) : pool_(std::make_shared<SegmentPool>(segment_bytes)) {}
-Result<std::shared_ptr<SegmentLease>> Segments::lease(std::uint64_t bytes) { return pool_->lease(bytes); }
+Result<std::shared_ptr<SegmentLease>> Segments::lease(std::uint64_t bytes, std::uint32_t writer) {
+  return pool_->lease(bytes, writer);
+}
 SegmentRange Segments::range_of(std::span<const std::byte> bytes) const { return pool_->range_of(bytes); }
 std::uint64_t Segments::leased_bytes() const { return pool_->leased(); }
 std::uint64_t Segments::idle_bytes() const { return pool_->idle(); }

@@ -8,8 +8,8 @@ namespace weft {
 // A request costs something even if its answer is empty, so that a million empty parts are bounded too.
 static constexpr std::size_t charge_min = 256;
 
-ValueFetcher::ValueFetcher(Endpoint& endpoint, Place place, TransferOptions options, ValueLinks::Connect connect)
-    : endpoint_(endpoint), place_(std::move(place)),
+ValueFetcher::ValueFetcher(Endpoint& endpoint, Place place, TransferOptions options, ValueLinks::Connect connect, Borrower* borrower)
+    : endpoint_(endpoint), borrower_(borrower), place_(std::move(place)),
       links_(endpoint, std::move(connect), options.links_max, options.in_flight_max, options.in_flight_per_peer_max,
              options.idle_close, options.stall) {}
 
@@ -56,6 +56,10 @@ void ValueFetcher::connect_waiting(Time now) {
       end(id, failure(ErrorKind::worker_unavailable, running.why.empty() ? "nobody is known to have it" : running.why));
       continue;
     }
+    if (borrow(running, now)) {
+      unconnected_.pop_front();
+      continue;
+    }
     auto peer = links_.acquire(running.fetch.locations[running.location], now);
     if (peer && !*peer) return;
     unconnected_.pop_front();
@@ -66,6 +70,26 @@ void ValueFetcher::connect_waiting(Time now) {
       turns_.add(*peer, id);
     }
   }
+}
+
+/// Values of less than a page are on their owner's heap, where nobody else sees them.
+bool ValueFetcher::borrow(Running& running, Time now) {
+  constexpr std::uint64_t heap_below = 4096;
+  bool small = running.fetch.bytes > 0 && running.fetch.bytes < heap_below;
+  if (!borrower_ || small || running.received > 0 || std::exchange(running.borrow_tried, true)) return false;
+  FetchId id = running.fetch.id;
+  running.borrowing = borrower_->borrow(running.fetch.locations[running.location], running.fetch.key, running.fetch.part,
+                                        [this, id](std::optional<Borrowed> got) { on_borrowed(id, std::move(got)); }, now);
+  return running.borrowing;
+}
+
+// What comes for a fetch that was cancelled goes back as it dies here. The owner's `on_time` goes on with the others.
+void ValueFetcher::on_borrowed(FetchId id, std::optional<Borrowed> borrowed) {
+  auto at = fetches_.find(id);
+  if (at == fetches_.end() || !std::exchange(at->second.borrowing, false)) return;
+  if (!borrowed) return unconnected_.push_back(id);
+  at->second.content = borrowed->content;
+  end(id, {}, std::move(borrowed));
 }
 
 TransferTurns::Turn ValueFetcher::ask(Running& running, Time now) {
@@ -103,7 +127,7 @@ void ValueFetcher::next_location(Running& running, std::string why) {
   running.why = std::move(why);
   running.tried.push_back(running.fetch.locations[running.location].worker);
   ++running.location;
-  running.known = false;
+  running.known = running.borrow_tried = false;
   unconnected_.push_back(running.fetch.id);
 }
 
@@ -209,9 +233,9 @@ void ValueFetcher::on_time(Time now) {
   pump(now);
 }
 
-void ValueFetcher::end(FetchId id, Failure failure) {
+void ValueFetcher::end(FetchId id, Failure failure, std::optional<Borrowed> borrowed) {
   Running& running = fetches_.at(id);
-  ended_.push_back({id, running.content, std::move(failure), std::move(running.tried)});
+  ended_.push_back({id, running.content, std::move(failure), std::move(borrowed), std::move(running.tried)});
   remove(id);
 }
 

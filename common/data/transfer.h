@@ -18,6 +18,7 @@
 
 #include <weft/value.h>
 
+#include "common/data/borrower.h"
 #include "common/data/value_links.h"
 #include "common/messages.h"
 #include "common/token.h"
@@ -70,6 +71,16 @@ class ValueServer {
   /// The connection is gone: forget its waiting requests, give up its puts.
   void on_lost(PeerId peer);
 
+  /// What a token opens now, for a reader that is not served by ranges. The token stays unused until `use_up`.
+  struct Opened {
+    Buffer bytes;                  // of the value or the part
+    std::uint64_t content = 0;
+    bool later = false;            // it is on its way from disk
+    std::string refusal;           // not empty: nothing, and why
+  };
+  Opened open(const Key& key, std::uint32_t part, const Token& token);
+  void use_up(const Token& token) { gate_.use_up(token); }
+
  private:
   struct Parked {
     PeerId peer;
@@ -107,7 +118,8 @@ struct Fetch {
 struct FetchEnded {
   FetchId id;
   std::uint64_t content = 0;           // of the value, for its copies
-  Failure failure;                     // none: the bytes are in their place
+  Failure failure;                     // none: the bytes are in their place, or borrowed
+  std::optional<Borrowed> borrowed;    // no place was asked for: the bytes lie with their owner
   std::vector<WorkerId> tried;         // those that could not give it
 };
 
@@ -117,7 +129,10 @@ class ValueFetcher {
   /// the earlier place is free) if another holder's value has another size.
   using Place = std::function<Result<std::span<std::byte>>(FetchId, std::uint64_t total)>;
 
-  ValueFetcher(Endpoint& endpoint, Place place, TransferOptions options = {}, ValueLinks::Connect connect = {});
+  /// With a `borrower` (which must outlive us, and is served by the owner's loop) values on this host are borrowed where they
+  /// can be, and only the others move.
+  ValueFetcher(Endpoint& endpoint, Place place, TransferOptions options = {}, ValueLinks::Connect connect = {},
+               Borrower* borrower = nullptr);
 
   void start(Fetch fetch, Time now);
   void cancel(FetchId id);
@@ -136,6 +151,8 @@ class ValueFetcher {
     Fetch fetch;
     std::size_t location = 0;          // index of the one in use
     PeerId peer;                       // 0: no connection yet
+    bool borrowing = false;            // the owner on this host was asked
+    bool borrow_tried = false;         // at this location
     bool known = false;                // total, content and place are
     std::uint64_t total = 0, content = 0;
     std::uint64_t asked = 0, received = 0;
@@ -154,6 +171,8 @@ class ValueFetcher {
   void pump(Time now);
   TransferTurns::Turn ask(Running& running, Time now);
   void connect_waiting(Time now);
+  bool borrow(Running& running, Time now);
+  void on_borrowed(FetchId id, std::optional<Borrowed> borrowed);
   void on_reply(PeerId peer, const ValueRange& reply, const Buffer& payload);
   enum class Accepted { taken, again, lie };
   Accepted accept(Running& running, const Request& request, const ValueRange& reply, const Buffer& payload);
@@ -162,9 +181,10 @@ class ValueFetcher {
   void leave(Running& running);
   void remove(FetchId id);
   void lose(PeerId peer, const std::string& why);
-  void end(FetchId id, Failure failure);
+  void end(FetchId id, Failure failure, std::optional<Borrowed> borrowed = {});
 
   Endpoint& endpoint_;
+  Borrower* borrower_;
   Place place_;
   ValueLinks links_;
   std::map<FetchId, Running> fetches_;

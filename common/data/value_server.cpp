@@ -10,35 +10,39 @@ std::optional<ServerReply> ValueServer::on_request(PeerId peer, const ValueReque
   return put(peer, std::get<PutRange>(request), payload);
 }
 
+ValueServer::Opened ValueServer::open(const Key& key, std::uint32_t part, const Token& token) {
+  if (!gate_.accepts(key, token)) return {.refusal = "the token is wrong or used"};
+  auto found = holder_.look_up(key);
+  if (!found.value && found.later) return {.later = true, .refusal = "the value is on disk"};
+  if (!found.value) return {.refusal = "the value is not here"};
+  if (part == whole_value) return {.bytes = found.value->block(), .content = found.content};
+  if (part >= found.value->part_count()) return {.refusal = "the value has no such part"};
+  return {.bytes = found.value->part(part), .content = found.content};
+}
+
 std::optional<ServerReply> ValueServer::get(PeerId peer, const GetRange& request) {
   ValueRange reply{.request = request.request, .offset = request.offset};
   auto refuse = [&](std::string why) {
     reply.error = std::move(why);
     return ServerReply{peer, reply, {}};
   };
-  if (!gate_.accepts(request.key, request.token)) return refuse("the token is wrong or used");
   if (request.length > value_range_max) return refuse("the range is longer than the limit");
-  auto found = holder_.look_up(request.key);
-  if (!found.value && found.later) {
+  Opened found = open(request.key, request.part, request.token);
+  if (found.later) {
     std::size_t& waiting = parked_of_[peer];
     if (waiting >= parked_per_peer_max) return refuse("too many requests wait for the disk");
     ++waiting;
     parked_[request.key].push_back({peer, request});
     return std::nullopt;
   }
-  if (!found.value) return refuse("the value is not here");
-  Buffer bytes = found.value->block();
-  if (request.part != whole_value) {
-    if (request.part >= found.value->part_count()) return refuse("the value has no such part");
-    bytes = found.value->part(request.part);
-  }
-  if (request.offset > bytes.size()) return refuse("the range begins beyond the end");
-  std::size_t length = std::min<std::uint64_t>(request.length, bytes.size() - request.offset);
+  if (!found.refusal.empty()) return refuse(std::move(found.refusal));
+  if (request.offset > found.bytes.size()) return refuse("the range begins beyond the end");
+  std::size_t length = std::min<std::uint64_t>(request.length, found.bytes.size() - request.offset);
   // Ranges are asked for in order, so whoever has the last byte has it all.
-  if (request.offset + length == bytes.size()) gate_.use_up(request.token);
-  reply.total = bytes.size();
+  if (request.offset + length == found.bytes.size()) gate_.use_up(request.token);
+  reply.total = found.bytes.size();
   reply.content = found.content;
-  return ServerReply{peer, reply, bytes.slice(request.offset, length)};
+  return ServerReply{peer, reply, found.bytes.slice(request.offset, length)};
 }
 
 void ValueServer::unpark_one(PeerId peer) {

@@ -39,6 +39,8 @@ Plan Plan::draw(std::uint64_t seed) {
   plan.trees = random.chance(30);
   std::uint64_t slow = random.below(3);
   plan.delay_max = slow == 0 ? 200us : slow == 1 ? 5ms : 300ms;
+  plan.scheduler_crash_permille = percent(40, 20);
+  plan.impure = random.chance(30);
   return plan;
 }
 
@@ -49,7 +51,7 @@ std::string Plan::text() const {
          " freeze=" + ms(link_freeze) + " pause=" + ms(worker_pause) + " damage=" + ms(value_damage) + " retire=" + ms(worker_retire) +
          " throw%=" + std::to_string(throw_percent) + " crash%=" + std::to_string(crash_percent) + " fetchfail%=" +
          std::to_string(fetch_fail_percent) + " cancel%=" + std::to_string(cancel_percent) + " release%=" +
-         std::to_string(release_early_percent) + " scatter%=" + std::to_string(scatter_percent) + " late%=" + std::to_string(late_end_percent) + (trees ? " trees" : "") + " delay=" + ms(delay_max);
+         std::to_string(release_early_percent) + " scatter%=" + std::to_string(scatter_percent) + " late%=" + std::to_string(late_end_percent) + (trees ? " trees" : "") + " schedulercrash=" + std::to_string(scheduler_crash_permille) + (impure ? " impure" : "") + " delay=" + ms(delay_max);
 }
 
 namespace {
@@ -151,6 +153,14 @@ class World {
 
   // Processes.
   void step_scheduler(std::vector<scheduler::Event> events);
+  void perform(scheduler::Action& action);
+  bool crashes_here();
+  void start_scheduler();
+  void kill_scheduler();
+  void persist(const scheduler::Persist& persist);
+  void commit(std::uint64_t ticket);
+  void commit_rows(const std::vector<scheduler::Row>& rows);
+  bool store_is_empty() const;
   void step_client(int number, std::vector<client::Event> events);
   void step_worker(int number, std::vector<worker::Event> events);
   void perform(int number, worker::Action& action);
@@ -177,13 +187,18 @@ class World {
   std::uint64_t sequence_ = 0;
   std::priority_queue<Pending> agenda_;
 
-  scheduler::State scheduler_{[this] {
-    scheduler::Options options;
-    options.story_max = 0;
-    if (plan_.trees) options.broadcast_min = 0, options.broadcast_fan_out = 1;
-    return options;
-  }()};
+  std::unique_ptr<scheduler::State> scheduler_;  // empty: not running
   Time scheduler_tick_at_;
+  std::uint64_t epoch_ = 0;
+  scheduler::Gate gate_;
+  std::map<scheduler::RowId, Bytes> store_;      // what the disk has
+  struct Commit {
+    std::uint64_t ticket;
+    std::vector<scheduler::Row> rows;
+  };
+  std::vector<Commit> unflushed_;                // what a crash may lose
+  Time disk_free_at_;
+  std::vector<std::unique_ptr<scheduler::State>> dead_;
   std::vector<ClientProcess> clients_;
   std::vector<WorkerProcess> workers_;
   std::map<PeerId, Link> links_;
@@ -273,19 +288,104 @@ void World::from_scheduler(PeerId peer, std::vector<Message> messages) {
 
 void World::step_scheduler(std::vector<scheduler::Event> events) {
   ++report_.events;
-  std::vector<scheduler::Action> actions = scheduler_.step(now_, std::move(events));
-  if (plan_.tasks <= 60 || report_.events % 64 == 0) scheduler_.check();
-  scheduler_tick_at_ = std::min(scheduler_.wake_at(), now_ + 1s);
-  for (scheduler::Action& action : actions) {
-    if (auto* frame = std::get_if<scheduler::ToClient>(&action)) from_scheduler(frame->peer, std::move(frame->messages));
-    else if (auto* order = std::get_if<scheduler::ToWorker>(&action)) from_scheduler(order->peer, std::move(order->messages));
-    else {
-      PeerId peer = std::get<scheduler::CloseLink>(action).peer;
-      // The closing travels behind what was said last.
-      Time when = std::max(now_ + delay(), links_[peer].last_down);
-      at(when, [this, peer] { cut(peer, true); });
-    }
+  if (!scheduler_) return;
+  std::vector<scheduler::Action> actions = scheduler_->step(now_, std::move(events));
+  if (plan_.tasks <= 60 || report_.events % 64 == 0) scheduler_->check();
+  scheduler_tick_at_ = std::min(scheduler_->wake_at(), now_ + 1s);
+  gate_.pass(actions, [this](scheduler::Action& action) { perform(action); });
+}
+
+void World::perform(scheduler::Action& action) {
+  if (crashes_here()) return;
+  if (auto* frame = std::get_if<scheduler::ToClient>(&action)) from_scheduler(frame->peer, std::move(frame->messages));
+  else if (auto* order = std::get_if<scheduler::ToWorker>(&action)) from_scheduler(order->peer, std::move(order->messages));
+  else if (auto* records = std::get_if<scheduler::Persist>(&action)) persist(*records);
+  else {
+    PeerId peer = std::get<scheduler::CloseLink>(action).peer;
+    // The closing travels behind what was said last.
+    Time when = std::max(now_ + delay(), links_[peer].last_down);
+    at(when, [this, peer] { cut(peer, true); });
   }
+  crashes_here();
+}
+
+/// A boundary at which a scheduler may die. True if it is dead.
+bool World::crashes_here() {
+  if (!scheduler_) return true;
+  bool crash = plan_.scheduler_crash_permille && now_ < Time{1'000'000'000} + plan_.faults_until &&
+               fault_random_.below(1000) < plan_.scheduler_crash_permille;
+  if (!crash) return false;
+  ++report_.faults;
+  // The step goes on in a dead process, and nothing that it does is seen.
+  kill_scheduler();
+  return true;
+}
+
+void World::kill_scheduler() {
+  note(0xdead);
+  // Of what was on its way to the disk, some may have arrived: always the first.
+  std::uint64_t arrived = fault_random_.below(unflushed_.size() + 1);
+  for (std::uint64_t i = 0; i < arrived; ++i) commit_rows(unflushed_[i].rows);
+  unflushed_.clear();
+  dead_.push_back(std::move(scheduler_));  // its own step may still be on our stack
+  std::vector<PeerId> open;
+  for (const auto& [peer, link] : links_)
+    if (link.open) open.push_back(peer);
+  for (PeerId peer : open) cut(peer, true);
+  scheduler_tick_at_ = now_ + 10 * delay();
+}
+
+void World::start_scheduler() {
+  dead_.clear();
+  gate_ = {};
+  scheduler::Options options;
+  options.story_max = 0;
+  options.durable = true;
+  options.epoch = ++epoch_;
+  if (plan_.trees) options.broadcast_min = 0, options.broadcast_fan_out = 1;
+  scheduler_ = std::make_unique<scheduler::State>(options);
+  std::vector<scheduler::Record> records;
+  for (const auto& [id, body] : store_) {
+    auto record = scheduler::record_of({id, body});
+    if (!record) return wrong("a stored row does not decode: " + record.error().message);
+    records.push_back(std::move(*record));
+  }
+  scheduler_->restore(now_, std::move(records));
+  step_scheduler({scheduler::Tick{}});
+}
+
+void World::persist(const scheduler::Persist& persist) {
+  Commit commit{persist.ticket, {}};
+  for (const scheduler::Record& record : persist.records) commit.rows.push_back(scheduler::row_of(record));
+  unflushed_.push_back(std::move(commit));
+  disk_free_at_ = std::max(disk_free_at_, now_) + delay();
+  at(disk_free_at_, [this, ticket = persist.ticket, epoch = epoch_] {
+    if (scheduler_ && epoch == epoch_) this->commit(ticket);
+  });
+}
+
+void World::commit_rows(const std::vector<scheduler::Row>& rows) {
+  for (const scheduler::Row& row : rows) {
+    if (row.body) store_[row.id] = *row.body;
+    else if (!row.all) store_.erase(row.id);
+    else std::erase_if(store_, [&](const auto& kept) { return kept.first.kind == row.id.kind && kept.first.a == row.id.a; });
+  }
+}
+
+void World::commit(std::uint64_t ticket) {
+  if (crashes_here()) return;
+  while (!unflushed_.empty() && unflushed_.front().ticket <= ticket) {
+    commit_rows(unflushed_.front().rows);
+    unflushed_.erase(unflushed_.begin());
+  }
+  if (crashes_here()) return;
+  gate_.open(ticket, [this](scheduler::Action& action) { perform(action); });
+  step_scheduler({scheduler::Committed{ticket}});
+}
+
+/// Nothing of any client is left on disk.
+bool World::store_is_empty() const {
+  return unflushed_.empty() && std::all_of(store_.begin(), store_.end(), [](const auto& row) { return row.first.kind == scheduler::RowKind::worker; });
 }
 
 void World::step_client(int number, std::vector<client::Event> events) {
@@ -515,7 +615,10 @@ void World::fetch(int number, const worker::StartFetch& order) {
 }
 
 void World::tick_all() {
-  if (scheduler_tick_at_ <= now_) step_scheduler({scheduler::Tick{}});
+  if (scheduler_tick_at_ <= now_) {
+    if (scheduler_) step_scheduler({scheduler::Tick{}});
+    else start_scheduler();
+  }
   for (int i = 0; i < static_cast<int>(clients_.size()); ++i)
     if (clients_[i].state && clients_[i].tick_at <= now_) step_client(i, {client::Tick{}});
   for (int i = 0; i < static_cast<int>(workers_.size()); ++i) {
@@ -536,7 +639,7 @@ void World::submit_graph(int number) {
   --process.graphs_left;
   Random& r = graph_random_;
   GraphChunk chunk;
-  chunk.templates.push_back(Template{.label = "task", .function = {.kernel = 1}, .options = {.retries = 1}});
+  chunk.templates.push_back(Template{.label = "task", .function = {.kernel = 1}, .options = {.pure = !plan_.impure, .retries = 1}});
   std::vector<Key> keys;
   std::vector<client::Event> events;
   std::vector<Held> data;
@@ -632,7 +735,7 @@ void World::judge(int number, const Key& key, const client::Outcome& outcome) {
   }
   bool lossy = plan_.worker_kill > Duration{} || plan_.value_damage > Duration{} || plan_.worker_pause > Duration{} ||
                plan_.link_freeze > Duration{} || plan_.link_cut > Duration{} || plan_.worker_retire > Duration{} ||
-               plan_.fetch_fail_percent > 0;
+               plan_.fetch_fail_percent > 0 || plan_.scheduler_crash_permille > 0;
   bool allowed = false;
   switch (outcome.failure->kind) {
     case ErrorKind::task_error: allowed = throws; break;
@@ -730,6 +833,7 @@ Report World::run() {
     process.tick_at = now_;
     clients_.push_back(std::move(process));
   }
+  start_scheduler();
   for (std::uint32_t i = 0; i < plan_.workers; ++i) start_worker(static_cast<int>(i));
   for (std::uint32_t i = 0; i < plan_.clients; ++i) at(now_ + delay(), [this, i] { submit_graph(static_cast<int>(i)); });
   schedule_faults();
@@ -767,7 +871,7 @@ Report World::run() {
     }
     if (phase == 1) {
       bool finished = std::all_of(clients_.begin(), clients_.end(), [](const ClientProcess& c) { return c.finished; });
-      bool clean = finished && scheduler_.empty() &&
+      bool clean = finished && scheduler_ && scheduler_->empty() && store_is_empty() &&
                    std::all_of(workers_.begin(), workers_.end(), [](const WorkerProcess& w) {
                      return !w.state || (w.state->empty() && w.store.empty());
                    });
@@ -778,10 +882,12 @@ Report World::run() {
       for (const ClientProcess& client : clients_)
         for (const Key& key : client.wanted)
           if (!client.ended.contains(key)) {
-            const scheduler::Task* task = scheduler_.find(key);
+            const scheduler::Task* task = scheduler_ ? scheduler_->find(key) : nullptr;
             what += "; " + key.hex() + " is " + (task ? name_of(task->state) : "unknown");
           }
-      scheduler::State::Counts counts = scheduler_.counts();
+      if (!scheduler_) return wrong(what + "; the scheduler is down"), report_;
+      scheduler::State::Counts counts = scheduler_->counts();
+      for (const auto& [id, body] : store_) what += "; row of kind " + std::to_string(static_cast<int>(id.kind));
       what += "; scheduler: " + std::to_string(counts.tasks) + " tasks, " + std::to_string(counts.sessions) + " sessions, " +
               std::to_string(counts.workers) + " workers;";
       for (int i = 0; i < scheduler::task_state_count; ++i)
@@ -791,7 +897,7 @@ Report World::run() {
                 (worker.state ? "\n" + worker.state->describe() : "");
       for (const ClientProcess& client : clients_)
         for (const Key& key : client.wanted)
-          if (const scheduler::Task* task = scheduler_.find(key); task && !client.ended.contains(key)) {
+          if (const scheduler::Task* task = scheduler_->find(key); task && !client.ended.contains(key)) {
             what += "\n" + key.hex() + " attempt " + std::to_string(task->attempt.number) + " worker " + std::to_string(task->worker.number) +
                     " missing " + std::to_string(task->missing) + (task->recalling ? " recalling" : "") + (task->started ? " started" : "") +
                     (task->is_data ? " data" : "");

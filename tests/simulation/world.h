@@ -13,6 +13,7 @@
 
 #include "client/session_state.h"
 #include "scheduler/state.h"
+#include "scheduler/store.h"
 #include "simulation/random.h"
 #include "worker/state.h"
 
@@ -42,6 +43,8 @@ struct Plan {
   std::uint32_t scatter_percent = 0;
   std::uint32_t late_end_percent = 0;    // of stopped runs: they end nevertheless
   std::uint32_t bad_chunk_percent = 0;   // of graphs: a second chunk that is refused
+  std::uint32_t scheduler_crash_permille = 0;  // at each persist, commit, acknowledge and send
+  bool impure = false;                   // tasks do something: no run may be repeated needlessly
   bool trees = false;                    // values of any size are spread as trees
   Duration delay_min = 1us;
   Duration delay_max = 2ms;

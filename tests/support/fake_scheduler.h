@@ -27,6 +27,7 @@ struct FakeScheduler {
   std::map<Key, Failure> failures;
   std::vector<Key> held;             // answers that wait for `let_go`
   std::set<Key> released;
+  std::size_t largest_release = 0;   // keys in one message
   std::vector<GraphChunk> waiting;
   std::vector<ClientMessage> heard;
 
@@ -121,6 +122,7 @@ struct FakeScheduler {
   void on(Release& m) {
     done(m.sequence);
     released.insert(m.keys.begin(), m.keys.end());
+    largest_release = std::max(largest_release, m.keys.size());
   }
   void on(Cancel& m) {
     done(m.sequence);

@@ -202,8 +202,10 @@ class SchedulerHarness {
             if (session.peer == frame->peer) session.mail.push_back(std::move(message));
       } else if (auto* order = std::get_if<scheduler::ToWorker>(&action)) {
         for (WorkerBound& message : order->messages) worker_mail_[order->peer].push_back(std::move(message));
+      } else if (auto* close = std::get_if<scheduler::CloseLink>(&action)) {
+        closed.push_back(close->peer);
       } else {
-        closed.push_back(std::get<scheduler::CloseLink>(action).peer);
+        persisted.push_back(std::move(std::get<scheduler::Persist>(action)));
       }
     }
     if (checked) state.check();
@@ -255,6 +257,7 @@ class SchedulerHarness {
   }
 
   std::vector<PeerId> closed;
+  std::vector<scheduler::Persist> persisted;  // by a state that is durable
 
  private:
   struct Session {

@@ -1,6 +1,7 @@
 // A scheduler and a few workers on threads of this process, with as many slots and whichever kind of executors a test wants.
 #pragma once
 
+#include <atomic>
 #include <thread>
 
 #include <weft/weft.h>
@@ -13,9 +14,35 @@
 
 namespace weft::test {
 
+/// Counts the payload bytes that are sent through another endpoint.
+class CountingEndpoint final : public Endpoint {
+ public:
+  CountingEndpoint(std::unique_ptr<Endpoint> inner, std::shared_ptr<std::atomic<std::uint64_t>> bytes)
+      : inner_(std::move(inner)), bytes_(std::move(bytes)) {}
+  Result<std::string> listen(const std::string& address, const std::string& role) override { return inner_->listen(address, role); }
+  Result<PeerId> connect(const std::string& address, const std::string& key) override { return inner_->connect(address, key); }
+  bool send(PeerId peer, Bytes head, Buffer payload) override {
+    *bytes_ += payload.size();
+    return inner_->send(peer, std::move(head), std::move(payload));
+  }
+  void close(PeerId peer) override { inner_->close(peer); }
+  PeerIdentity identity(PeerId peer) const override { return inner_->identity(peer); }
+  std::vector<int> poll(std::vector<EndpointEvent>& events, Time deadline) override { return inner_->poll(events, deadline); }
+  void watch(int descriptor) override { inner_->watch(descriptor); }
+  void unwatch(int descriptor) override { inner_->unwatch(descriptor); }
+  void wake() override { inner_->wake(); }
+
+ private:
+  std::unique_ptr<Endpoint> inner_;
+  std::shared_ptr<std::atomic<std::uint64_t>> bytes_;
+};
+
 class SmallCluster {
  public:
-  SmallCluster(worker::Isolation isolation, std::uint32_t slots, int workers = 1) {
+  /// `memory_folder`: where workers lend values to readers on this host; empty: nothing is lent. `payload_bytes` counts what goes
+  /// through the sockets that values are served and read by.
+  SmallCluster(worker::Isolation isolation, std::uint32_t slots, int workers = 1, std::string memory_folder = {})
+      : memory_folder_(std::move(memory_folder)) {
     auto end = make_in_process_endpoint();
     client_address_ = end->listen("inproc://", scheduler::Server::client_role).value_or_throw();
     worker_address_ = end->listen("inproc://", scheduler::Server::worker_role).value_or_throw();
@@ -30,17 +57,19 @@ class SmallCluster {
     for (std::thread& thread : threads_) thread.join();
   }
 
+  std::shared_ptr<std::atomic<std::uint64_t>> payload_bytes = std::make_shared<std::atomic<std::uint64_t>>(0);
+
   client::Links client_links() {
     client::Links links;
     links.address = client_address_;
-    links.endpoint = make_in_process_endpoint();
+    links.endpoint = std::make_unique<CountingEndpoint>(make_in_process_endpoint(), payload_bytes);
     links.values = client::make_value_link(*links.endpoint);
     return links;
   }
 
  private:
   void add_worker(worker::Isolation isolation, std::uint32_t slots, const std::string& name) {
-    auto end = make_in_process_endpoint();
+    std::unique_ptr<Endpoint> end = std::make_unique<CountingEndpoint>(make_in_process_endpoint(), payload_bytes);
     worker::ServerOptions options;
     options.endpoint = end->listen("inproc://").value_or_throw();
     options.name = name;
@@ -48,9 +77,11 @@ class SmallCluster {
     options.scheduler = worker_address_;
     options.isolation = isolation;
     options.runtime = client::user_code();
+    options.memory_folder = memory_folder_;
     workers_.push_back(std::make_unique<worker::Server>(std::move(options), std::move(end)));
   }
 
+  std::string memory_folder_;
   std::string client_address_, worker_address_;
   std::unique_ptr<scheduler::Server> scheduler_;
   std::vector<std::unique_ptr<worker::Server>> workers_;

@@ -328,6 +328,8 @@ TEST_CASE("files are found by pattern, in order, and small ones share a partitio
   CHECK(read_text(folder.path + "/odd[1].dat").compute(f.client) == std::vector<std::string>{"4"});
   CHECK_THROWS_AS(read_text(folder.path + "/*.none").compute(f.client), Error);
   CHECK_THROWS_AS(read_text(folder.path + "/none.txt").compute(f.client), Error);
+  CHECK_THROWS_WITH_AS(detail::cut_files({folder.path}, 100), doctest::Contains("is a folder"), IoError);
+  CHECK_THROWS_WITH_AS(detail::cut_files({folder.path + "/fol*"}, 100), doctest::Contains("is a folder"), IoError);
 }
 
 TEST_CASE("an edited file is read again, an unchanged one has the same keys") {
@@ -380,6 +382,9 @@ TEST_CASE("a compressed file that is cut off is an error") {
   std::string bytes = folder.read(path);
   folder.write("cut.gz", std::string_view(bytes).substr(0, bytes.size() / 2));
   CHECK_THROWS_AS(read_text(folder.path + "/cut.gz").count().compute(f.client), Error);
+  folder.write("plain.gz", "not compressed\n");
+  CHECK_THROWS_WITH_AS(detail::LineReader{detail::cut_files({folder.path + "/plain.gz"}, 100)[0][0]},
+                       doctest::Contains("not compressed by gzip"), IoError);
   folder.write("double.gz", bytes + bytes);
   CHECK(read_text(folder.path + "/double.gz").count().compute(f.client) == 40'000);
 }

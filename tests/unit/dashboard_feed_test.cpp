@@ -15,7 +15,7 @@ using namespace weft;
 using namespace weft::test;
 using namespace weft::dashboard;
 using scheduler::Observer;
-using scheduler::Record;
+using scheduler::Sighting;
 using scheduler::Seen;
 
 namespace {
@@ -33,7 +33,7 @@ struct Watched {
     feed.set_origin(Time{0});
   }
   void drain() {
-    const Record* first = nullptr;
+    const Sighting* first = nullptr;
     while (std::size_t slots = observer.peek(first)) {
       feed.apply(first, slots);
       observer.consume(slots);
@@ -121,10 +121,10 @@ TEST_CASE("failures are grouped by type and first frame; the text of the task is
 
 TEST_CASE("a full ring drops and says so; what is read is whole") {
   Observer observer(512);
-  for (int i = 0; i < 400; ++i) observer.write(Record{.amount = static_cast<std::uint64_t>(i), .what = Seen::step}, "a text of more than one slot, since it is longer than forty-six bytes");
+  for (int i = 0; i < 400; ++i) observer.write(Sighting{.amount = static_cast<std::uint64_t>(i), .what = Seen::step}, "a text of more than one slot, since it is longer than forty-six bytes");
   CHECK(observer.dropped() > 0);
   Feed feed;
-  const Record* first = nullptr;
+  const Sighting* first = nullptr;
   auto drain = [&] {
     while (std::size_t slots = observer.peek(first)) {
       feed.apply(first, slots);
@@ -135,7 +135,7 @@ TEST_CASE("a full ring drops and says so; what is read is whole") {
   std::uint64_t read = feed.totals().steps;
   CHECK(read + observer.dropped() == 400);
   CHECK(feed.totals().dropped == 0);   // said with the next record that fits
-  observer.write(Record{.what = Seen::step});
+  observer.write(Sighting{.what = Seen::step});
   drain();
   CHECK(feed.totals().dropped == observer.dropped());
   CHECK(feed.events().back().kind == std::string("gap"));
@@ -146,13 +146,13 @@ TEST_CASE("two threads: every record arrives once, in order") {
   constexpr std::uint64_t count = 300'000;
   std::thread writer([&] {
     for (std::uint64_t i = 0; i < count;)
-      if (observer.write(Record{.amount = i, .what = Seen::step}, i % 3 ? "" : "text text text text text text text text text text text text")) ++i;
+      if (observer.write(Sighting{.amount = i, .what = Seen::step}, i % 3 ? "" : "text text text text text text text text text text text text")) ++i;
       else std::this_thread::yield();
   });
   std::uint64_t next = 0;
   bool ordered = true;
   while (next < count) {
-    const Record* first = nullptr;
+    const Sighting* first = nullptr;
     std::size_t slots = observer.peek(first);
     if (slots == 0) std::this_thread::yield();
     for (std::size_t i = 0; i < slots; i += 1u + first[i].text_slots)
@@ -169,7 +169,7 @@ TEST_CASE("a past time shows what was then; a range shows rates over it") {
   Pages pages(feed, around);
   auto at = [](std::int64_t seconds) { return Time{seconds * 1'000'000'000 + 1}; };
   auto finish = [&](std::int64_t second, std::uint64_t low) {
-    Record record{.when = at(second), .key = {2, low}, .amount = 10, .worker = 1, .extra = 0x3f000000, .what = Seen::finished};   // 0.5 s
+    Sighting record{.when = at(second), .key = {2, low}, .amount = 10, .worker = 1, .extra = 0x3f000000, .what = Seen::finished};   // 0.5 s
     feed.apply(&record, 1);
   };
   feed.set_origin(Time{0});
@@ -295,7 +295,7 @@ TEST_CASE("a log read again gives the same tables") {
   {
     auto log = EventLog::open(folder, 8u << 20, 17, 1'000);
     REQUIRE(log);
-    const Record* first = nullptr;
+    const Sighting* first = nullptr;
     while (std::size_t slots = w.observer.peek(first)) {
       w.feed.apply(first, slots);
       CHECK(log->append(first, slots, w.feed, w.feed.origin()));

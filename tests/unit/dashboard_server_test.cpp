@@ -9,7 +9,7 @@ using namespace weft;
 using namespace weft::test;
 using namespace weft::dashboard;
 using Json = nlohmann::json;
-using scheduler::Record;
+using scheduler::Sighting;
 using scheduler::Seen;
 
 namespace {
@@ -134,7 +134,7 @@ TEST_CASE("a viewer hears a snapshot, then what changed") {
     else if (Json message = Json::parse(text); message["id"] == 1) snapshot |= message.contains("snapshot");
     else refused |= message["error"]["code"] == 404;
   }
-  served.observer.write(Record{.when = monotonic_now(), .key = {2, 3}, .worker = 1, .what = Seen::transition, .to = 1});
+  served.observer.write(Sighting{.when = monotonic_now(), .key = {2, 3}, .worker = 1, .what = Seen::transition, .to = 1});
   while (!changed) {
     int opcode = 0;
     std::string text = viewer.hear(&opcode);
@@ -158,7 +158,7 @@ TEST_CASE("a viewer hears a snapshot, then what changed") {
 TEST_CASE("a viewer that takes nothing is cut; others notice nothing") {
   Served served({.stall = std::chrono::milliseconds(300)});
   for (std::uint64_t i = 1; i <= 20'000; ++i)
-    served.observer.write(Record{.when = monotonic_now(), .key = {2 * i, i}, .worker = 1, .what = Seen::transition, .to = 1});
+    served.observer.write(Sighting{.when = monotonic_now(), .key = {2 * i, i}, .worker = 1, .what = Seen::transition, .to = 1});
   HttpClient deaf(served.port(), 4096), good(served.port());
   REQUIRE(deaf.open_websocket() == 101);
   Json tasks = good.json("/api/v1/overview");

@@ -309,3 +309,36 @@ TEST_CASE("the last future of a running task stops it") {
   s.say(a, AttemptFinished{revoked[0].attempt, x, 8});  // it was just ending
   CHECK(s.heard<Drop>(a).size() == 1);
 }
+
+TEST_CASE("a task that failed by itself keeps what it was given until it is forgotten") {
+  SchedulerHarness s;
+  auto [a, b] = s.workers<2>();
+  Key x = s.submit(task("x"));
+  s.finish(x);
+  WorkerId holder = s.holds(a, x) ? a : b;
+  Key y = s.submit(task("y").on(x));
+  Key z = s.submit(task("z").on(y));
+  s.release(x);
+  s.fail(y);
+  s.forget_mail();
+  CHECK(s.state_of(x) == TaskState::stored);
+  CHECK(s.ask("describe", {}, {y}).failure.failure.kind == ErrorKind::none);
+  SUBCASE("and lets go of it then") {
+    s.release({y, z});
+    CHECK(s.heard<Drop>(holder)[0].keys[0] == x);
+  }
+  SUBCASE("or when it is tried again and ends") {
+    s.retry(y);
+    CHECK(s.assigned_to(y));
+    s.finish(y);
+    CHECK(s.heard<Drop>(holder)[0].keys[0] == x);
+    s.release({y, z});
+  }
+  SUBCASE("but nothing is computed again for it") {
+    s.lose(holder);
+    CHECK(s.state_of(x) == TaskState::released);
+    s.release({y, z});
+  }
+  s.goodbye();
+  CHECK(s.state.empty());
+}

@@ -445,6 +445,27 @@ TEST_CASE("leaving waits for what was submitted, says goodbye, and finishes with
   CHECK(s.all<Finished>().size() == 1);
 }
 
+TEST_CASE("a goodbye does not wait long for a scheduler that went away") {
+  Story s;
+  s.connect();
+  s.submit(1);
+  s.on(LinkLost{"its process ended"});
+  s.on(SayGoodbye{});
+  CHECK(s.all<Finished>().empty());
+  s.now = s.state.wake_at();
+  while (s.step({}), s.all<Finished>().empty()) s.now = s.state.wake_at();
+  CHECK(s.now - Time{1'000'000'000} == std::chrono::seconds(1));
+}
+
+TEST_CASE("what is released with the goodbye needs no words") {
+  Story s;
+  s.connect();
+  s.submit(1);
+  s.step({SayGoodbye{}, ReleaseKeys{{key(1)}}});
+  CHECK(s.messages<Release>().empty());
+  CHECK(s.state.held() == 0);
+}
+
 TEST_CASE("stale and unknown messages change nothing") {
   Story s;
   s.connect();

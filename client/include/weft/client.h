@@ -91,7 +91,7 @@ auto map_calls(const ClientPointer& client, const Options& options, F f, const A
 struct ScatterOptions {
   /// Names or addresses of workers to place the data on. Default: any.
   std::vector<std::string> workers;
-  /// On how many workers. Default 1; n replicas survive n-1 losses.
+  /// On how many workers, from 1. Default 1; n replicas survive n-1 losses.
   std::uint32_t replicas = 1;
   /// One on every worker.
   bool broadcast = false;
@@ -147,7 +147,7 @@ class Client {
   template <class F, class... A>
   auto submit(const Options& options, F&& f, const A&... args) {
     using R = detail::CallResult<std::decay_t<F>, A...>;
-    return Future<R>(detail::submit_call(core_, options, detail::prepare(std::forward<F>(f), args...)));
+    return Future<R>(detail::submit_call(core(), options, detail::prepare(std::forward<F>(f), args...)));
   }
 
   /// Run f once for each element of the ranges (walked together, the shortest ends); other arguments are equal in all calls.
@@ -164,7 +164,7 @@ class Client {
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
       using R = detail::CallResult<F, typename decltype(detail::map_slot<detail::varies<F, I, A>()>(args))::type...>;
       std::vector<Future<R>> futures;
-      for (auto& handle : detail::map_calls(core_, options, f, args...)) futures.emplace_back(std::move(handle));
+      for (auto& handle : detail::map_calls(core(), options, f, args...)) futures.emplace_back(std::move(handle));
       return futures;
     }(std::index_sequence_for<A...>{});
   }
@@ -185,7 +185,7 @@ class Client {
     std::vector<WorkerInfo> where = runners(options);
     std::vector<detail::FutureHandle> handles;
     for (const WorkerInfo& worker : where)
-      handles.push_back(detail::submit_call(core_, options_on(worker, options), detail::prepare(f, args...)));
+      handles.push_back(detail::submit_call(core(), options_on(worker, options), detail::prepare(f, args...)));
     await_run(where, handles);
     if constexpr (!std::is_void_v<R>) {
       std::map<std::string, R> results;
@@ -218,10 +218,12 @@ class Client {
     return futures;
   }
 
+  /// Give these up, all at once. See Future::cancel.
   template <class T>
   void cancel(const std::vector<Future<T>>& futures, std::string reason = {}, bool force = false) {
     cancel_keys(keys_of(futures), std::move(reason), force);
   }
+  /// Run those that failed again, with the failed tasks they depend on. Errors: throws InvalidArgument for another client's future.
   template <class T>
   void retry(const std::vector<Future<T>>& futures) {
     retry_all(handles_of(futures));
@@ -252,20 +254,31 @@ class Client {
     for (auto& handle : attach_dataset(name)) futures.emplace_back(std::move(handle));
     return futures;
   }
+  /// Forget the name; who holds futures of the results keeps them.
   void unpublish(const std::string& name);
   /// JSON: for each name its tasks, how many are stored, and their bytes.
   std::string list_datasets();
 
-  /// Ask the scheduler; answers are JSON text. `story` tells what happened to a key, `explain` why it is where it is.
+  // Questions. Each is one round trip, asked again after a broken link, and answered with JSON text from the scheduler's tables;
+  // an empty list of keys or workers means all. Errors: throws ConnectionFailed when the scheduler is gone.
+
+  /// Shape:  {key: [worker, …]}: which workers hold each result.
   std::string who_has(const std::vector<Key>& keys = {});
+  /// Shape:  {worker: [key, …]}: the results that each worker holds.
   std::string has_what(const std::vector<std::string>& workers = {});
+  /// Shape:  {worker: [key, …]}: the tasks that each worker was given and has not finished.
   std::string processing(const std::vector<std::string>& workers = {});
+  /// Shape:  [{"to": state, …}, …]: what happened to the task, oldest first, each attempt and its worker included.
   std::string story(const Key& key);
+  /// Shape:  {"state": state, …}: why the task is where it is: what it waits for, where it runs, why it ran again.
   std::string explain(const Key& key);
+  /// All workers that the scheduler knows, also those that are paused, disconnected or retiring.
   std::vector<WorkerInfo> workers();
+  /// The same as JSON: one object for each worker.
   std::string workers_json();
   /// Log lines and transitions in the order of time. Topics: "log", "task", the name of a worker, the label of tasks.
   std::string events(const std::string& topic = {});
+  /// The log lines alone, of these workers or of all.
   std::string logs(const std::vector<std::string>& workers = {});
   /// Everything a bug report needs, at most 8 MiB.
   std::string dump();
@@ -273,16 +286,24 @@ class Client {
   /// Show bars on the terminal (see weft::progress) until no task of any client is open.
   void progress();
 
-  /// Forget all tasks of all clients and restart the workers' executors. At most once: a link that breaks meanwhile throws
-  /// ConnectionFailed with "unknown". So do the other commands below.
+  // Commands to the whole cluster, answered with JSON text. At most once: a link that breaks meanwhile throws ConnectionFailed with
+  // "unknown", since nobody knows then whether it was done.
+
+  /// Forget all tasks of all clients and restart the workers' executors.
   std::string restart();
+  /// Have workers hand over what only they hold, finish what runs, and leave.
   std::string retire_workers(const std::vector<std::string>& workers);
+  /// Move results from full workers to empty ones. Default: all results.
   std::string rebalance(const std::vector<Key>& keys = {});
+  /// Keep each of these results on so many workers.
+  ///
+  /// Errors: throws InvalidArgument for 0 replicas.
   std::string replicate(const std::vector<Key>& keys, std::uint32_t replicas);
   /// Any other verb of the scheduler.
   std::string ask(const std::string& verb, std::vector<std::string> words, std::vector<Key> keys, bool repeatable);
 
-  const detail::ClientPointer& core() const { return core_; }
+  /// Internal. Errors: throws InvalidArgument if this Client was moved from.
+  const detail::ClientPointer& core() const;
 
  private:
   template <class T>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 namespace weft {
 
@@ -16,6 +17,11 @@ void init(int& argc, char** argv);
 ///
 /// Errors: throws InvalidArgument after `init`, where executors would never see it.
 void on_executor_start(std::function<void()> set_up);
+
+/// In a task: where a file of `ClientOptions::files` lies, by its name without folders. Read it; other tasks may share it.
+///
+/// Errors: throws InvalidArgument if the client attached no file of this name.
+std::string attached_file(const std::string& name);
 
 namespace detail {
 

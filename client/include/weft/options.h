@@ -47,6 +47,12 @@ struct ClientOptions {
   std::chrono::nanoseconds connect_timeout = std::chrono::seconds(10);
   /// How long a lost scheduler is looked for before open futures fail with ConnectionFailed. Default 60 s.
   std::chrono::nanoseconds patience = std::chrono::seconds(60);
+  /// Variables that the processes of this client's tasks get, in front of what their worker gives them. They do not change keys:
+  /// equal pure calls of two clients are still one task. An embedded cluster runs tasks in this process and changes nothing.
+  std::map<std::string, std::string> environment;
+  /// Files that travel with the program, whole and checked; tasks find them by `weft::attached_file(name)`. No two may have the
+  /// same name in different folders. Default: none.
+  std::vector<std::string> files;
   /// An embedded cluster serves its dashboard on 127.0.0.1:8787, or on a free port when that is taken, and prints the link to
   /// stderr. Default false. A scheduler elsewhere serves its own.
   bool dashboard = false;

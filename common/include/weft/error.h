@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include <weft/key.h>
 
@@ -34,12 +35,27 @@ enum class ErrorKind : std::uint8_t {
 /// The name of an error kind as users see it, such as "TaskError".
 const char* name_of(ErrorKind kind);
 
+/// One frame of a stack. It is recorded without looking anything up; whoever has the same file can name its function and line.
+struct Frame {
+  std::string image;           // path of the mapped file, where it ran
+  Key build;                   // hash of the file's build id: which file it must be
+  std::uint64_t offset = 0;    // of the instruction in it, as the linker counted
+  std::string symbol;          // the exported function there, if the process knew one
+
+  bool operator==(const Frame&) const = default;
+  template <class A>
+  void fields(A& a) {
+    a(image, build, offset, symbol);
+  }
+};
+
 /// One failure with its cause, as it travels from where it happened to every future that depends on it.
 struct Failure {
   ErrorKind kind = ErrorKind::none;
   std::string message;         // one sentence that says what to do
   std::string type;            // TaskError: the exception's C++ type
-  std::string traceback;       // stack of the throw site or of the crash, one frame a line
+  std::vector<Frame> frames;   // stack of the throw site or of the crash, innermost first; what users get has it as text
+  std::string traceback;       // the stack as text, one frame a line; behind it the stacks of causes
   std::string output;          // last lines the task wrote
   std::string label;           // label of the task where it happened
   Key key;                     // key of the task where it happened

@@ -1,4 +1,4 @@
-#include "client/image_files.h"
+#include "common/image_files.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -18,7 +18,8 @@ namespace weft {
 namespace {
 class File {
  public:
-  explicit File(const std::string& path) : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  // A pipe under this name must not hold us up: some paths come from processes of users.
+  explicit File(const std::string& path) : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
   ~File() {
     if (descriptor_ >= 0) ::close(descriptor_);
   }
@@ -56,6 +57,13 @@ std::optional<FileHash> hash_file(const std::string& path) {
   return result;
 }
 
+std::string hex_of(std::span<const std::byte> bytes) {
+  std::string text(2 * bytes.size() + 1, '\0');
+  sodium_bin2hex(text.data(), text.size(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  text.pop_back();
+  return text;
+}
+
 Bytes build_id_in(std::span<const std::byte> notes, std::size_t alignment) {
   if (alignment < 4) alignment = 4;
   auto padded = [&](std::size_t size) { return (size + alignment - 1) / alignment * alignment; };
@@ -85,6 +93,18 @@ Bytes build_id_of_file(const std::string& path) {
     if (Bytes id = build_id_in(notes, segment.p_align); !id.empty()) return id;
   }
   return {};
+}
+
+std::uint64_t link_base_of_file(const std::string& path) {
+  File file(path);
+  ElfW(Ehdr) head;
+  if (!file || file.read(&head, sizeof head, 0) != sizeof head || std::memcmp(head.e_ident, ELFMAG, SELFMAG) != 0) return 0;
+  for (int i = 0; i < head.e_phnum; ++i) {
+    ElfW(Phdr) segment;
+    if (file.read(&segment, sizeof segment, head.e_phoff + i * sizeof segment) != sizeof segment) break;
+    if (segment.p_type == PT_LOAD) return segment.p_vaddr - segment.p_offset;
+  }
+  return 0;
 }
 
 Key image_key(std::span<const std::byte> id) { return KeyHasher().add("image").add(id).finish(); }

@@ -26,10 +26,16 @@ struct FileHash {
 /// SHA-256 and size of a file; nothing if it cannot be opened.
 std::optional<FileHash> hash_file(const std::string& path);
 
+/// Bytes as people write them.
+std::string hex_of(std::span<const std::byte> bytes);
+
 /// The NT_GNU_BUILD_ID among ELF notes; empty if there is none.
 Bytes build_id_in(std::span<const std::byte> notes, std::size_t alignment);
 /// The same of a file; empty also if the file is no ELF file.
 Bytes build_id_of_file(const std::string& path);
+
+/// The address at which the linker put the file's first byte: 0 but for programs that cannot be moved.
+std::uint64_t link_base_of_file(const std::string& path);
 
 /// An image's name in function references, from its build id.
 Key image_key(std::span<const std::byte> id);
