@@ -62,7 +62,7 @@ void Feed::apply(const Sighting& record, std::string_view text) {
     case Seen::transfer: return on_transfer(record);
     case Seen::heartbeat: return on_heartbeat(record);
     case Seen::forgotten: {
-      std::uint32_t row = index_.find(record.key);
+      std::uint32_t row = index_.find(record.key, tasks_);
       if (row == KeyIndex::none || tasks_[row].state == forgotten_state) return;
       TaskRow& task = tasks_[row];
       --group(task.group).now.counts[task.state];
@@ -79,9 +79,9 @@ void Feed::apply(const Sighting& record, std::string_view text) {
       return;
     }
     case Seen::unblocked: {
-      std::uint32_t row = index_.find(record.key);
+      std::uint32_t row = index_.find(record.key, tasks_);
       Key by{(std::uint64_t{record.group} << 32) | record.worker, record.amount};
-      if (row != KeyIndex::none) tasks_[row].unblocked_by = index_.find(by);
+      if (row != KeyIndex::none) tasks_[row].unblocked_by = index_.find(by, tasks_);
       return;
     }
     case Seen::status:
@@ -129,7 +129,7 @@ std::uint32_t Feed::new_row() {
     tasks_.emplace_back();
     return static_cast<std::uint32_t>(tasks_.size() - 1);
   }
-  index_.erase(tasks_[row].key);
+  index_.erase(tasks_[row].key, row);
   GroupRow& old = group(tasks_[row].group);
   std::uint64_t place = tasks_[row].place - static_cast<std::uint32_t>(old.members_left_out);
   if (place < old.members.size()) old.members[place] = no_group;
@@ -139,7 +139,7 @@ std::uint32_t Feed::new_row() {
 }
 
 std::uint32_t Feed::row_of(const Sighting& record) {
-  std::uint32_t row = index_.find(record.key);
+  std::uint32_t row = index_.find(record.key, tasks_);
   GroupRow& its = group(record.group);
   if (row == KeyIndex::none) {
     row = new_row();
@@ -325,7 +325,7 @@ void Feed::note(const char* kind, std::string text, std::uint32_t worker, Key ke
 }
 
 const TaskRow* Feed::find(const Key& key) const {
-  std::uint32_t row = index_.find(key);
+  std::uint32_t row = index_.find(key, tasks_);
   return row == KeyIndex::none ? nullptr : &tasks_[row];
 }
 const FailureOfTask* Feed::failure_of(const Key& key) const {
