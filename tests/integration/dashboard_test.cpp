@@ -1,4 +1,6 @@
 // The dashboard of a real cluster: its numbers are the scheduler's, and a killed worker shows.
+#include <doctest/doctest.h>
+
 #include <signal.h>
 
 #include <weft/local_cluster.h>

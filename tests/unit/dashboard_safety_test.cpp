@@ -1,4 +1,6 @@
 // Who may talk to the dashboard.
+#include <doctest/doctest.h>
+
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -1,4 +1,6 @@
 // The dashboard's web server, talked to over real sockets: who is let in, what is said, and what a bad viewer gets.
+#include <doctest/doctest.h>
+
 #include <sys/stat.h>
 #include <unistd.h>
 
