@@ -25,7 +25,7 @@ static Json parse(const std::string& answer) {
 }
 
 Client::Client() : Client(find_scheduler_address().value_or_throw()) {}
-Client::Client(const std::string& address, const ClientOptions& options) : Client(client::open_links(address).value_or_throw(), options) {}
+Client::Client(const std::string& address, const ClientOptions& options) : Client(client::open_links(address, options.dashboard).value_or_throw(), options) {}
 Client::Client(client::Links links, const ClientOptions& options) {
   detail::stop_strayed_executor();
   core_ = client::ClientCore::start(std::move(links), options);

@@ -92,9 +92,9 @@ class TransferLink final : public ValueLink {
 
 std::unique_ptr<ValueLink> make_value_link(Endpoint& endpoint) { return std::make_unique<TransferLink>(endpoint); }
 
-Result<Links> open_links(const std::string& address) {
+Result<Links> open_links(const std::string& address, bool dashboard) {
   detail::stop_strayed_executor();
-  if (address.empty()) return start_embedded();
+  if (address.empty()) return start_embedded(dashboard);
   detail::require_init();  // workers elsewhere start this program
   Links links;
   Result<Address> read = read_contact_address(address, 8786);

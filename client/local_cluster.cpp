@@ -18,6 +18,7 @@
 #include <weft/init.h>
 
 #include "common/programs.h"
+#include "common/scheduler_file.h"
 #include "common/time.h"
 
 extern char** environ;
@@ -174,7 +175,7 @@ class LocalCluster::Impl {
     std::filesystem::remove_all(folder_, ignored);
   }
 
-  std::string address_;
+  std::string address_, dashboard_;
   LocalClusterOptions options_;
   Process scheduler_;
   std::vector<Process> workers_;
@@ -183,13 +184,16 @@ class LocalCluster::Impl {
   void start_scheduler() {
     std::string path = find_program("weft-scheduler").value_or_throw();
     Descriptor watch(inotify_init1(IN_CLOEXEC));
-    if (watch.number() < 0 || inotify_add_watch(watch.number(), folder_.c_str(), IN_CREATE) < 0) fail("cannot watch " + folder_);
+    if (watch.number() < 0 || inotify_add_watch(watch.number(), folder_.c_str(), IN_CREATE | IN_MOVED_TO) < 0) fail("cannot watch " + folder_);
+    std::string file = folder_ + "/scheduler.json";
     scheduler_ = start(path, {"--listen", address_, "--worker-listen", "ipc://" + folder_ + "/worker", "--store", options_.store,
-                              "--log-level", options_.log_level}, lifeline_read_.number(), "scheduler");
+                              "--log-level", options_.log_level, "--scheduler-file", file,
+                              options_.dashboard ? "--dashboard=true" : "--dashboard=false"},
+                       lifeline_read_.number(), "scheduler");
     // Its sockets appear when it serves; it may also end before that.
     Time deadline = monotonic_now() + start_patience;
     auto there = [&](const char* name) { return access((folder_ + "/" + name).c_str(), F_OK) == 0; };
-    while (!there("client") || !there("worker")) {
+    while (!there("client") || !there("worker") || !there("scheduler.json")) {
       pollfd look[] = {{watch.number(), POLLIN, 0}, {scheduler_.handle.number(), POLLIN, 0}};
       int time = static_cast<int>((deadline - monotonic_now()) / 1ms);
       if (time <= 0 || poll(look, 2, time) <= 0) throw IoError("weft-scheduler did not serve within 20 s; its last words are on stderr");
@@ -197,6 +201,7 @@ class LocalCluster::Impl {
       char buffer[4096];
       if (look[0].revents && read(watch.number(), buffer, sizeof buffer) < 0) fail("cannot watch " + folder_);
     }
+    dashboard_ = read_scheduler_file(file).value_or_throw().dashboard;
   }
 
   static void end(Process& process) {
@@ -224,6 +229,7 @@ LocalCluster::Impl& LocalCluster::impl() const {
   return *impl_;
 }
 const std::string& LocalCluster::address() const { return impl().address_; }
+const std::string& LocalCluster::dashboard() const { return impl().dashboard_; }
 int LocalCluster::scheduler_pid() const { return impl().scheduler_.pid; }
 std::vector<int> LocalCluster::worker_pids() const {
   std::vector<int> pids;

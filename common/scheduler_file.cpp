@@ -19,7 +19,8 @@ Result<void> write_scheduler_file(const std::string& path, const SchedulerFile& 
                {"keys", file.keys},
                {"host", file.host},
                {"pid", file.pid},
-               {"epoch", file.epoch}};
+               {"epoch", file.epoch},
+               {"dashboard", file.dashboard}};
   return write_whole_file(path, json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n');
 }
 
@@ -37,6 +38,7 @@ Result<SchedulerFile> read_scheduler_file(const std::string& path) {
     json.at("worker_address").get_to(file.worker_address);
     json.at("public_key").get_to(file.public_key);
     json.at("keys").get_to(file.keys);
+    file.dashboard = json.value("dashboard", "");
     file.version = json.value("version", "");
     file.host = json.value("host", "");
     file.pid = json.value("pid", std::int64_t{0});

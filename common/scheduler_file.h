@@ -17,6 +17,7 @@ struct SchedulerFile {
   std::int64_t pid = 0;
   std::string host;                            // where that process lives
   std::string version;                         // of Weft
+  std::string dashboard;                       // http://host:port/; empty when there is none
 
   bool operator==(const SchedulerFile&) const = default;
 };

@@ -49,10 +49,12 @@ void State::assign(TaskNumber first, Worker& worker) {
 
 /// Book an attempt on a worker.
 void State::take_on(TaskNumber number, Worker& worker, AttemptId attempt) {
+  TaskState from = tasks_[number].state;
   move_to(number, TaskState::assigned);
   Task& task = tasks_[number];
   task.worker = worker.id;
   task.attempt = attempt;
+  show_transition(task, from, TaskState::assigned);
   task.worker_slot = static_cast<std::uint32_t>(worker.assigned.size());
   worker.assigned.push_back(number);
   note_room(worker);

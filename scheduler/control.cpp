@@ -32,6 +32,19 @@ Result<std::string> State::control(const Ask& ask) {
     }
     return std::string("{}");
   }
+  if (ask.verb == "cancel" || ask.verb == "retry") {
+    std::size_t changed = 0;
+    for (const Key& key : ask.keys) {
+      TaskNumber number = number_of(key);
+      if (number == KeyIndex::none) continue;
+      bool failed = tasks_[number].state == TaskState::failed;
+      if (ask.verb == "cancel" && is_open(tasks_[number].state)) cancel_task(number, ask.words.empty() ? "an operator" : ask.words[0]);
+      else if (ask.verb == "retry" && failed) handle(HolderNumber{0}, Retry{0, {key}});
+      else continue;
+      ++changed;
+    }
+    return text(Json{{ask.verb == "cancel" ? "cancelled" : "retried", changed}});
+  }
   if (ask.verb == "rebalance") return text(Json{{"moved", rebalance()}});
   if (ask.verb == "restart") return text(Json{{"ended", restart(ask.words.empty() ? "a client" : ask.words[0])}});
   return failure(ErrorKind::invalid_argument, "the scheduler has no verb '" + ask.verb + "'");

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <mutex>
 
+#include <nlohmann/json.hpp>
+
 #include <weft/version.h>
 
 #include "common/credentials.h"
@@ -16,6 +18,7 @@
 #include "common/program.h"
 #include "common/scheduler_file.h"
 #include "common/transport/zeromq.h"
+#include "dashboard/dashboard.h"
 #include "scheduler/server.h"
 
 using namespace weft;
@@ -31,6 +34,11 @@ struct Settings {
   bool store_accept_loss = false;
   Duration idle_timeout{};
   scheduler::Options state;
+  bool dashboard = true;
+  PortRange dashboard_port{8787, 8787};
+  TextList dashboard_names;
+  ByteCount history_bytes{512ull << 20};
+  dashboard::DashboardOptions page;
   ProgramSettings program{.name = "weft-scheduler"};
 };
 
@@ -60,6 +68,16 @@ void declare(ProgramOptions& options, Settings& s) {
   options.add("broadcast", s.state.broadcast, "let copies of a value that many read make further copies");
   options.add("sessions-max", s.state.sessions_max, "most clients at once");
   options.add("tasks-max", s.state.tasks_max, "most tasks at once");
+  options.add("dashboard", s.dashboard, "serve the web page, /api/v1, /metrics and /healthz");
+  options.add("dashboard-host", s.page.host, "listen for browsers on this interface; off loopback a token is asked for");
+  options.add("dashboard-port", s.dashboard_port, "browsers' port; another free one when it is taken");
+  options.add("dashboard-names", s.dashboard_names, "more host names under which browsers may come, as those of a proxy");
+  options.add("dashboard-prefix", s.page.prefix, "what a proxy puts before every path, such as /weft");
+  options.add("dashboard-control", s.page.control, "let the page retire workers, cancel and retry tasks");
+  options.add("dashboard-token-file", s.page.token_file, "file of the token, made when it is missing; empty: dashboard.token beside the keys");
+  options.add("dashboard-history", s.page.history, "keep the event log in this folder, for weft history, report and trace");
+  options.add("dashboard-history-bytes", s.history_bytes, "largest size of that folder");
+  options.add("dashboard-assets", s.page.assets, "folder of the page's files, instead of those built in");
   add_program_options(options, s.program);
 }
 
@@ -140,7 +158,7 @@ Result<void> check_scheduler_file(const std::string& path) {
 
 class Program {
  public:
-  explicit Program(Settings& settings) : s_(settings), doors_(KeyFolder(s_.keys.empty() ? default_key_folder() : s_.keys)) {}
+  Program(Settings& settings, const ProgramOptions& options) : s_(settings), options_(options), doors_(KeyFolder(s_.keys.empty() ? default_key_folder() : s_.keys)) {}
 
   int run() {
     if (!s_.program.pid_file.empty()) {
@@ -205,19 +223,52 @@ class Program {
     return std::nullopt;
   }
 
+  /// A dashboard that cannot listen is worth a warning; one that was set up wrongly is worth stopping for.
+  std::optional<int> open_dashboard(scheduler::Server& server) {
+    if (!s_.dashboard) return std::nullopt;
+    s_.page.port = s_.dashboard_port.first;
+    s_.page.hosts = s_.dashboard_names;
+    s_.page.history_bytes = s_.history_bytes.bytes;
+    s_.page.epoch = s_.state.epoch;
+    s_.page.config = config_as_json();
+    if (s_.page.token_file.empty() && !doors_.folder().path().empty()) s_.page.token_file = doors_.folder().path() + "/dashboard.token";
+    auto ask = [&server](const std::string& verb, std::vector<std::string> words, std::vector<Key> keys, dashboard::Answered answered) {
+      return server.ask(Ask{.verb = verb, .words = std::move(words), .keys = std::move(keys)}, std::move(answered));
+    };
+    auto opened = dashboard::Dashboard::start(s_.page, observer_, ask);
+    if (!opened && opened.error().kind != ErrorKind::io_error) return fail_program(s_.program, opened.error(), exit_code::configuration);
+    if (!opened) {
+      log_warning("no dashboard", {{"why", opened.error().message}});
+      return std::nullopt;
+    }
+    dashboard_ = std::move(*opened);
+    server.observe(observer_);
+    bool open_to_others = s_.page.host != "localhost" && !s_.page.host.starts_with("127.") && s_.page.host != "::1";
+    log_info("dashboard", {{"link", dashboard_->url()}, {"open_with_file", open_to_others ? s_.page.token_file : "not needed on loopback"}});
+    return std::nullopt;
+  }
+
+  std::string config_as_json() const {
+    nlohmann::json options = nlohmann::json::object();
+    for (const OptionRow& row : options_.rows())
+      options[row.name] = {{"value", row.value}, {"default", row.default_value}, {"origin", row.origin.kind == OriginKind::by_default ? "default" : row.origin.where}};
+    return options.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+
   /// Say where we are: to the log, to a person or script at stdout, and in the scheduler file.
   std::optional<int> announce() {
     log_info("listening", {{"clients", client_.bound}, {"workers", worker_.bound}, {"client_contact", client_.contact},
                            {"worker_contact", worker_.contact}, {"epoch", s_.state.epoch}});
     if (!s_.scheduler_file.empty()) {
       std::string keys = public_key_.empty() ? "" : std::filesystem::absolute(doors_.folder().path()).string();
-      file_ = {client_.contact, worker_.contact, public_key_, keys, s_.state.epoch, getpid(), host_name(), WEFT_VERSION_STRING};
+      file_ = {client_.contact, worker_.contact, public_key_, keys, s_.state.epoch, getpid(), host_name(), WEFT_VERSION_STRING, dashboard_ ? dashboard_->url() : ""};
       if (auto written = write_scheduler_file(s_.scheduler_file, file_); !written)
         return fail_program(s_.program, written.error(), exit_code::cannot_create);
     }
     // Who gives a folder or sockets knows where they are.
     if (!public_key_.empty()) {
       std::printf("clients: %s\nworkers: %s\nkeys: %s\n", client_.contact.c_str(), worker_.contact.c_str(), doors_.folder().path().c_str());
+      if (dashboard_) std::printf("dashboard: %s\n", dashboard_->url().c_str());
       std::fflush(stdout);
     }
     return std::nullopt;
@@ -227,6 +278,7 @@ class Program {
     scheduler::Server server(s_.state, std::move(endpoint_));
     if (store_) server.keep_in(std::move(store_), std::move(records_));
     server.set_idle_timeout(s_.idle_timeout);
+    if (auto code = open_dashboard(server)) return *code;
     int ends = 0;
     auto on_signal = [&](int signal) {
       if (signal == SIGHUP) {
@@ -242,6 +294,7 @@ class Program {
     // Whoever hears of us may send signals from then on.
     if (auto code = announce()) return *code;
     server.run();
+    dashboard_.reset();
     // Only our own file: a successor may have written its own by now.
     if (auto now = read_scheduler_file(s_.scheduler_file); now && *now == file_) unlink(s_.scheduler_file.c_str());
     if (server.store_failure()) return fail_program(s_.program, *server.store_failure(), exit_code::io_error);
@@ -251,6 +304,7 @@ class Program {
   }
 
   Settings& s_;
+  const ProgramOptions& options_;
   DoorList doors_;
   PidFile pid_file_;
   std::unique_ptr<scheduler::Store> store_;
@@ -259,6 +313,8 @@ class Program {
   Listening client_, worker_;
   std::string public_key_;
   SchedulerFile file_;
+  scheduler::Observer observer_;
+  std::unique_ptr<dashboard::Dashboard> dashboard_;
 };
 
 }  // namespace
@@ -269,7 +325,7 @@ int main(int argc, char** argv) {
   declare(options, settings);
   if (auto code = start_program(options, settings.program, argc, argv)) return *code;
   try {
-    return Program(settings).run();
+    return Program(settings, options).run();
   } catch (const Error& error) {
     return fail_program(settings.program, error.failure());
   } catch (const std::exception& error) {

@@ -1,5 +1,6 @@
 // Questions: what `Ask` carries and changes nothing. Answers are JSON text; verbs that change something are in control.cpp.
 #include <algorithm>
+#include <cstdlib>
 
 #include <nlohmann/json.hpp>
 
@@ -173,8 +174,47 @@ struct Questions {
   Json datasets(const Ask&) const { return names(true); }
   Json list_datasets(const Ask&) const { return names(false); }
 
+  Json lineage(const Ask&) const;
   Json dump(const Ask&) const;
 };
+
+/// What a task was made from and what is made from it, by distance: inputs are negative. words[0]: how far.
+Json Questions::lineage(const Ask& ask) const {
+  constexpr std::size_t nodes_max = 500, edges_max = 5'000;
+  int hops = ask.words.empty() ? 2 : std::atoi(ask.words[0].c_str());
+  Json nodes = Json::object(), edges = Json::array();
+  bool cut = false;
+  const Task* first = ask.keys.empty() ? nullptr : state.find(ask.keys[0]);
+  auto visit = [&](const Task& task, int distance) {
+    std::string key = task.key.hex();
+    if (nodes.contains(key)) return false;
+    if (nodes.size() >= nodes_max) return !(cut = true);
+    nodes[key] = {{"label", state.shape_of(task).label}, {"state", name_of(task.state)}, {"distance", distance}};
+    return true;
+  };
+  auto connect = [&](const Task& from, const Task& to) {
+    if (edges.size() < edges_max) edges.push_back({from.key.hex(), to.key.hex()});
+    else cut = true;
+  };
+  for (int direction : {-1, 1}) {
+    std::vector<std::pair<const Task*, int>> work;
+    if (first) visit(*first, 0), work.emplace_back(first, 0);
+    for (std::size_t at = 0; at < work.size() && !cut; ++at) {
+      auto [task, distance] = work[at];
+      if (distance >= hops) continue;
+      auto follow = [&](TaskNumber number) {
+        const Task& other = state.tasks_[number];
+        if (visit(other, direction * (distance + 1))) work.emplace_back(&other, distance + 1);
+        if (nodes.contains(other.key.hex())) direction < 0 ? connect(other, *task) : connect(*task, other);
+      };
+      if (direction < 0)
+        for (std::size_t i = 0; i < task->inputs.size() && !cut; ++i) follow(task->inputs[i].task);
+      else
+        for (std::size_t i = 0; i < task->dependents.size() && !cut; ++i) follow(task->dependents[i].task);
+    }
+  }
+  return {{"nodes", std::move(nodes)}, {"edges", std::move(edges)}, {"cut", cut}};
+}
 
 /// Adds a section; of a list that is too long only the first rows that fit.
 static void add_section(Json& body, std::size_t& left, const char* name, Json section) {
@@ -237,7 +277,7 @@ Result<std::string> State::query(const Ask& ask) {
       {"status", &Questions::status}, {"workers", &Questions::workers}, {"groups", &Questions::groups},
       {"who_has", &Questions::who_has}, {"has_what", &Questions::has_what}, {"processing", &Questions::processing},
       {"tasks", &Questions::tasks}, {"story", &Questions::story}, {"logs", &Questions::logs}, {"events", &Questions::events},
-      {"datasets", &Questions::datasets}, {"list_datasets", &Questions::list_datasets}, {"dump", &Questions::dump}};
+      {"datasets", &Questions::datasets}, {"list_datasets", &Questions::list_datasets}, {"lineage", &Questions::lineage}, {"dump", &Questions::dump}};
   Questions questions{*this};
   for (const Verb& verb : verbs)
     if (verb.name == ask.verb) return text((questions.*verb.answer)(ask));

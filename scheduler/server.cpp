@@ -1,5 +1,8 @@
 #include "scheduler/server.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "common/logging.h"
 
 namespace weft::scheduler {
@@ -50,10 +53,16 @@ void Server::run() {
     hear_store(batch);
     if (store_failure_) break;
     if (batch.empty()) batch.push_back(Tick{});
+    if (has_questions_) answer_questions();
     Time now = monotonic_now();
+    std::size_t events = batch.size();
     std::vector<Action> actions = state_.step(now, std::exchange(batch, {}));
     gate_.pass(actions, [this](Action& action) { perform(action); });
     log_recovery();
+    if (observer_)
+      observer_->write(Sighting{.when = now, .amount = static_cast<std::uint64_t>((monotonic_now() - now).count()),
+                              .group = static_cast<std::uint32_t>(state_.sessions()),
+                              .extra = static_cast<std::uint32_t>(events), .what = Seen::step});
     if (is_idle_for_too_long(now)) {
       log_info("stopped: idle for too long", {{"timeout", idle_timeout_}});
       ended_idle_ = stopping_ = true;
@@ -64,6 +73,33 @@ void Server::run() {
 void Server::stop() {
   stopping_ = true;
   endpoint_->wake();
+}
+
+static constexpr std::size_t questions_max = 64;      // that wait
+static constexpr std::size_t questions_a_step = 2;    // a screen waits, the work does not
+
+bool Server::ask(Ask question, Answered answered) {
+  {
+    std::lock_guard lock(questions_mutex_);
+    if (questions_.size() >= questions_max) return false;
+    questions_.push_back({std::move(question), std::move(answered)});
+    has_questions_ = true;
+  }
+  endpoint_->wake();
+  return true;
+}
+
+void Server::answer_questions() {
+  std::vector<Question> now;
+  {
+    std::lock_guard lock(questions_mutex_);
+    auto end = questions_.begin() + static_cast<std::ptrdiff_t>(std::min(questions_a_step, questions_.size()));
+    now.assign(std::make_move_iterator(questions_.begin()), std::make_move_iterator(end));
+    questions_.erase(questions_.begin(), end);
+    has_questions_ = !questions_.empty();
+    if (has_questions_) endpoint_->wake();
+  }
+  for (Question& question : now) question.answered(state_.answer(monotonic_now(), question.ask));
 }
 
 template <class Message, class Wrap>

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "common/transport/endpoint.h"
@@ -32,6 +33,16 @@ class Server {
   bool ended_idle() const { return ended_idle_; }
   /// Why `run` ended by itself: the store took nothing more.
   const std::optional<Failure>& store_failure() const { return store_failure_; }
+  /// Show what happens to this observer, which outlives `run`. Set before `run`.
+  void observe(Observer& observer) {
+    observer_ = &observer;
+    state_.observe(&observer);
+  }
+
+  using Answered = std::function<void(Result<std::string>)>;
+  /// From any thread: put a question to the State between two steps; `answered` is called on the scheduler's thread and must not
+  /// block. False: too many wait already, and nothing will be called.
+  bool ask(Ask question, Answered answered);
 
  private:
   void receive(EndpointEvent& event, std::vector<Event>& batch);
@@ -40,9 +51,18 @@ class Server {
   void log_recovery();
   void refuse(PeerId peer, const std::string& why);
   bool is_idle_for_too_long(Time now);
+  void answer_questions();
 
   State state_;
   std::unique_ptr<Endpoint> endpoint_;
+  struct Question {
+    Ask ask;
+    Answered answered;
+  };
+  Observer* observer_ = nullptr;
+  std::mutex questions_mutex_;
+  std::vector<Question> questions_;
+  std::atomic<bool> has_questions_{false};
   std::vector<Event> lost_;              // peers that took nothing more, for the next step
   std::atomic<bool> stopping_{false};
   Duration idle_timeout_{};

@@ -36,6 +36,7 @@ std::vector<Action> State::step(Time now, std::vector<Event> batch) {
   advance_retirements();
   settle();
   free_unused_shapes();
+  if (observer_) observer_->flush_edges();
   return collect();
 }
 
@@ -122,6 +123,9 @@ void State::on(const LinkLost& event) {
     worker.lost_at = std::min(worker.lost_at, now_ + options_.reconnect_grace);
     leases_due_ = std::min(leases_due_, worker.lost_at);
     rethink();
+    if (observer_)
+      observer_->write(Sighting{.when = now_, .worker = worker.id.number, .what = Seen::status,
+                              .to = static_cast<std::uint8_t>(WorkerStatus::disconnected)});
     if (worker.leave_sent) lose_worker(worker.id, false, "it left");
   }
   if (auto found = session_of_peer_.find(event.peer); found != session_of_peer_.end()) detach(found->second);
@@ -216,6 +220,10 @@ bool State::empty() const {
 }
 
 void State::log_line(std::uint32_t level, std::string text, std::string worker, Key key) {
+  if (observer_) {
+    const Worker* found = find_worker(worker);
+    observer_->write(Sighting{.when = now_, .key = key, .worker = found ? found->id.number : 0, .extra = level, .what = Seen::log}, text);
+  }
   if (log_.size() >= 10'000) log_.pop_front();
   log_.push_back({now_, std::move(worker), level, key, std::move(text)});
 }

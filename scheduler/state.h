@@ -14,6 +14,7 @@
 
 #include "common/key_index.h"
 #include "scheduler/events.h"
+#include "scheduler/observer.h"
 #include "scheduler/options.h"
 #include "scheduler/task_table.h"
 #include "scheduler/worker.h"
@@ -37,6 +38,10 @@ class State {
 
   /// Handle a batch of events, then place work once. Actions are in the order in which they must be performed.
   std::vector<Action> step(Time now, std::vector<Event> batch);
+  /// Copy what happens to this observer from now on; null: to nobody. It learns nothing by itself and changes nothing here.
+  void observe(Observer* observer) { observer_ = observer; }
+  /// Answer a question, or carry out a verb, that came by no session: from the dashboard. Orders leave with the next step.
+  Result<std::string> answer(Time now, const Ask& ask);
   /// Take back what an earlier scheduler wrote, in the order of kinds. Once, before the first step.
   void restore(Time now, std::vector<Record> records);
   /// After a restart, until the workers that were here have come back: work is taken over, none is given out.
@@ -55,6 +60,7 @@ class State {
     std::uint64_t by_state[task_state_count] = {};
   };
   Counts counts() const;
+  std::size_t sessions() const { return sessions_.size(); }
   const Options& options() const { return options_; }
   const Task* find(const Key& key) const;
   const Worker* find_worker(std::string_view name_or_endpoint) const;
@@ -312,6 +318,18 @@ class State {
   void check_workers() const;
   void note_transition(const Task& task, TaskState from, TaskState to);
 
+  // What an observer is told (state_observed.cpp). Each returns at once when nobody watches.
+  void show(Seen what, const Task& task, WorkerId worker, std::uint64_t amount = 0, std::uint32_t extra = 0);
+  void show_transition(const Task& task, TaskState from, TaskState to);
+  void show_finished(const Task& task, WorkerId worker, std::uint64_t bytes, Duration run_time);
+  void show_unblocked(const Task& task, const Key& by);
+  void show_transfer(const Task& task, WorkerId to);
+  void show_failure(const Task& task, const Failure& failure, bool runs_again);
+  void show_edges(const Task& task);
+  void show_worker(const Worker& worker);
+  void show_worker_lost(const Worker& worker, bool blame, const std::string& why);
+  void show_heartbeat(const Worker& worker);
+
   Options options_;
   Time now_;
   Time last_step_;
@@ -350,6 +368,7 @@ class State {
   std::vector<Group> groups_;
   std::vector<std::uint32_t> free_groups_;
   std::map<std::string, std::uint32_t> group_by_label_;
+  std::uint32_t group_numbers_ = 0;
   std::vector<Queue> queues_;
   std::vector<std::uint32_t> free_queues_;
   std::map<Key, std::uint32_t> queue_by_signature_;
@@ -392,6 +411,7 @@ class State {
   std::map<TaskNumber, Spread> spreads_;
   std::set<TaskNumber> spread_review_;          // an attempt that read it ended: its flight is perhaps off
 
+  Observer* observer_ = nullptr;
   std::deque<Transition> story_;
   struct LoggedLine {
     Time when;

@@ -153,6 +153,7 @@ State::Rows State::add_rows(const GraphChunk& chunk, const std::vector<std::uint
                                static_cast<std::uint32_t>(made.dependents.size())});
         made.dependents.push_back({number, i - begin});
       }
+      show_edges(task);
       rows.fresh.push_back(number);
     } else if (tasks_[number].state == TaskState::failed && tasks_[number].failure->kind == ErrorKind::cancelled) {
       tasks_[number].errors = tasks_[number].losses = 0;

@@ -38,6 +38,7 @@ void State::lose_worker(WorkerId id, bool blame, const std::string& why) {
   Worker& worker = worker_ref(id);
   blame = blame && !worker.retiring;  // it was told to go, perhaps before its tasks could end
   log_line(blame ? 4 : 6, "worker lost: " + why, worker.name);
+  show_worker_lost(worker, blame, why);
   if (durable()) persist(Erased{StoredWorker{worker.name}.id()});
   for (const auto& [place, session] : std::map(session_of_channel_))
     if (place.first == id) end_holder(session);

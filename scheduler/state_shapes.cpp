@@ -46,7 +46,7 @@ std::uint32_t State::group_for(const std::string& label) {
   auto [place, is_new] = group_by_label_.try_emplace(label, 0);
   if (is_new) {
     place->second = take_place(groups_, free_groups_);
-    groups_[place->second] = Group{.label = label, .born = now_};
+    groups_[place->second] = Group{.label = label, .born = now_, .number = group_numbers_++};
   }
   ++groups_[place->second].shapes;
   return place->second;
@@ -139,6 +139,7 @@ void State::end_programs_of(SessionId session) {
 }
 
 void State::note_transition(const Task& task, TaskState from, TaskState to) {
+  show_transition(task, from, to);
   if (options_.story_max == 0) return;
   if (story_.size() >= options_.story_max) story_.pop_front();
   story_.push_back({now_, task.key, shapes_[task.shape].group, from, to, task.worker, task.attempt});

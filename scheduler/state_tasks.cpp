@@ -136,8 +136,9 @@ void State::enter_stored(TaskNumber number) {
     Task& dependent = tasks_[reader];
     if (!is_open(dependent.state)) continue;
     WEFT_CHECK(dependent.missing > 0);
-    if (--dependent.missing == 0 && dependent.state == TaskState::waiting)
-      move_to(reader, TaskState::ready);
+    if (--dependent.missing > 0) continue;
+    show_unblocked(dependent, tasks_[number].key);
+    if (dependent.state == TaskState::waiting) move_to(reader, TaskState::ready);
   }
 }
 
@@ -243,14 +244,19 @@ void State::fail_or_retry(TaskNumber number, const Failure& cause) {
     ++task.losses;
     mark(number);
     task.avoid = task.worker;
-    if (task.losses < options.max_attempts) return run_again(number, Duration{});
+    if (task.losses < options.max_attempts) {
+      show_failure(task, failure, true);
+      return run_again(number, Duration{});
+    }
     if (task.losses > 1) failure.message += " (each of " + std::to_string(task.losses) + " attempts)";
   } else if (user_error && task.errors < options.retries) {
     Duration delay = options.retry_delay * (std::int64_t(1) << std::min<std::uint16_t>(task.errors, 20));
     ++task.errors;
     mark(number);
+    show_failure(task, failure, true);
     return run_again(number, delay);
   }
+  show_failure(task, failure, false);
   fail(number, std::make_shared<const Failure>(std::move(failure)));
 }
 
@@ -317,6 +323,7 @@ void State::drop_value(TaskNumber number) {
 void State::forget(TaskNumber number) {
   Task& task = tasks_[number];
   WEFT_CHECK(task.state == TaskState::released || task.state == TaskState::failed);
+  show(Seen::forgotten, task, {});
   release_inputs(number);
   for (std::size_t i = 0; i < task.inputs.size(); ++i) {
     const InputEdge& edge = task.inputs[i];

@@ -97,6 +97,7 @@ void State::worker_hello(PeerId peer, const WorkerHello& message) {
   note_room(worker);
   rethink();
   for (const auto& [number, copies] : replicas_wanted_) copies_review_.insert(number);
+  show_worker(worker);
   tell(worker, WorkerWelcome{1, options_.epoch, known, std::max<Duration>(options_.heartbeat_interval,
                                                            options_.heartbeat_interval * (alive_.size() / 200)), options_.lease});
   take_inventory(worker, message);
@@ -200,6 +201,7 @@ void State::handle(Worker& worker, const AttemptStarted& message) {
   if (number == no_task) return;
   Task& task = tasks_[number];
   task.started = true;
+  show(Seen::started, task, worker.id);
   if (!task.recalling) return;
   task.recalling = false;
   --worker.recalls;
@@ -224,6 +226,7 @@ void State::handle(Worker& worker, const AttemptFinished& message) {
   group.run_time_total += message.run_time.count();
   group.bytes_total += message.bytes;
   ++group.finished;
+  show_finished(task, worker.id, message.bytes, message.run_time);
   accept_value(worker, number, message.attempt, message.bytes, message.small);
 }
 
@@ -238,11 +241,16 @@ void State::handle(Worker& worker, const AttemptFailed& message) {
 
 void State::handle(Worker& worker, const AttemptReturned& message) {
   TaskNumber number = find_attempt(worker, message.key, message.attempt);
-  if (number != no_task) run_again(number, Duration{});
+  if (number == no_task) return;
+  show(Seen::recalled, tasks_[number], worker.id);
+  run_again(number, Duration{});
 }
 
 void State::handle(Worker& worker, const ValuesHeld& message) {
-  for (const Held& value : message.values) adopt(worker, value.key, value.bytes);
+  for (const Held& value : message.values) {
+    if (TaskNumber number = number_of(value.key); number != KeyIndex::none) show_transfer(tasks_[number], worker.id);
+    adopt(worker, value.key, value.bytes);
+  }
 }
 
 void State::handle(Worker& worker, const ValuesLost& message) {
@@ -292,6 +300,7 @@ void State::handle(Worker& worker, const WorkerHeartbeat& message) {
   worker.last = message;
   if (std::exchange(worker.paused, message.paused) != message.paused) rethink();
   make_hungry(worker);
+  show_heartbeat(worker);
   if (message.tick > 0) worker.echoed = std::max(worker.echoed, Time{static_cast<std::int64_t>(message.tick)});
   tell(worker, SchedulerTick{static_cast<std::uint64_t>(now_.nanoseconds)});
 }

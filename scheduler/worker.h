@@ -97,6 +97,7 @@ struct Holder {
 struct Group {
   std::string label;
   Time born;
+  std::uint32_t number = 0;               // for observers; never used twice
   std::uint32_t shapes = 0;               // templates of this label
   std::uint64_t counts[task_state_count] = {};
   std::uint64_t finished = 0;

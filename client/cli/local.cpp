@@ -62,6 +62,7 @@ int run_local(Arguments arguments) {
                                "Ends with the program's exit code.");
   TextList words;
   unsigned workers = 0;
+  bool dashboard = true;
   unsigned threads = 1;
   MemoryAmount memory, executor_memory;
   Amounts resources;
@@ -73,6 +74,7 @@ int run_local(Arguments arguments) {
   options.add().add("executor-memory", executor_memory, "memory that one task's process may allocate; auto: a worker's memory limit");
   options.add().add("executor-core-files", core_files, "folder for core files of executors that crash; empty: none are written");
   options.add().add("resources", resources, "what each worker offers");
+  options.add().add("dashboard", dashboard, "serve the web page on 127.0.0.1:8787 or a free port");
   options.add().add("executor-wrapper", wrapper, "words before the program of each executor, such as \"valgrind -q\"");
   options.add().add("log-level", log_level, "what scheduler and workers write to stderr: debug, info, warning, error, off");
   if (auto code = options.start(arguments)) return *code;
@@ -88,12 +90,14 @@ int run_local(Arguments arguments) {
   cluster_options.executor_core_files = core_files;
   cluster_options.executor_wrapper = wrapper;
   cluster_options.log_level = log_level;
+  cluster_options.dashboard = dashboard;
   LocalCluster cluster(cluster_options);
+  if (!words.empty() && !cluster.dashboard().empty()) std::fprintf(stderr, "dashboard: %s\n", cluster.dashboard().c_str());
   if (!words.empty()) return run_program(words, cluster.address());
-  if (options.json()) print_json("local", {{"address", cluster.address()}, {"workers", cluster_options.workers}});
+  if (options.json()) print_json("local", {{"address", cluster.address()}, {"workers", cluster_options.workers}, {"dashboard", cluster.dashboard()}});
   else
     print("a cluster of " + std::to_string(cluster_options.workers) + " workers. In another terminal:\n  export WEFT_ADDRESS=" +
-          cluster.address() + "\n  weft status\n  ./your-program\nCtrl-C ends it.\n");
+          cluster.address() + "\n  dashboard: " + (cluster.dashboard().empty() ? "off" : cluster.dashboard()) + "\n  weft status\n  ./your-program\nCtrl-C ends it.\n");
   return stay();
 }
 

@@ -15,6 +15,7 @@ namespace {
 constexpr std::array verbs = {
     Verb{"local", "run a program on a throw-away cluster of this machine", run_local},
     Verb{"status", "what the cluster does, by label", run_status},
+    Verb{"top", "progress, workers, memory and errors, live in the terminal", run_top},
     Verb{"workers", "the workers and how full they are", run_workers},
     Verb{"tasks", "the tasks that the scheduler knows", run_tasks},
     Verb{"explain", "why a task waits, is where it is, or failed", run_explain},
@@ -25,6 +26,9 @@ constexpr std::array verbs = {
     Verb{"retire", "let workers hand over what they hold, and end", run_retire},
     Verb{"restart", "forget all tasks of all clients", run_restart},
     Verb{"dump", "write one file with everything a bug report needs", run_dump},
+    Verb{"history", "serve the dashboard of a job that is over, from its event log", run_history},
+    Verb{"report", "write one HTML file that shows a job", run_report},
+    Verb{"trace", "write a trace for Perfetto or Chrome", run_trace},
     Verb{"keys", "make, list, add and revoke keys", run_keys},
     Verb{"config", "every option's value and where it came from", run_config},
     Verb{"doctor", "check this machine", run_doctor},

@@ -29,6 +29,8 @@ struct LocalClusterOptions {
   std::string store = "none";
   /// What the processes write to this program's stderr: "debug", "info", "warning", "error" or "off". Default "warning".
   std::string log_level = "warning";
+  /// Serve the dashboard on 127.0.0.1:8787, or on a free port when that is taken; `dashboard()` says where. Default false.
+  bool dashboard = false;
 };
 
 /// Start the processes; the destructor ends them. They also end when this process dies, however it dies.
@@ -47,6 +49,8 @@ class LocalCluster {
 
   /// Where clients connect: `ipc:///folder/client`.
   const std::string& address() const;
+  /// Link to the dashboard: `http://127.0.0.1:8787/`; empty without one.
+  const std::string& dashboard() const;
   /// Process ids, for tests and for tools: the scheduler's, and the workers' in the order of their names.
   int scheduler_pid() const;
   std::vector<int> worker_pids() const;

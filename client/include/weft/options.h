@@ -53,6 +53,9 @@ struct ClientOptions {
   /// Files that travel with the program, whole and checked; tasks find them by `weft::attached_file(name)`. No two may have the
   /// same name in different folders. Default: none.
   std::vector<std::string> files;
+  /// An embedded cluster serves its dashboard on 127.0.0.1:8787, or on a free port when that is taken, and prints the link to
+  /// stderr. Default false. A scheduler elsewhere serves its own.
+  bool dashboard = false;
 };
 
 /// What `gather` does with failed futures.

@@ -1,0 +1,397 @@
+#include "dashboard/feed.h"
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <cmath>
+
+namespace weft::dashboard {
+
+static constexpr Micros moment_every = 1'000'000;
+static constexpr Micros run_pause = 5'000'000;       // without an open task: a run has ended
+static constexpr std::size_t runs_max = 200;
+static constexpr std::size_t story_max = 200'000;
+static constexpr std::uint32_t groups_max = 100'000;
+
+const char* name_of_state(std::uint8_t state) {
+  return state >= forgotten_state ? "forgotten" : scheduler::name_of(static_cast<TaskState>(state));
+}
+const char* name_of_status(std::uint8_t status) {
+  static constexpr const char* names[] = {"running", "paused", "retiring", "disconnected", "lost"};
+  return names[std::min<std::uint8_t>(status, 4)];
+}
+
+std::uint16_t histogram_cell(double seconds) {
+  return static_cast<std::uint16_t>(std::clamp(std::log2(std::max(seconds, 1e-9) * 1e9) * 16, 0.0, 1200.0));
+}
+
+double histogram_quantile(const std::map<std::uint16_t, std::uint64_t>& cells, double q) {
+  std::uint64_t total = 0, before = 0;
+  for (const auto& [cell, count] : cells) total += count;
+  for (const auto& [cell, count] : cells) {
+    before += count;
+    if (static_cast<double>(before) >= q * static_cast<double>(total)) return std::exp2((cell + 0.5) / 16) * 1e-9;
+  }
+  return 0;
+}
+
+double GroupRow::run_quantile(double q) const { return std::min(histogram_quantile(run_histogram, q), run_max_s); }
+double Feed::step_quantile(double q) const { return histogram_quantile(step_histogram_, q); }
+
+Feed::Feed(FeedLimits limits)
+    : limits_(limits), timeline_(limits.rectangles, limits.cells_bytes), moments_(limits.moments_bytes) {}
+
+void Feed::apply(const Sighting* first, std::size_t slots) {
+  for (std::size_t i = 0; i < slots; i += 1u + first[i].text_slots) {
+    const Sighting& record = first[i];
+    if (record.what == Seen{}) continue;
+    if (i + record.text_slots >= slots) return;  // a log that was cut
+    if (!has_origin_) set_origin(record.when);
+    advance(record.when);
+    apply(record, text_of(&record));
+  }
+}
+
+void Feed::apply(const Sighting& record, std::string_view text) {
+  switch (record.what) {
+    case Seen::transition: return on_transition(record);
+    case Seen::finished: return on_finished(record);
+    case Seen::failed: return on_failed(record, text);
+    case Seen::joined: return on_joined(record, text);
+    case Seen::lost: return on_lost(record, text);
+    case Seen::transfer: return on_transfer(record);
+    case Seen::heartbeat: return on_heartbeat(record);
+    case Seen::forgotten: {
+      std::uint32_t row = index_.find(record.key, tasks_);
+      if (row == KeyIndex::none || tasks_[row].state == forgotten_state) return;
+      TaskRow& task = tasks_[row];
+      --group(task.group).now.counts[task.state];
+      --totals_.tasks[task.state];
+      task.state = forgotten_state;
+      forgotten_.push_back(row);
+      return;
+    }
+    case Seen::started: {
+      std::uint32_t row = row_of(record);
+      tasks_[row].running = true;
+      tasks_[row].start = now_;
+      worker(record.worker).running[row] = now_;
+      return;
+    }
+    case Seen::unblocked: {
+      std::uint32_t row = index_.find(record.key, tasks_);
+      Key by{(std::uint64_t{record.group} << 32) | record.worker, record.amount};
+      if (row != KeyIndex::none) tasks_[row].unblocked_by = index_.find(by, tasks_);
+      return;
+    }
+    case Seen::status:
+      worker(record.worker).now.status = record.to;
+      return note("worker_status", name_of_worker(record.worker) + " is " + name_of_status(record.to), record.worker);
+    case Seen::edge:
+      if (edges_.size() < limits_.links || edges_.contains({record.group, record.worker})) edges_[{record.group, record.worker}] += record.amount;
+      return;
+    case Seen::recalled: ++totals_.recalls; return;
+    case Seen::step:
+      ++totals_.steps;
+      totals_.step_s += static_cast<double>(record.amount) * 1e-9;
+      totals_.clients = record.group;
+      ++step_histogram_[histogram_cell(static_cast<double>(record.amount) * 1e-9)];
+      return;
+    case Seen::label: group(record.group).label = text; return;
+    case Seen::log:
+      if (lines_.size() >= limits_.lines) lines_.pop_front();
+      lines_.push_back({lines_seen_++, now_, record.extra, record.worker, record.key, std::string(text)});
+      return;
+    case Seen::gap:
+      totals_.dropped += record.amount;
+      return note("gap", std::to_string(record.amount) + " records were dropped: the observer could not keep up");
+  }
+}
+
+GroupRow& Feed::group(std::uint32_t id) {
+  id = std::min(id, groups_max);
+  while (groups_.size() <= id) {
+    groups_.emplace_back();
+    groups_.back().now.group = static_cast<std::uint32_t>(groups_.size() - 1);
+    groups_.back().first = now_;
+  }
+  return groups_[id];
+}
+
+// A row for a task not seen before; when the table is full that of the task forgotten longest ago.
+std::uint32_t Feed::new_row() {
+  std::uint32_t row = no_group;
+  while (tasks_.size() >= limits_.tasks && !forgotten_.empty() && row == no_group) {
+    if (tasks_[forgotten_.front()].state == forgotten_state) row = forgotten_.front();  // else it is known again
+    forgotten_.pop_front();
+  }
+  if (row == no_group) {
+    tasks_.emplace_back();
+    return static_cast<std::uint32_t>(tasks_.size() - 1);
+  }
+  index_.erase(tasks_[row].key, row);
+  GroupRow& old = group(tasks_[row].group);
+  std::uint64_t place = tasks_[row].place - static_cast<std::uint32_t>(old.members_left_out);
+  if (place < old.members.size()) old.members[place] = no_group;
+  while (!old.members.empty() && old.members.front() == no_group) old.members.pop_front(), ++old.members_left_out;
+  tasks_[row] = TaskRow{};
+  return row;
+}
+
+std::uint32_t Feed::row_of(const Sighting& record) {
+  std::uint32_t row = index_.find(record.key, tasks_);
+  GroupRow& its = group(record.group);
+  if (row == KeyIndex::none) {
+    row = new_row();
+    index_.insert(record.key, row);
+    TaskRow& task = tasks_[row];
+    task.key = record.key;
+    task.group = its.now.group;
+    task.created = now_;
+    task.place = static_cast<std::uint32_t>(its.members_left_out + its.members.size());
+    its.members.push_back(row);
+    task.state = forgotten_state;
+    ++its.now.total;
+  }
+  TaskRow& task = tasks_[row];
+  if (task.state == forgotten_state) {  // new, or known again
+    task.state = 0;
+    ++group(task.group).now.counts[0];
+    ++totals_.tasks[0];
+  }
+  return row;
+}
+
+void Feed::on_transition(const Sighting& record) {
+  if (record.from > 5 || record.to > 5) return;
+  std::uint32_t row = row_of(record);
+  TaskRow& task = tasks_[row];
+  GroupRow& its = group(task.group);
+  std::uint8_t from = task.state;   // ours, so that counts stay true when records were dropped
+  constexpr auto assigned = static_cast<std::uint8_t>(TaskState::assigned);
+  if (from == assigned) leave_worker(task), stop_running(row);
+  --its.now.counts[from];
+  ++its.now.counts[record.to];
+  --totals_.tasks[from];
+  ++totals_.tasks[record.to];
+  ++totals_.transitions;
+  its.last = now_;
+  task.state = record.to;
+  if (record.to == assigned && record.worker) {
+    task.worker = record.worker;
+    ++worker(record.worker).now.assigned;
+    if (task.attempts < 255) ++task.attempts;
+  }
+  if (record.to == static_cast<std::uint8_t>(TaskState::failed)) {
+    task.end = now_;
+    ++its.now.errors;
+    ++totals_.errors;
+  }
+  if (story_.size() >= story_max) story_.pop_front();
+  story_.push_back({now_, record.key, from, record.to, record.worker, record.amount});
+}
+
+void Feed::leave_worker(const TaskRow& task) {
+  if (task.worker == 0) return;
+  WorkerMoment& now = worker(task.worker).now;
+  if (now.assigned > 0) --now.assigned;
+}
+
+void Feed::stop_running(std::uint32_t row) {
+  tasks_[row].running = false;
+  if (tasks_[row].worker) worker(tasks_[row].worker).running.erase(row);
+}
+
+// Comes before the transition to stored: the task still counts as running.
+void Feed::on_finished(const Sighting& record) {
+  std::uint32_t row = row_of(record);
+  TaskRow& task = tasks_[row];
+  GroupRow& its = group(task.group);
+  double seconds = std::bit_cast<float>(record.extra);
+  if (!(seconds >= 0 && seconds < 1e9)) seconds = 0;
+  task.worker = record.worker;
+  task.run_s = static_cast<float>(seconds);
+  task.end = now_;
+  task.start = now_ - static_cast<Micros>(seconds * 1e6);
+  task.bytes = record.amount;
+  ++its.now.finished;
+  its.now.run_s += seconds;
+  its.now.bytes += record.amount;
+  ++its.run_histogram[histogram_cell(seconds)];
+  its.run_max_s = std::max(its.run_max_s, seconds);
+  ++totals_.finished;
+  WorkerRow& ran = worker(record.worker);
+  ++ran.now.finished;
+  ran.now.busy_s += seconds;
+  ran.running.erase(row);
+  task.running = false;
+  timeline_.add(record.worker, task.start, std::max(task.end, task.start + 1), task.group, record.key);
+}
+
+void Feed::on_failed(const Sighting& record, std::string_view text) {
+  auto [kind, type, message, traceback, output] = scheduler::fields_of<5>(text);
+  std::uint32_t row = row_of(record);
+  if (record.to) ++totals_.retried, ++group(record.group).now.retried;
+  if (record.worker) ++worker(record.worker).now.errors;
+  std::string frame(traceback.substr(0, traceback.find('\n')));
+  std::string id = std::string(kind) + '|' + std::string(type) + '|' + frame;
+  if (!errors_.contains(id) && errors_.size() >= limits_.errors) id = "other";
+  ErrorRow& error = errors_[id];
+  if (error.count++ == 0) {
+    error.first = now_;
+    error.kind = kind, error.type = type, error.frame = frame;
+  }
+  error.retried += record.to;
+  error.last = now_;
+  error.message = message, error.traceback = traceback, error.output = output;
+  error.key = record.key;
+  error.attempt = record.extra;
+  ++error.groups[record.group];
+  ++error.workers[record.worker];
+  if (!failures_.contains(record.key)) {
+    failures_order_.push_back(record.key);
+    if (failures_order_.size() > 1'000) failures_.erase(failures_order_.front()), failures_order_.pop_front();
+  }
+  failures_[record.key] = {now_, record.worker, record.extra, record.to != 0, std::string(kind), std::string(type), std::string(message),
+                           std::string(traceback), std::string(output)};
+  if (tasks_[row].running) stop_running(row);
+  note(record.to ? "retried" : "failed", std::string(kind) + ": " + std::string(message.substr(0, 300)), record.worker, record.key);
+}
+
+void Feed::on_joined(const Sighting& record, std::string_view text) {
+  auto fields = scheduler::fields_of<6>(text);
+  auto number = [](std::string_view digits) {
+    std::uint64_t value = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return value;
+  };
+  bool is_new = !workers_.contains(record.worker);
+  WorkerRow& row = worker(record.worker);
+  row.name = fields[0], row.host = fields[1], row.address = fields[2], row.pid = fields[3];
+  row.slots = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(number(fields[4]), 1, 65'536));
+  row.limit_bytes = number(fields[5]);
+  row.now.worker = record.worker;
+  row.now.status = 0;
+  row.now.heard = now_;
+  if (!is_new) return;
+  row.joined = now_;
+  note("worker_joined", row.name + " joined with " + std::to_string(row.slots) + " slots", record.worker);
+}
+
+void Feed::on_lost(const Sighting& record, std::string_view text) {
+  WorkerRow& row = worker(record.worker);
+  row.lost = now_;
+  row.lost_unexpectedly = record.to != 0;
+  row.lost_why = text;
+  row.now.status = static_cast<std::uint8_t>(WorkerStatus::lost);
+  row.now.running = row.now.queued = 0;
+  row.now.managed = row.now.spilled = row.now.process = 0;
+  if (record.to) ++totals_.lost_workers;
+  note("worker_lost", row.name + ": " + row.lost_why, record.worker);
+}
+
+void Feed::on_transfer(const Sighting& record) {
+  ++totals_.transfers;
+  totals_.transfer_bytes += record.amount;
+  if (record.extra == 0) totals_.unknown_source_bytes += record.amount;
+  group(record.group).now.transfer_bytes += record.amount;
+  worker(record.worker).now.received += record.amount;
+  if (record.extra) worker(record.extra).now.sent += record.amount;
+  auto place = std::pair(record.extra, record.worker);
+  if (links_.contains(place) || links_.size() < limits_.links) {
+    LinkMoment& link = links_[place];
+    link = {record.extra, record.worker, link.bytes + record.amount, link.transfers + 1};
+  }
+  // Only its arrival is reported: the beginning is what a gigabyte a second would have taken.
+  timeline_.add_transfer({now_ - static_cast<Micros>(record.amount / 1000), now_, record.extra, record.worker, record.amount});
+}
+
+void Feed::on_heartbeat(const Sighting& record) {
+  WorkerRow& row = worker(record.worker);
+  WorkerMoment& now = row.now;
+  if (row.lost >= 0) return;
+  if (now.status != record.to && record.to < 4)
+    note("worker_status", row.name + " is " + name_of_status(record.to), record.worker);
+  now.worker = record.worker;
+  now.status = std::min<std::uint8_t>(record.to, 4);
+  now.managed = record.key.high, now.spilled = record.key.low, now.process = record.amount;
+  now.running = record.group, now.queued = record.extra;
+  now.heard = now_;
+}
+
+void Feed::note(const char* kind, std::string text, std::uint32_t worker, Key key) {
+  if (events_.size() >= limits_.events) events_.pop_front();
+  events_.push_back({events_seen_++, now_, kind, std::move(text), worker, key});
+}
+
+const TaskRow* Feed::find(const Key& key) const {
+  std::uint32_t row = index_.find(key, tasks_);
+  return row == KeyIndex::none ? nullptr : &tasks_[row];
+}
+const FailureOfTask* Feed::failure_of(const Key& key) const {
+  auto found = failures_.find(key);
+  return found == failures_.end() ? nullptr : &found->second;
+}
+std::string Feed::name_of_worker(std::uint32_t id) const {
+  auto found = workers_.find(id);
+  return found == workers_.end() ? "" : found->second.name;
+}
+
+Moment Feed::moment() const {
+  Moment moment{.t = now_, .totals = totals_};
+  for (const auto& [id, row] : workers_) {
+    if (row.lost >= 0 && row.lost + 600'000'000 < now_) continue;
+    WorkerMoment worker = row.now;
+    worker.worker = id;
+    for (const auto& [task, since] : row.running) worker.busy_s += static_cast<double>(now_ - since) * 1e-6;
+    worker.running = std::max<std::uint32_t>(worker.running, static_cast<std::uint32_t>(row.running.size()));
+    moment.workers.push_back(worker);
+  }
+  for (const GroupRow& row : groups_) moment.groups.push_back(row.now);
+  for (const auto& [place, link] : links_) moment.links.push_back(link);
+  return moment;
+}
+
+void Feed::advance(Time now) {
+  now_ = std::max(now_, micros(now));
+  if (now_ < next_moment_) return;
+  moments_.add(moment());
+  next_moment_ = now_ - now_ % moment_every + moment_every;
+  count_runs();
+}
+
+// A run begins with the first open task, and has ended when none was open for a while.
+void Feed::count_runs() {
+  bool open = totals_.tasks[1] + totals_.tasks[2] + totals_.tasks[3] > 0 || totals_.transitions != transitions_counted_;
+  transitions_counted_ = totals_.transitions;
+  bool in_run = !runs_.empty() && runs_.back().end < 0;
+  if (open && !in_run && runs_.size() < runs_max) {
+    Micros began = moments_.all().size() > 1 ? moments_.all()[moments_.all().size() - 2]->t : 0;
+    runs_.push_back({.start = began});
+    const Moment* before = moments_.at(began);
+    run_totals_ = before ? before->totals : Totals{};
+    run_began_.clear();
+    if (before)
+      for (const GroupMoment& group : before->groups) run_began_[group.group] = group;
+    in_run = true;
+  }
+  if (!in_run) return;
+  RunRow& run = runs_.back();
+  if (open) idle_since_ = now_;
+  run.finished = totals_.finished - run_totals_.finished;
+  run.errors = totals_.errors - run_totals_.errors;
+  run.tasks = run.bytes = 0;
+  run.run_s = 0;
+  for (const GroupRow& row : groups_) {
+    const GroupMoment& began = run_began_[row.now.group];
+    GroupMoment done = row.now;
+    done.total -= began.total, done.finished -= began.finished, done.errors -= began.errors, done.bytes -= began.bytes;
+    done.run_s -= began.run_s;
+    if (done.total + done.finished == 0) continue;
+    run.groups[row.now.group] = done;
+    run.tasks += done.total, run.bytes += done.bytes, run.run_s += done.run_s;
+  }
+  if (!open && now_ - idle_since_ >= run_pause) run.end = idle_since_;
+}
+
+}  // namespace weft::dashboard

@@ -1,0 +1,90 @@
+// The dashboard's own thread: drains the observer's ring into the feed and the log, and gives the web server (http_server) what
+// it serves. One io_context, so nothing here needs a lock; only Dashboard's constructor and destructor are on other threads.
+#pragma once
+
+#include <utility>  // before Asio 1.74, which needs it under C++20
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <set>
+#include <thread>
+
+#include "dashboard/assets.h"
+#include "dashboard/dashboard.h"
+#include "dashboard/event_log.h"
+#include "dashboard/safety.h"
+#include "dashboard/viewer.h"
+
+namespace weft::dashboard {
+
+namespace asio = boost::asio;
+using tcp = asio::ip::tcp;
+
+class WebSocketSession;
+
+class Dashboard::Impl : public std::enable_shared_from_this<Dashboard::Impl> {
+ public:
+  Impl(DashboardOptions options, scheduler::Observer* observer, Asker ask);
+  ~Impl();
+
+  Result<void> open();
+  void run();
+  void stop();
+
+  const DashboardOptions& options() const { return options_; }
+  const Pages& pages() const { return pages_; }
+  const Feed& feed() const { return feed_; }
+  Feed& feed() { return feed_; }
+  Topics& topics() { return topics_; }
+  const Doors& doors() const { return *doors_; }
+  Assets& assets() { return assets_; }
+  Surroundings& around() { return around_; }
+  asio::io_context& io() { return io_; }
+  const std::string& url() const { return url_; }
+  std::uint16_t port() const { return port_; }
+  bool live() const { return observer_ != nullptr; }
+  bool scheduler_steps() const;
+
+  /// Put a question to the scheduler, at most 20 a second; `answered` is called on this thread, at the latest after 5 s.
+  void ask(const std::string& verb, std::vector<std::string> words, std::vector<Key> keys, std::function<void(Body)> answered);
+
+  // Sessions live in handlers of `io_`, which is destroyed before these: they point here and need not own it.
+  /// Of all kinds, counted from acceptance to the end.
+  std::size_t sessions = 0;
+  std::set<WebSocketSession*> viewers;
+
+ private:
+  Result<void> listen();
+  Result<void> open_history();
+  void accept();
+  void tick();
+  void drain();
+
+  DashboardOptions options_;
+  scheduler::Observer* observer_;
+  Asker ask_;
+  asio::io_context io_{1};
+  tcp::acceptor acceptor_{io_};
+  asio::steady_timer timer_{io_};
+  Feed feed_;
+  Surroundings around_;
+  Pages pages_{feed_, around_};
+  Topics topics_;
+  Assets assets_;
+  std::optional<Doors> doors_;
+  std::optional<EventLog> log_;
+  std::string url_;
+  std::uint16_t port_ = 0;
+  double questions_left_ = 20;
+  Time last_tick_, flushed_, stepped_;
+  std::uint64_t steps_seen_ = 0;
+};
+
+/// Serve one connection until it ends; it counts itself in `sessions`. In http_server.cpp.
+void serve_connection(Dashboard::Impl& owner, tcp::socket socket);
+/// Give each viewer what it is owed, and cut those that take nothing. In websocket_session.cpp.
+void serve_viewers(Dashboard::Impl& owner);
+
+}  // namespace weft::dashboard

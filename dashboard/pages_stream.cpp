@@ -1,0 +1,134 @@
+// The task stream in its binary form (feed.md, section 3) and in its JSON form.
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <cstring>
+
+#include "dashboard/pages.h"
+
+namespace weft::dashboard {
+
+static_assert(std::endian::native == std::endian::little, "frames are written as the machine has them");
+
+static constexpr std::size_t rectangles_max = 20'000;   // of one frame; more are drawn as columns
+static constexpr std::size_t lanes_max = 4'096;
+
+namespace {
+
+class Frame {
+ public:
+  template <class T>
+  void put(T value) {
+    bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
+  }
+  void pad() { bytes_.resize((bytes_.size() + 7) / 8 * 8); }
+  template <class Rows, class Field>
+  void column(const Rows& rows, Field field) {
+    for (const auto& row : rows) put(field(row));
+    pad();
+  }
+  std::string take() { return std::move(bytes_); }
+
+ private:
+  std::string bytes_;
+};
+
+std::uint8_t share(double part) { return static_cast<std::uint8_t>(std::clamp(part * 255 + 0.5, 0.0, 255.0)); }
+
+}  // namespace
+
+std::vector<std::uint32_t> Pages::lanes_of(const Query& query) const {
+  std::vector<std::uint32_t> lanes = feed_.timeline().ordered_lanes();
+  std::string wanted = query.get("lanes");
+  std::size_t first = 0, last = lanes_max - 1;
+  if (!wanted.empty()) {
+    auto [end, error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), first);
+    if (error == std::errc() && end < wanted.data() + wanted.size() && *end == '-')
+      std::from_chars(end + 1, wanted.data() + wanted.size(), last);
+    else last = first;
+  }
+  last = std::min(last, first + lanes_max - 1);
+  if (first >= lanes.size()) return {};
+  return {lanes.begin() + static_cast<std::ptrdiff_t>(first), lanes.begin() + static_cast<std::ptrdiff_t>(std::min(last + 1, lanes.size()))};
+}
+
+std::string Pages::stream(const Query& query, Micros t0, Micros t1, std::uint32_t id, double seq, bool delta) const {
+  const Timeline& timeline = feed_.timeline();
+  std::vector<std::uint32_t> lanes = lanes_of(query);
+  std::vector<std::uint32_t> index(timeline.lanes().size(), no_group);
+  for (std::uint32_t i = 0; i < lanes.size(); ++i) index[lanes[i]] = i;
+  auto px = static_cast<Micros>(std::clamp(query.number("px", 1100, 1, 10'000).operator bool() ? *query.number("px", 1100, 1, 10'000) : 1100.0, 1.0, 10'000.0));
+  // The level follows from the span that the viewer sees, so that a delta has the level of its snapshot.
+  double span = static_cast<double>(t1 - t0);
+  if (Result<double> given = query.number("span", span, 1, 9e15)) span = *given;
+  std::vector<Rectangle> rects;
+  bool exact = timeline.rectangles(t1 - static_cast<Micros>(span), t1, rectangles_max, rects);
+  std::erase_if(rects, [&](const Rectangle& r) { return index[r.lane] == no_group || r.end <= t0; });
+  std::size_t level = timeline.level_for(t1 - static_cast<Micros>(span), static_cast<Micros>(span) / px);
+  Micros width = Timeline::widths[level];
+  std::int64_t first = t0 / width, last = std::max(t1 - 1, t0) / width;
+  std::uint32_t columns = static_cast<std::uint32_t>(std::clamp<std::int64_t>(last - first + 1, 0, 20'000));
+  std::vector<TransferMark> transfers = timeline.transfers(t0, t1, rectangles_max);
+
+  Frame frame;
+  frame.put(std::uint32_t{0x31465457});
+  frame.put(id);
+  frame.put(seq);
+  frame.put(static_cast<double>(exact ? t0 : first * width));
+  frame.put(static_cast<double>(t1));
+  frame.put(static_cast<std::uint8_t>(exact ? 0 : 1));
+  frame.put(static_cast<std::uint8_t>(delta));
+  frame.put(std::uint16_t{0});
+  frame.put(static_cast<std::uint32_t>(lanes.size()));
+  frame.put(exact ? static_cast<std::uint32_t>(rects.size()) : columns);
+  frame.put(static_cast<std::uint32_t>(transfers.size()));
+  frame.put(static_cast<double>(width));
+  frame.column(lanes, [&](std::uint32_t lane) { return timeline.lanes()[lane].worker; });
+  frame.column(lanes, [&](std::uint32_t lane) { return timeline.lanes()[lane].slot; });
+  if (exact) {
+    frame.column(rects, [](const Rectangle& r) { return static_cast<double>(r.start); });
+    frame.column(rects, [](const Rectangle& r) { return static_cast<double>(r.end); });
+    frame.column(rects, [&](const Rectangle& r) { return index[r.lane]; });
+    frame.column(rects, [](const Rectangle& r) { return r.group; });
+    frame.column(rects, [](const Rectangle& r) { return r.key.high; });
+  } else {
+    std::vector<Cell> cells;
+    cells.reserve(lanes.size() * columns);
+    for (std::uint32_t lane : lanes)
+      for (std::int64_t column = first; column < first + columns; ++column) cells.push_back(timeline.cell(lane, level, column));
+    double full = static_cast<double>(width) * 1e-6;
+    frame.column(cells, [](const Cell& c) { return c.group; });
+    frame.column(cells, [&](const Cell& c) { return share(c.busy / full); });
+    frame.column(cells, [&](const Cell& c) { return share(c.transfer / full); });
+  }
+  frame.column(transfers, [](const TransferMark& m) { return static_cast<double>(m.start); });
+  frame.column(transfers, [](const TransferMark& m) { return static_cast<double>(m.end); });
+  frame.column(transfers, [](const TransferMark& m) { return m.from; });
+  frame.column(transfers, [](const TransferMark& m) { return m.to; });
+  frame.column(transfers, [](const TransferMark& m) { return m.bytes; });
+  return frame.take();
+}
+
+Body Pages::stream_page(const Query& query, const Range& range) const {
+  // Asked for times, not those of moments.
+  Result<double> t0 = query.number("t0", static_cast<double>(range.t1 - 30'000'000), -9e15, 9e15);
+  return {.bytes = stream(query, std::clamp<Micros>(static_cast<Micros>(t0 ? *t0 : 0), 0, range.t1), range.t1, 0, 0, false), .type = "application/octet-stream"};
+}
+
+Body Pages::timeline(const Query& query, const Range& range) const {
+  constexpr std::size_t rows_max = 5'000;
+  Json json = header(range);
+  const Timeline& timeline = feed_.timeline();
+  std::vector<std::uint32_t> lanes = lanes_of(query);
+  auto name = [&](std::uint32_t lane) { return std::to_string(timeline.lanes()[lane].worker) + '/' + std::to_string(timeline.lanes()[lane].slot); };
+  Json& names = json["lanes"] = Json::object();
+  for (std::uint32_t lane : lanes) names[name(lane)] = {{"worker", timeline.lanes()[lane].worker}, {"slot", timeline.lanes()[lane].slot}};
+  std::vector<Rectangle> rects;
+  json["cut"] = timeline.newest(range.t0, range.t1, rows_max, rects);
+  Json& list = json["rects"] = Json::array();
+  for (const Rectangle& r : rects)
+    if (names.contains(name(r.lane))) list.push_back({{"lane", name(r.lane)}, {"key", r.key.hex()}, {"group", r.group}, {"start", r.start}, {"end", r.end}});
+  return {.json = std::move(json)};
+}
+
+}  // namespace weft::dashboard

@@ -1,0 +1,141 @@
+// Single tasks: search, detail, story, raster of a group, critical path.
+#include <algorithm>
+
+#include "dashboard/pages.h"
+
+namespace weft::dashboard {
+
+Json Pages::task_row(const TaskRow& task) const {
+  auto time = [](Micros t) { return t < 0 ? Json(nullptr) : Json(t); };
+  Json by = nullptr;
+  if (task.unblocked_by < feed_.tasks().size()) by = feed_.tasks()[task.unblocked_by].key.hex();
+  Json json = {{"key", task.key.hex()}, {"label", feed_.label_of(task.group)}, {"group", task.group}, {"state", name_of_state(task.state)},
+               {"running", task.running}, {"worker", feed_.name_of_worker(task.worker)}, {"worker_id", task.worker}, {"attempts", task.attempts},
+               {"created", task.created}, {"start", time(task.start)}, {"end", time(task.end)}, {"run_s", task.run_s},
+               {"bytes", task.bytes}, {"unblocked_by", by}, {"error", nullptr}};
+  if (const FailureOfTask* failure = feed_.failure_of(task.key))
+    json["error"] = {{"kind", failure->kind}, {"type", failure->type}, {"message", failure->message}, {"traceback", failure->traceback},
+                     {"output", failure->output}, {"worker", feed_.name_of_worker(failure->worker)}, {"attempt", failure->attempt},
+                     {"t", failure->t}};
+  return json;
+}
+
+/// What it was at the cursor, as far as its times tell.
+std::uint8_t Pages::state_at(const TaskRow& task, const Range& range) const {
+  if (range.live) return task.state;
+  if (task.created > range.t1) return forgotten_state;
+  if (task.end >= 0 && task.end <= range.t1) return task.state;
+  auto state = task.start >= 0 && task.start <= range.t1 ? TaskState::assigned : TaskState::waiting;
+  return task.end >= 0 || task.start >= 0 ? static_cast<std::uint8_t>(state) : task.state;
+}
+
+Body Pages::tasks(const Query& query, const Range& range) const {
+  Json json = header(range);
+  if (query.path.size() > 1) {
+    auto key = Key::from_hex(query.path[1]);
+    const TaskRow* task = key ? feed_.find(*key) : nullptr;
+    if (!key) return error_body(400, "a key has 32 hexadecimal digits");
+    if (!task) return error_body(404, "no task of this key is held; it may have been forgotten long ago");
+    if (query.path.size() > 2 && query.path[2] == "story") return story(query, range, *task);
+    if (query.path.size() > 2) return error_body(503, "the scheduler is not there to answer this: ask a live dashboard, over GET");
+    json["task"] = task_row(*task);
+    return {.json = std::move(json)};
+  }
+  Result<double> limit = query.number("limit", 100, 1, 10'000);
+  if (!limit) return error_body(400, limit.error().message);
+  std::string label = query.get("label"), state = query.get("state"), worker = query.get("worker"), prefix = query.get("key");
+  std::uint32_t row = 0;
+  if (auto after = Key::from_hex(query.get("after")))
+    if (const TaskRow* last = feed_.find(*after)) row = static_cast<std::uint32_t>(last - feed_.tasks().data()) + 1;
+  Json& rows = json["tasks"] = Json::object();
+  json["more"] = false;
+  for (; row < feed_.tasks().size(); ++row) {
+    const TaskRow& task = feed_.tasks()[row];
+    if (!state.empty() && state != name_of_state(task.state) && !(state == "running" && task.running)) continue;
+    if (!worker.empty() && feed_.name_of_worker(task.worker) != worker) continue;
+    if (!label.empty() && feed_.groups()[task.group].label.find(label) == std::string::npos) continue;
+    if (!prefix.empty() && !task.key.hex().starts_with(prefix)) continue;
+    if (!range.live && task.created > range.t1) continue;
+    if (rows.size() >= static_cast<std::size_t>(*limit)) {
+      json["more"] = true;
+      break;
+    }
+    rows[task.key.hex()] = task_row(task);
+  }
+  return {.json = std::move(json)};
+}
+
+Body Pages::story(const Query&, const Range& range, const TaskRow& task) const {
+  Json json = header(range);
+  Json& steps = json["story"] = Json::array();
+  for (const StoryRow& step : feed_.story())
+    if (step.key == task.key && step.t <= range.t1)
+      steps.push_back({{"t", step.t}, {"from", name_of_state(step.from)}, {"to", name_of_state(step.to)},
+                       {"worker", feed_.name_of_worker(step.worker)}, {"attempt", step.attempt}});
+  return {.json = std::move(json)};
+}
+
+Body Pages::raster(const Query& query, const Range& range) const {
+  Result<double> wanted = query.number("group", -1, 0, 1e9);
+  if (!wanted) return error_body(400, wanted.error().message);
+  if (*wanted < 0 || *wanted >= static_cast<double>(feed_.groups().size())) return error_body(404, "no such group; /api/v1/groups lists them");
+  const GroupRow& group = feed_.groups()[static_cast<std::size_t>(*wanted)];
+  if (query.has("at")) {
+    Result<double> at = query.number("at", 0, 0, 1e9);
+    if (!at) return error_body(400, at.error().message);
+    auto place = static_cast<std::size_t>(*at);
+    if (place >= group.members.size() || group.members[place] == no_group) return error_body(404, "that task is held no more");
+    Json row = task_row(feed_.tasks()[group.members[place]]);
+    row["index"] = place;
+    return {.json = std::move(row)};
+  }
+  Body body{.bytes = std::string(group.members.size(), '\0'), .type = "application/octet-stream"};
+  for (std::size_t i = 0; i < group.members.size(); ++i) {
+    if (group.members[i] == no_group) {
+      body.bytes[i] = static_cast<char>(forgotten_state);
+      continue;
+    }
+    const TaskRow& task = feed_.tasks()[group.members[i]];
+    unsigned pixel = state_at(task, range) | (task.running ? 8u : 0u) | (task.attempts > 1 ? 16u : 0u);
+    body.bytes[i] = static_cast<char>(pixel);
+  }
+  body.headers.emplace_back("X-Weft-First", std::to_string(group.members_left_out));
+  return body;
+}
+
+/// Back from the task that ended last, each time to the input that arrived last.
+Body Pages::critical_path(const Query&, const Range& range) const {
+  constexpr std::size_t steps_max = 10'000;
+  std::uint32_t row = no_group;
+  const auto& tasks = feed_.tasks();
+  for (std::uint32_t i = 0; i < tasks.size(); ++i) {
+    const TaskRow& task = tasks[i];
+    if (task.end < range.t0 || task.end > range.t1 || task.start < 0) continue;
+    if (row == no_group || task.end > tasks[row].end) row = i;
+  }
+  std::vector<const TaskRow*> path;
+  for (; row < tasks.size() && path.size() < steps_max; row = tasks[row].unblocked_by) {
+    // A row that was taken over by another task, or ran again since, is no cause.
+    if (!path.empty() && tasks[row].end > path.back()->end) break;
+    path.push_back(&tasks[row]);
+    if (tasks[row].unblocked_by == row) break;
+  }
+  Json json = header(range);
+  Json& steps = json["path"] = Json::array();
+  double run = 0, wait = 0;
+  Micros before = path.empty() ? 0 : path.back()->created;
+  for (auto place = path.rbegin(); place != path.rend(); ++place) {
+    const TaskRow& task = **place;
+    double waited = static_cast<double>(std::max<Micros>(task.start - before, 0)) * 1e-6;
+    steps.push_back({{"key", task.key.hex()}, {"label", feed_.label_of(task.group)}, {"group", task.group},
+                     {"worker", feed_.name_of_worker(task.worker)}, {"start", task.start}, {"end", task.end}, {"run_s", task.run_s}, {"wait_s", waited}});
+    before = task.end;
+    run += task.run_s, wait += waited;
+  }
+  json["span_s"] = path.empty() ? 0 : static_cast<double>(path.front()->end - path.back()->created) * 1e-6;
+  json["run_s"] = run;
+  json["wait_s"] = wait;
+  return {.json = std::move(json)};
+}
+
+}  // namespace weft::dashboard

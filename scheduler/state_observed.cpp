@@ -1,0 +1,105 @@
+// What the State shows to an observer. It reads and never changes; nothing here depends on whether anybody watches.
+#include <algorithm>
+#include <bit>
+#include <cstdio>
+
+#include "scheduler/state.h"
+
+namespace weft::scheduler {
+
+void State::show(Seen what, const Task& task, WorkerId worker, std::uint64_t amount, std::uint32_t extra) {
+  if (!observer_) return;
+  observer_->write(Sighting{.when = now_, .key = task.key, .amount = amount, .group = group_of(task).number,
+                          .worker = worker.number, .extra = extra, .what = what});
+}
+
+// To whom a task is assigned is known a moment after it has moved: `take_on` shows it then.
+void State::show_transition(const Task& task, TaskState from, TaskState to) {
+  if (!observer_ || (to == TaskState::assigned && !task.worker)) return;
+  const Group& group = group_of(task);
+  observer_->name_group(now_, group.number, group.label);
+  observer_->write(Sighting{.when = now_, .key = task.key, .amount = task.attempt.number, .group = group.number,
+                          .worker = task.worker.number, .what = Seen::transition, .from = static_cast<std::uint8_t>(from),
+                          .to = static_cast<std::uint8_t>(to)});
+}
+
+void State::show_finished(const Task& task, WorkerId worker, std::uint64_t bytes, Duration run_time) {
+  float seconds = static_cast<float>(std::max<std::int64_t>(run_time.count(), 0)) * 1e-9f;
+  show(Seen::finished, task, worker, bytes, std::bit_cast<std::uint32_t>(seconds));
+}
+
+void State::show_unblocked(const Task& task, const Key& by) {
+  if (!observer_) return;
+  observer_->write(Sighting{.when = now_, .key = task.key, .amount = by.low, .group = static_cast<std::uint32_t>(by.high >> 32),
+                          .worker = static_cast<std::uint32_t>(by.high), .what = Seen::unblocked});
+}
+
+// Who sent it is known when a tree ordered the copy, or when there is one holder only.
+void State::show_transfer(const Task& task, WorkerId to) {
+  if (!observer_) return;
+  WorkerId from;
+  if (task.replicas.size() == 1 && task.replicas[0].worker != to) from = task.replicas[0].worker;
+  if (auto spread = spreads_.find(number_of(task.key)); spread != spreads_.end())
+    for (const Flight& flight : spread->second.flights)
+      if (flight.to == to) from = flight.from;
+  show(Seen::transfer, task, to, task.bytes, from.number);
+}
+
+// Names need the program's files, which only clients have.
+static std::string offset_text(std::uint64_t offset) {
+  char text[24];
+  std::snprintf(text, sizeof text, "+0x%llx", static_cast<unsigned long long>(offset));
+  return text;
+}
+
+void State::show_failure(const Task& task, const Failure& failure, bool runs_again) {
+  if (!observer_) return;
+  std::string stack = failure.traceback;
+  for (const Frame& frame : failure.frames)
+    stack += (stack.empty() ? "" : "\n") + (frame.symbol.empty() ? frame.image + offset_text(frame.offset) : frame.symbol);
+  std::string text;
+  // The stack before the output: when the text is cut, the end of the output is what is lost.
+  for (std::string_view field : {std::string_view(name_of(failure.kind)), std::string_view(failure.type),
+                                 std::string_view(failure.message).substr(0, 2000), std::string_view(stack).substr(0, 6000),
+                                 std::string_view(failure.output).substr(0, 3000)}) {
+    for (char c : field) text += c == '\0' ? ' ' : c;
+    text += '\0';
+  }
+  observer_->write(Sighting{.when = now_, .key = task.key, .group = group_of(task).number, .worker = task.worker.number,
+                          .extra = failure.attempt, .what = Seen::failed, .to = runs_again},
+                   text);
+}
+
+void State::show_edges(const Task& task) {
+  if (!observer_) return;
+  for (const InputEdge& edge : task.inputs) observer_->edge(group_of(tasks_[edge.task]).number, group_of(task).number);
+}
+
+void State::show_worker(const Worker& worker) {
+  if (!observer_) return;
+  std::string text;
+  for (const std::string& field : {worker.name, worker.host, worker.endpoint, std::to_string(worker.pid), std::to_string(worker.slots),
+                                   std::to_string(worker.memory_limit)})
+    text += field.substr(0, 1000) + '\0';
+  observer_->write(Sighting{.when = now_, .worker = worker.id.number, .what = Seen::joined}, text);
+}
+
+void State::show_worker_lost(const Worker& worker, bool blame, const std::string& why) {
+  if (!observer_) return;
+  observer_->write(Sighting{.when = now_, .worker = worker.id.number, .what = Seen::lost, .to = blame}, why.empty() ? "it left" : why);
+}
+
+void State::show_heartbeat(const Worker& worker) {
+  if (!observer_) return;
+  WorkerStatus status = worker.retiring ? WorkerStatus::retiring : worker.paused ? WorkerStatus::paused : WorkerStatus::running;
+  observer_->write(Sighting{.when = now_, .key = {worker.last.managed_bytes, worker.last.spilled_bytes},
+                          .amount = worker.last.process_bytes, .group = worker.last.running, .worker = worker.id.number,
+                          .extra = worker.last.queued, .what = Seen::heartbeat, .to = static_cast<std::uint8_t>(status)});
+}
+
+Result<std::string> State::answer(Time now, const Ask& ask) {
+  now_ = std::max(now, now_);
+  return query(ask);
+}
+
+}  // namespace weft::scheduler

@@ -1,0 +1,80 @@
+// The dashboard of a real cluster: its numbers are the scheduler's, and a killed worker shows.
+#include <doctest/doctest.h>
+
+#include <signal.h>
+
+#include <weft/local_cluster.h>
+#include <weft/weft.h>
+
+#include "support/http_client.h"
+
+using namespace weft;
+using namespace weft::test;
+using Json = nlohmann::json;
+
+namespace {
+
+int twice(int x) { return 2 * x; }
+int broken(int x) { throw std::runtime_error("<b>" + std::to_string(x) + "</b>"); }
+
+std::uint16_t port_of(const std::string& url) { return static_cast<std::uint16_t>(std::atoi(url.c_str() + url.rfind(':') + 1)); }
+
+/// Read frames of one subscription, each applied to the body before it, until it shows what is waited for.
+template <class Shows>
+Json wait_for(std::uint16_t port, const std::string& path, Shows shows) {
+  HttpClient viewer(port);
+  REQUIRE(viewer.open_websocket() == 101);
+  viewer.hear();
+  viewer.say("{\"sub\":[{\"id\":1,\"hz\":10,\"get\":\"" + path + "\"}]}");
+  Json body;
+  for (;;) {
+    std::string text = viewer.hear();
+    REQUIRE(!text.empty());   // after 20 s without a frame
+    Json message = Json::parse(text);
+    if (message.contains("snapshot")) body = message["snapshot"];
+    else body.merge_patch(message["delta"]);
+    if (shows(body)) return body;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("the dashboard's numbers are those that the client is told") {
+  LocalCluster cluster({.workers = 2, .log_level = "off", .dashboard = true});
+  REQUIRE(!cluster.dashboard().empty());
+  Client client(cluster);
+  std::uint16_t port = port_of(cluster.dashboard());
+  std::vector<int> numbers(300);
+  for (int i = 0; i < 300; ++i) numbers[static_cast<std::size_t>(i)] = i;
+  auto doubled = client.map(twice, numbers);
+  gather(doubled);
+  auto failed = client.submit(broken, 7);
+  CHECK_THROWS_AS(failed.result(), TaskError);
+  Json overview = wait_for(port, "/api/v1/overview", [](const Json& body) { return body["totals"]["finished"] == 300 && body["tasks"]["failed"] == 1; });
+  CHECK(overview["tasks"]["stored"] == 300);
+  CHECK(overview["workers"]["total"] == client.workers().size());
+  Json workers = HttpClient(port).json("/api/v1/workers")["workers"];
+  std::uint64_t finished = 0;
+  for (const Json& worker : workers) finished += worker["finished"].get<std::uint64_t>();
+  CHECK(finished == 300);
+  Json errors = HttpClient(port).json("/api/v1/errors")["errors"];
+  REQUIRE(errors.size() == 1);
+  CHECK(errors.begin()->at("message") == "<b>7</b>");
+  std::string key = failed.key().hex();
+  CHECK(HttpClient(port).json("/api/v1/tasks/" + key)["task"]["state"] == "failed");
+  CHECK(HttpClient(port).json("/api/v1/tasks/" + key + "/explain")["state"] == "failed");
+  Json trace = HttpClient(port).json("/api/v1/trace?format=chrome");
+  CHECK(trace["traceEvents"].size() >= 300);
+}
+
+TEST_CASE("a killed worker raises an alert") {
+  LocalCluster cluster({.workers = 2, .log_level = "off", .dashboard = true});
+  Client client(cluster);
+  std::uint16_t port = port_of(cluster.dashboard());
+  wait_for(port, "/api/v1/overview", [](const Json& body) { return body["workers"]["total"] == 2; });
+  kill(cluster.worker_pids()[0], SIGKILL);
+  Json overview = wait_for(port, "/api/v1/overview", [](const Json& body) { return body["workers"]["total"] == 1; });
+  bool said = false;
+  for (const Json& alert : overview["alerts"]) said |= alert["level"] == "error" && alert["text"].get<std::string>().find("was lost") != std::string::npos;
+  CHECK(said);
+}

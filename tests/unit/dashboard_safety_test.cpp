@@ -1,0 +1,39 @@
+// Who may talk to the dashboard.
+#include <doctest/doctest.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "dashboard/safety.h"
+
+using namespace weft;
+using namespace weft::dashboard;
+
+TEST_CASE("only our own names are a Host, only our own page an Origin") {
+  Doors doors("127.0.0.1", {"proxy.example"}, "");
+  for (const char* good : {"localhost:8787", "127.0.0.1:8787", "[::1]:8787", "LOCALHOST", "proxy.example"}) CHECK(doors.host_is_ours(good));
+  for (const char* bad : {"", "evil.example:8787", "127.0.0.1.evil.example", "localhost.", "[::2]:80"}) CHECK_FALSE(doors.host_is_ours(bad));
+  CHECK(doors.origin_is_ours("", "localhost:8787"));
+  CHECK(doors.origin_is_ours("http://localhost:8787", "localhost:8787"));
+  for (const char* bad : {"null", "http://evil.example", "http://localhost:9", "http://localhost:8787.evil.example", "file://"})
+    CHECK_FALSE(doors.origin_is_ours(bad, "localhost:8787"));
+}
+
+TEST_CASE("a token comes as bearer or as cookie, whole") {
+  Doors doors("10.0.0.1", {}, "0123456789abcdef0123");
+  CHECK(doors.token_is_right("Bearer 0123456789abcdef0123", ""));
+  CHECK(doors.token_is_right("", "a=b; weft_token=0123456789abcdef0123"));
+  for (const char* bad : {"", "Bearer ", "Bearer 0123456789abcdef012", "0123456789abcdef0123"}) CHECK_FALSE(doors.token_is_right(bad, "weft_token="));
+}
+
+TEST_CASE("a token is made once, private, and refused when others may read it") {
+  std::string path = "/tmp/weft-token-" + std::to_string(getpid());
+  unlink(path.c_str());
+  auto made = read_or_make_token(path);
+  REQUIRE(made);
+  CHECK(made->size() == 64);
+  CHECK(*read_or_make_token(path) == *made);
+  chmod(path.c_str(), 0644);
+  CHECK_FALSE(read_or_make_token(path));
+  unlink(path.c_str());
+}
