@@ -4,6 +4,9 @@ import { signal } from "@preact/signals";
 
 export interface Route { page: string; id: string; query: URLSearchParams }
 
+// "/timeline" is the page as well (feed.md, section 5), and a link that people write by hand.
+if (!location.hash && !location.pathname.endsWith("/")) history.replaceState(null, "", `./#/${location.pathname.split("/").pop()}`);
+
 export const route = signal<Route>(read());
 addEventListener("hashchange", () => { route.value = read(); });
 

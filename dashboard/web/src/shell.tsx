@@ -35,8 +35,7 @@ export function Shell() {
   const View = page?.view;
   return (
     <div class="shell">
-      <a class="skip" href={location.hash || "#/overview"} onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>Skip to the page</a>
-      <Side current={pageId} />
+      <Side current={pageId} skip={() => main.current?.focus()} />
       <header class="top">
         <TopRow />
         <Scrubber />
@@ -52,7 +51,7 @@ export function Shell() {
   );
 }
 
-function Side({ current }: { current: string }) {
+function Side({ current, skip }: { current: string; skip(): void }) {
   useGroupColours();
   const { body } = useFeed<Overview>("overview");
   const { body: system } = useFeed<System>("system", 0.2);
@@ -62,6 +61,7 @@ function Side({ current }: { current: string }) {
   const parts = [...new Set(PAGES.map(({ part }) => part))];
   return (
     <nav id="menu" class={`side ${menuOpen.value ? "open" : ""}`} aria-label="Pages">
+      <button class="skip" onClick={skip}>Skip to the page</button>
       <a class="brand" href="#/overview"><Mark />Weft</a>
       {parts.map((part) => (
         <div key={part}>
@@ -80,7 +80,10 @@ function Side({ current }: { current: string }) {
       ))}
       <div class="foot">
         {system && <span>Weft {system.version} on {system.scheduler.host}</span>}
-        <span><kbd>?</kbd> keyboard help</span>
+        <span class="tools">
+          <button class="plain" aria-haspopup="dialog" onClick={() => { helpOpen.value = true; }}><kbd>?</kbd> Keyboard help</button>
+          <button class="plain theme" onClick={toggleTheme}>{theme.value === "dark" ? "Light colours" : "Dark colours"}</button>
+        </span>
       </div>
     </nav>
   );
@@ -110,8 +113,8 @@ function TopRow() {
         <button class="live" aria-pressed={live} onClick={live ? toggleFollow : follow}
           title={live ? "Follows the present; press to pause (space)" : "Shows the past; press to follow (space)"}>{words}</button>
       </div>
-      <button class="plain" aria-label={theme.value === "dark" ? "Light colours" : "Dark colours"} onClick={toggleTheme}>{theme.value === "dark" ? "☀" : "☾"}</button>
-      <button class="plain" aria-label="Help" aria-haspopup="dialog" onClick={() => { helpOpen.value = true; }}>?</button>
+      <button class="plain extra" aria-label={theme.value === "dark" ? "Light colours" : "Dark colours"} onClick={toggleTheme}>{theme.value === "dark" ? "☀" : "☾"}</button>
+      <button class="plain extra" aria-label="Help" aria-haspopup="dialog" onClick={() => { helpOpen.value = true; }}>?</button>
     </div>
   );
 }

@@ -1,6 +1,6 @@
 // A time axis: round steps of the wall clock, as many as have room.
 
-import type { Surface } from "../parts/canvas";
+import { rem, type Surface } from "../parts/canvas";
 import { hello } from "../feed/socket";
 import { clockTime } from "../parts/format";
 import type { Palette } from "../theme";
@@ -11,7 +11,7 @@ const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4,
   1.2e8, 3e8, 6e8, 9e8, 1.8e9, 3.6e9, 7.2e9, 2.16e10, 4.32e10, 8.64e10];
 
 export function drawAxis({ context }: Surface, box: Box, t0: number, t1: number, palette: Palette): void {
-  const least = (t1 - t0) * TICK_WIDTH / box.width;
+  const least = (t1 - t0) * TICK_WIDTH * rem() / box.width;
   const step = STEPS.find((candidate) => candidate >= least) ?? STEPS.at(-1)!;
   const shift = (hello.peek()?.origin_unix_us ?? 0) % step;  // round on the wall clock, not on the feed's
   for (let t = Math.ceil((t0 + shift) / step) * step - shift; t <= t1; t += step) {

@@ -8,7 +8,8 @@ import { Ring } from "./ring";
 export interface Hit { group: number; lane: number; start: number; end: number; key?: string; busy?: number }
 export interface Box { x: number; y: number; width: number; height: number }
 
-const RECTS_HELD_MAX = 200_000;
+const RECTS_HELD_MAX = 100_000;
+const RECTS_NAMED_MAX = 20_000;
 const TRANSFER_ROWS = 3;
 
 export class Lanes {
@@ -88,6 +89,7 @@ export class Lanes {
 
   /** Rectangles wide enough to be named, as boxes in a picture of that width. */
   *labels(t0: number, t1: number, width: number, least: number): Generator<{ group: number; lane: number; from: number; to: number }> {
+    if (this.held > RECTS_NAMED_MAX) return;  // so many leave no room for names
     const scale = width / (t1 - t0);
     for (const { rects } of this.frames) {
       for (let i = 0; i < (rects?.count ?? 0); ++i) {
@@ -99,6 +101,7 @@ export class Lanes {
   }
 
   get exact(): boolean { return this.frames.every(({ rects }) => rects !== null); }
+  private get held(): number { return this.frames.reduce((sum, { rects }) => sum + (rects?.count ?? 0), 0); }
   get transfers(): number { return this.frames.reduce((sum, { transfers }) => sum + transfers.count, 0); }
   get empty(): boolean { return this.frames.every(({ rects, columns }) => !rects?.count && !columns?.busy.some((share) => share > 0)); }
 
@@ -180,7 +183,7 @@ export class Lanes {
 
   // Frames that ended before the window are of no more use; neither are more rectangles than a pointer can tell apart.
   private prune(t0: number): void {
-    let held = this.frames.reduce((sum, { rects }) => sum + (rects?.count ?? 0), 0);
+    let held = this.held;
     while (this.frames.length > 1 && (this.frames[0]!.t1 < t0 || held > RECTS_HELD_MAX)) held -= this.frames.shift()!.rects?.count ?? 0;
   }
 }

@@ -1,7 +1,7 @@
 // Lines over time: values up, time across, round ticks on both. Each line has its own dash, so that colour is not all
 // that tells them apart. (uPlot does more, and would be a third of all the bytes that the page may have.)
 
-import type { Surface } from "../parts/canvas";
+import { rem, type Surface } from "../parts/canvas";
 import type { Palette } from "../theme";
 import { drawAxis } from "./axis";
 import type { Box } from "./lanes";
@@ -17,13 +17,15 @@ const HEADROOM = 1.08;
 
 /** The box and the ranges of a chart in a place of that size. */
 export function scaleOf(width: number, height: number, t: number[], lines: Line[], max?: number): Scale {
+  const gutter = GUTTER * rem();
   const largest = Math.max(0, ...lines.flatMap(({ values }) => values.map((value) => value ?? 0)));
   return {
-    box: { x: GUTTER, y: AXIS_HEIGHT, width: Math.max(1, width - GUTTER), height: height - AXIS_HEIGHT - 4 },
+    box: { x: gutter, y: AXIS_HEIGHT, width: Math.max(1, width - gutter), height: height - AXIS_HEIGHT - 6 },
     t0: t[0] ?? 0, t1: Math.max(t.at(-1) ?? 1, (t[0] ?? 0) + 1), top: max ?? (largest * HEADROOM || 1),
   };
 }
 
+/** Draws all lines; `binary` puts the ticks at powers of 1024. */
 export function drawLines(surface: Surface, scale: Scale, t: number[], lines: Line[], palette: Palette,
                           unit: (value: number) => string, binary: boolean): void {
   const { context } = surface;

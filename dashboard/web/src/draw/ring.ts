@@ -27,9 +27,9 @@ export class Ring {
     if (column <= this.newest) return;
     const from = Math.max(this.newest + 1, column - this.width + 1);
     this.newest = column;
-    this.eachSlice(from, column + 1, (x0, x1) => {
+    for (const [x0, x1] of this.slices(from, column + 1)) {
       for (let y = 0; y < this.height; ++y) this.pixels.fill(this.empty[y]!, y * this.width + x0, y * this.width + x1);
-    });
+    }
     this.touch(from, column + 1);
   }
 
@@ -38,12 +38,10 @@ export class Ring {
     const first = Math.max(from, this.newest - this.width + 1);
     const end = Math.min(to, this.newest + 1);
     if (first >= end) return;
-    this.eachSlice(first, end, (x0, x1) => {
-      for (let y = top; y < bottom; ++y) {
-        if (!odd) this.pixels.fill(colour, y * this.width + x0, y * this.width + x1);
-        else for (let x = x0 + ((x0 + y) & 1); x < x1; x += 2) this.pixels[y * this.width + x] = colour;
-      }
-    });
+    const x0 = modulo(first, this.width);
+    const x1 = x0 + end - first;
+    this.block(x0, Math.min(x1, this.width), top, bottom, colour, odd);
+    if (x1 > this.width) this.block(0, x1 - this.width, top, bottom, colour, odd);
     this.touch(first, end);
   }
 
@@ -65,19 +63,30 @@ export class Ring {
 
   private flush(): void {
     if (this.dirtyFrom >= this.dirtyTo) return;
-    this.eachSlice(Math.max(this.dirtyFrom, this.newest - this.width + 1), this.dirtyTo, (x0, x1) =>
-      this.context.putImageData(this.image, 0, 0, x0, 0, x1 - x0, this.height));
+    for (const [x0, x1] of this.slices(Math.max(this.dirtyFrom, this.newest - this.width + 1), this.dirtyTo)) {
+      this.context.putImageData(this.image, 0, 0, x0, 0, x1 - x0, this.height);
+    }
     this.dirtyFrom = Infinity;
     this.dirtyTo = -Infinity;
   }
 
   // At most `width` columns lie between from and to, so they are one piece of the ring or two.
-  private eachSlice(from: number, to: number, visit: (x0: number, x1: number) => void): void {
-    if (from >= to) return;
+  private slices(from: number, to: number): [x0: number, x1: number][] {
+    if (from >= to) return [];
     const x0 = modulo(from, this.width);
     const x1 = x0 + (to - from);
-    visit(x0, Math.min(x1, this.width));
-    if (x1 > this.width) visit(0, x1 - this.width);
+    return x1 > this.width ? [[x0, this.width], [0, x1 - this.width]] : [[x0, x1]];
+  }
+
+  // Most rectangles of a full timeline are a column or two wide; a loop beats fill() there.
+  private block(x0: number, x1: number, top: number, bottom: number, colour: number, odd: boolean): void {
+    const { pixels, width } = this;
+    for (let y = top; y < bottom; ++y) {
+      const row = y * width;
+      if (odd) for (let x = x0 + ((x0 + y) & 1); x < x1; x += 2) pixels[row + x] = colour;
+      else if (x1 - x0 > 8) pixels.fill(colour, row + x0, row + x1);
+      else for (let x = x0; x < x1; ++x) pixels[row + x] = colour;
+    }
   }
 }
 

@@ -28,7 +28,7 @@ export function MemoryPage() {
       <Panel title={WAYS.find(([way]) => way === by)![1]} note={body ? `${bytes(held)} of values` : undefined} tools={by === "worker" ? <Legend items={MEMORY_LEGEND} /> : undefined}>
         {!body ? <Awaiting error={error} />
           : rows.length === 0 ? <Empty title="Nothing is held">Results stay on the workers while a client holds their futures. Submit something and keep its future.</Empty>
-            : <Table key={by} name={`Memory ${by}`} rows={rows} id={([id]) => id} sort="Values" columns={columns(by, held)} />}
+            : <Table key={by} name={`Memory ${by}`} rows={rows} id={([id]) => id} sort="In memory" columns={columns(by, held)} />}
       </Panel>
     </Page>
   );
@@ -36,7 +36,7 @@ export function MemoryPage() {
 
 function columns(by: string, held: number): Column<Row>[] {
   const values: Column<Row>[] = [
-    { name: "Values", number: true, value: ([, r]) => r.managed_bytes, cell: ([, r]) => bytes(r.managed_bytes) },
+    { name: "In memory", number: true, value: ([, r]) => r.managed_bytes, cell: ([, r]) => bytes(r.managed_bytes) },
   ];
   const part: Column<Row> = {
     name: "Share", value: ([, r]) => r.managed_bytes, cell: ([, r]) => <Meter share={r.managed_bytes / Math.max(1, held)} text={share(r.managed_bytes / Math.max(1, held))} fill="fill-managed" />,

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { useFeed } from "../feed/use";
 import type { Link, Network } from "../feed/types";
 import { Awaiting, Empty, Page, Panel, Stack, Stats } from "../parts/basics";
-import { Canvas, fitted, type Surface } from "../parts/canvas";
+import { Canvas, fitted, rem, type Surface } from "../parts/canvas";
 import { Figure } from "../parts/figure";
 import { bytes, bytesPerSecond, count, perSecond, plural } from "../parts/format";
 import { Table } from "../parts/table";
@@ -121,7 +121,7 @@ function Busiest({ links, way, unit, workers }: { links: Link[]; way: Way; unit(
   );
 }
 
-const gutter = (width: number): number => (width < 480 ? 72 : 128);
+const gutter = (width: number): number => (width < 480 ? 72 : 128 * rem());
 
 function LinkTable({ links, name }: { links: Link[]; name(worker: number): string }) {
   return (

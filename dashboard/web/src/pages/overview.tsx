@@ -27,7 +27,7 @@ export function Overview() {
         { name: "Failed tasks", id: "failed", value: <span class={tasks.failed ? "bad" : ""}>{count(tasks.failed)}</span>, note: `${plural(body.totals.retried, "run")} repeated` },
         { name: "Busy slots", id: "busy", value: share(body.busy), note: `${count(body.running)} of ${plural(body.slots, "slot")} run` },
         { name: "Workers", id: "workers", value: count(workers.total), note: workersNote(workers) },
-        { name: "Values held", id: "managed", value: bytes(body.memory.managed_bytes), note: `${bytes(body.memory.spilled_bytes)} of it on disk` },
+        { name: "Values in memory", id: "managed", value: bytes(body.memory.managed_bytes), note: `and ${bytes(body.memory.spilled_bytes)} on disk` },
         { name: "Moved between workers", id: "moved", value: bytes(body.totals.transfer_bytes), note: `${bytesPerSecond(body.rates.transfer_bytes_per_s)} now` },
       ]} />
       {idle && workers.total === 0 ? <FirstSteps /> : <ProgressPanel progress={body.progress} />}

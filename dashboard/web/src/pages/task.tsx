@@ -141,8 +141,8 @@ function StoryPanel({ taskKey }: { taskKey: string }) {
         : rows.length === 0 ? <Empty title="Its story is no longer held" />
           : (
             <Table name="Story" rows={rows.map((row, i) => ({ ...row, i }))} id={(row) => row.i} columns={[
-              { name: "Time", number: false, value: (row) => row.t, cell: (row) => clockTime(row.t, 1) },
-              { name: "After", cell: (row) => (row.i > 0 ? micros(row.t - rows[row.i - 1]!.t) : "–") },
+              { name: "Time", number: true, value: (row) => row.t, cell: (row) => clockTime(row.t, 1) },
+              { name: "After", number: true, cell: (row) => (row.i > 0 ? micros(row.t - rows[row.i - 1]!.t) : "–") },
               { name: "From", value: (row) => row.from, cell: (row) => <State name={row.from} /> },
               { name: "To", value: (row) => row.to, cell: (row) => <State name={row.to} /> },
               { name: "Worker", value: (row) => row.worker, cell: (row) => <WorkerLink name={row.worker} /> },

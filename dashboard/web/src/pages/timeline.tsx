@@ -11,7 +11,7 @@ import { subscribe } from "../feed/socket";
 import { readFrame } from "../feed/stream";
 import { useAsked, useFeed } from "../feed/use";
 import type { Groups, TimelineTable, Workers } from "../feed/types";
-import { fitted, prepare } from "../parts/canvas";
+import { fitted, prepare, rem } from "../parts/canvas";
 import { Awaiting, Empty, GroupName, KeyLink, Meter, Page, Panel, Problem } from "../parts/basics";
 import { Figure } from "../parts/figure";
 import { clockTime, micros, plural, share } from "../parts/format";
@@ -110,9 +110,10 @@ function useStream(lanes: Lanes, firstLane: number): FeedError | null {
 function StreamCanvas({ lanes, name, label }: { lanes: Lanes; name(worker: number): string; label(group: number): string }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [tip, setTip] = useState<{ hit: Hit; x: number; y: number; right: boolean } | null>(null);
-  const laneHeight = Math.min(26, Math.max(3, Math.floor(520 / Math.max(1, lanes.laneWorker.length))));
+  const room = Math.max(480, innerHeight - 420);
+  const laneHeight = Math.min(26 * rem() ** 2, Math.max(3, Math.floor(room / Math.max(1, lanes.laneWorker.length))));
   const height = AXIS + laneHeight * Math.max(1, lanes.laneWorker.length);
-  const gutter = () => (canvas.current!.clientWidth < 480 ? 56 : 104);
+  const gutter = () => (canvas.current!.clientWidth < 480 ? 56 : 104 * rem());
   const scene = useRef(() => {});
   scene.current = () => {
     if (!canvas.current) return;

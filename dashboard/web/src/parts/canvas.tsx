@@ -41,10 +41,13 @@ export function prepare(canvas: HTMLCanvasElement, height: number): Surface {
   const context = canvas.getContext("2d")!;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
-  context.font = "11px Inter, 'Segoe UI', Roboto, system-ui, sans-serif";
+  context.font = `${11 * rem()}px Inter, "Segoe UI", Roboto, system-ui, sans-serif`;
   context.textBaseline = "middle";
   return { context, width, height, ratio };
 }
+
+/** How much larger than usual everything is written: 1.25 on a wall screen. */
+export const rem = (): number => parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
 
 /** The text, cut so that it is at most `width` wide. */
 export function fitted(context: CanvasRenderingContext2D, text: string, width: number): string {

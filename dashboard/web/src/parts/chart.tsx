@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { drawLines, scaleOf, type Line } from "../draw/lines";
 import { palette } from "../theme";
-import { Canvas } from "./canvas";
+import { Canvas, rem } from "./canvas";
 import { Figure } from "./figure";
 import { Table } from "./table";
 import { Legend } from "./basics";
@@ -17,9 +17,10 @@ export function Chart({ title, t, lines, unit, max }: Props) {
   const [pointed, setPointed] = useState<{ at: number; x: number; width: number } | null>(null);
   const last = (line: Line) => unit(line.values.at(-1));
   const says = `${title}: ${lines.map((line) => `${line.name} ${last(line)}`).join(", ")}, ${clockTime(t[0])} to ${clockTime(t.at(-1))}.`;
+  const height = Math.round(HEIGHT * rem() ** 2);
   const binary = unit === bytes || unit === bytesPerSecond;
   const move = (x: number, _: number, width: number) => {
-    const { box, t0, t1 } = scaleOf(width, HEIGHT, t, lines, max);
+    const { box, t0, t1 } = scaleOf(width, height, t, lines, max);
     const time = t0 + (x - box.x) / box.width * (t1 - t0);
     const after = t.findIndex((held) => held >= time);
     setPointed(x < box.x ? null : { at: after < 0 ? t.length - 1 : after, x, width });
@@ -32,8 +33,8 @@ export function Chart({ title, t, lines, unit, max }: Props) {
           ...lines.map((line) => ({ name: line.name, number: true, value: (i: number) => line.values[i], cell: (i: number) => unit(line.values[i]) })),
         ]} />
       )}>
-      <Canvas height={HEIGHT} onMove={move} onLeave={() => setPointed(null)} draw={(surface) => {
-        const scale = scaleOf(surface.width, HEIGHT, t, lines, max);
+      <Canvas height={height} onMove={move} onLeave={() => setPointed(null)} draw={(surface) => {
+        const scale = scaleOf(surface.width, height, t, lines, max);
         drawLines(surface, scale, t, lines, palette.value, unit, binary);
         if (!pointed) return;
         surface.context.fillStyle = palette.value.dim;
