@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 const build = process.env.WEFT_BUILD;
+// The page is the one built into the scheduler, unless a folder is given.
+const assets = process.env.WEFT_ASSETS ? ["--dashboard-assets", process.env.WEFT_ASSETS] : [];
 
 /** Starts a program; `says(pattern)` waits for a line of its output. */
 export function start(program, args, options = {}) {
@@ -39,7 +41,7 @@ export function start(program, args, options = {}) {
 export async function startScheduler(folder, args = []) {
   const scheduler = start(join(build, "weft-scheduler"), [
     "--port", "0", "--worker-port", "0", "--dashboard-port", "0", "--scheduler-file", join(folder, "scheduler.json"), "--keys", join(folder, "keys"),
-    "--worker-lease", "3s", ...args,
+    "--worker-lease", "3s", ...assets, ...args,
   ]);
   const [, url] = await scheduler.says(/dashboard: (http:\S+)/);
   return { ...scheduler, url: url.replace(/\/$/, "") };

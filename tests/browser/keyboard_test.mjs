@@ -48,6 +48,7 @@ test("Tab reaches every link of the navigation, and where it is can be seen", as
 test("/ searches, arrows choose, Enter opens, Esc closes", async () => {
   await show(page, "overview");
   await page.keyboard.press("/");
+  await page.waitForFunction(() => document.activeElement?.role === "combobox");
   await page.keyboard.type("sum-part");
   await page.getByRole("option", { name: /sum-partial/ }).first().waitFor();
   await page.keyboard.press("ArrowDown");

@@ -48,7 +48,7 @@ function wanted(event: KeyboardEvent): boolean {
   const target = event.target as HTMLElement;
   if (target.closest("input, select, textarea")) return false;
   if (event.key === " ") return !target.closest("button, a, summary, [role=slider]");
-  if (event.key.startsWith("Arrow")) return !target.closest("[role=slider], [role=region], .scroll, [tabindex='0']");
+  if (event.key.startsWith("Arrow")) return !target.closest("[role=slider], [tabindex='0']");
   return true;
 }
 

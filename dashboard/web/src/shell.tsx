@@ -10,6 +10,7 @@ import { isReport } from "./feed/report";
 import type { Overview, System } from "./feed/types";
 import { helpOpen, searchOpen } from "./keyboard";
 import { PAGES } from "./pages";
+import { Boundary } from "./parts/boundary";
 import { announce, Announcer } from "./parts/announce";
 import { clockTime, micros } from "./parts/format";
 import { Help } from "./parts/help";
@@ -42,7 +43,7 @@ export function Shell() {
         <LinkBanner />
       </header>
       <main class={`main ${link.value === "lost" ? "stale" : ""}`} ref={main} tabIndex={-1}>
-        {View ? <View key={pageId} id={id} /> : <p>There is no page “{pageId}”. <a href="#/overview">Go to the overview</a>.</p>}
+        {View ? <Boundary key={pageId}><View id={id} /></Boundary> : <p>There is no page “{pageId}”. <a href="#/overview">Go to the overview</a>.</p>}
       </main>
       <Announcer />
       <Help />

@@ -20,7 +20,7 @@ export function Layers({ name, nodes, edges }: { name: string; nodes: LayerNode[
   const width = Math.max(0, ...[...places.values()].map(({ x }) => x + WIDTH));
   const height = Math.max(0, ...[...places.values()].map(({ y }) => y + HEIGHT));
   return (
-    <div class="layers" role="region" aria-label={name} tabIndex={0}>
+    <div class="layers" role="group" aria-label={name} tabIndex={0}>
       <div style={{ position: "relative", width: `${width + 2}px`, height: `${height + 2}px` }}>
         <svg width={width} height={height} aria-hidden="true">
           {edges.map(({ from, to, weight }) => {

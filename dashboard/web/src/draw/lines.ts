@@ -14,6 +14,7 @@ const AXIS_HEIGHT = 20;
 const GUTTER = 66;
 const ROW_MIN = 34;
 const HEADROOM = 1.08;
+const EMPTY_TOP = 1e-9;  // of a chart with nothing but zeros, which has one tick
 
 /** The box and the ranges of a chart in a place of that size. */
 export function scaleOf(width: number, height: number, t: number[], lines: Line[], max?: number): Scale {
@@ -21,7 +22,7 @@ export function scaleOf(width: number, height: number, t: number[], lines: Line[
   const largest = Math.max(0, ...lines.flatMap(({ values }) => values.map((value) => value ?? 0)));
   return {
     box: { x: gutter, y: AXIS_HEIGHT, width: Math.max(1, width - gutter), height: height - AXIS_HEIGHT - 6 },
-    t0: t[0] ?? 0, t1: Math.max(t.at(-1) ?? 1, (t[0] ?? 0) + 1), top: max ?? (largest * HEADROOM || 1),
+    t0: t[0] ?? 0, t1: Math.max(t.at(-1) ?? 1, (t[0] ?? 0) + 1), top: max ?? Math.max(largest * HEADROOM, EMPTY_TOP),
   };
 }
 
@@ -31,9 +32,9 @@ export function drawLines(surface: Surface, scale: Scale, t: number[], lines: Li
   const { context } = surface;
   const { box, t0, t1, top } = scale;
   const x = (time: number) => box.x + (time - t0) / (t1 - t0) * box.width;
-  const y = (value: number) => box.y + (1 - value / top) * box.height;
+  const y = (value: number) => box.y + (1 - Math.min(1, value / top)) * box.height;
   context.textAlign = "right";
-  const step = niceStep(top, Math.max(1, Math.floor(box.height / ROW_MIN)), binary);
+  const step = top < EMPTY_TOP * 2 ? top * 2 : niceStep(top, Math.max(1, Math.floor(box.height / ROW_MIN)), binary);
   for (let value = 0; value <= top * 1.0001; value += step) {
     context.fillStyle = palette.line;
     context.fillRect(box.x, Math.round(y(value)), box.width, 1);

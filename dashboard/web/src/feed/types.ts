@@ -39,7 +39,7 @@ export interface Worker extends Memory {
   joined: Micros; lost: Micros | null; slots: number; running: number; queued: number; assigned: number; busy: number;
   process_bytes: number; limit_bytes: number; finished: number; errors: number; finished_per_s: number;
   received_bytes: number; sent_bytes: number; received_bytes_per_s: number; sent_bytes_per_s: number;
-  heard: Micros; resources: Record<string, number>;
+  heard: Micros; resources?: Record<string, number>;
 }
 export interface Workers extends Span {
   workers: Table<Worker>;

@@ -86,7 +86,7 @@ function ErrorPanel({ error }: { error: NonNullable<Task["error"]> }) {
 
 function ExplainPanel({ taskKey }: { taskKey: string }) {
   const { body, error } = useAsked<Explain>(`tasks/${taskKey}/explain`, EVERY_MS);
-  const more = Object.entries(body ?? {}).filter(([name, value]) => !["key", "label", "state", "why", "t0", "t1", "live"].includes(name) && !isEmpty(value));
+  const more = Object.entries(body ?? {}).filter(([name, value]) => !["key", "label", "state", "why", "error", "t0", "t1", "live"].includes(name) && !isEmpty(value));
   return (
     <section class="panel" id="explain" tabIndex={-1} aria-label="Why">
       <header><h2>Why</h2><span class="dim">the scheduler's own answer</span></header>
@@ -110,7 +110,7 @@ function Value({ value }: { value: unknown }) {
   if (typeof value === "object" && value !== null) {
     return <>{Object.entries(value).map(([name, part], i) => <span key={name}>{i > 0 && ", "}<span class="dim">{name}</span> <Value value={part} /></span>)}</>;
   }
-  return <>{typeof value === "number" ? count(value) : String(value)}</>;
+  return <bdi class="wrap">{typeof value === "number" ? count(value) : String(value)}</bdi>;
 }
 
 function LineagePanel({ taskKey }: { taskKey: string }) {

@@ -1,18 +1,18 @@
 // What ran where, over all time: the task stream, live or scrubbed.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { clock, cursor, edge, following, seek, span, zoom } from "../cursor";
+import { clock, cursor, edge, following, present, seek, span, zoom } from "../cursor";
 import { Lanes, type Hit } from "../draw/lanes";
 import { drawAxis } from "../draw/axis";
 import { groupColour, groupColours } from "../feed/groups";
 import { FeedError, getBytes, withQuery } from "../feed/http";
 import { isReport } from "../feed/report";
 import { subscribe } from "../feed/socket";
-import { readFrame } from "../feed/stream";
+import { readFrame, type Frame } from "../feed/stream";
 import { useAsked, useFeed } from "../feed/use";
 import type { Groups, TimelineTable, Workers } from "../feed/types";
 import { fitted, prepare, rem } from "../parts/canvas";
-import { Awaiting, Empty, GroupName, KeyLink, Meter, Page, Panel, Problem } from "../parts/basics";
+import { Awaiting, Empty, GroupName, KeyLink, Loading, Meter, Page, Panel, Problem } from "../parts/basics";
 import { Figure } from "../parts/figure";
 import { clockTime, micros, plural, share } from "../parts/format";
 import { Table } from "../parts/table";
@@ -32,7 +32,7 @@ export function Timeline() {
   const { body: workers, error } = useFeed<Workers>("workers");
   const lanes = useMemo(() => new Lanes(groupColour), []);
   useEffect(() => lanes.repaint(), [groupColours.value]);
-  const problem = useStream(lanes, firstLane);
+  const { problem, asking } = useStream(lanes, firstLane);
   void clock.value;
   const t1 = edge();
   const t0 = t1 - span.value;
@@ -60,7 +60,8 @@ export function Timeline() {
           legend={<StreamLegend shown={shown.slice(0, 8)} label={label} transfers={lanes.transfers} />}>
           <StreamCanvas lanes={lanes} name={(worker) => workers.workers[worker]?.name ?? `worker ${worker}`} label={label} />
         </Figure>
-        {slots === 0 && <Empty title="No worker has been seen in this time">Start one with <code>weft-worker</code>, or run a program with <code>weft local --workers 4 -- ./program</code>.</Empty>}
+        {asking && !problem && <Loading />}
+        {!asking && slots === 0 && <Empty title="No worker has been seen in this time">Start one with <code>weft-worker</code>, or run a program with <code>weft local --workers 4 -- ./program</code>.</Empty>}
         {slots > 0 && lanes.empty && <Empty title="Nothing ended in this time">A task shows when its run ends. Move the time with ← and →, or show more with −.</Empty>}
       </Panel>
       {shown.length > 0 && <TimePanel shown={shown} label={label} slots={slots} />}
@@ -82,29 +83,34 @@ function TimePanel({ shown, label, slots }: { shown: [group: number, micros: num
 }
 
 // Feeds the picture: subscribed while it follows, asked for a window that stands still.
-function useStream(lanes: Lanes, firstLane: number): FeedError | null {
+function useStream(lanes: Lanes, firstLane: number): { problem: FeedError | null; asking: boolean } {
   const [problem, setProblem] = useState<FeedError | null>(null);
+  const [asking, setAsking] = useState(true);
+  const take = (frame: Frame) => {
+    lanes.take(frame);
+    if (!frame.delta) { setAsking(false); clock.value = present(); }
+  };
   const px = Math.min(2400, Math.max(200, Math.round(innerWidth / 100) * 100));
   const path = withQuery("stream", { px, lanes: `${firstLane}-${firstLane + LANES_SHOWN - 1}` });
   const at = cursor.value;
   const width = span.value;
   useEffect(() => {
     setProblem(null);
-    if (at === null && !isReport) return subscribe(path, HZ, { frame: (frame) => lanes.take(frame), error: setProblem }, width);
+    if (at === null && !isReport) return subscribe(path, HZ, { frame: take, error: setProblem }, width);
     const abort = new AbortController();
     const t1 = Math.round(at ?? edge());
     const timer = setTimeout(async () => {
       try {
         const { bytes } = await getBytes(withQuery(path, { t0: Math.max(0, t1 - width), t1 }), abort.signal);
         const frame = readFrame(bytes);
-        if (frame && !abort.signal.aborted) { lanes.take(frame); clock.value = clock.peek() + 1; }
+        if (frame && !abort.signal.aborted) take(frame);
       } catch (error) {
         if (error instanceof FeedError) setProblem(error);
       }
     }, 80);
     return () => { clearTimeout(timer); abort.abort(); };
   }, [path, at, width]);
-  return problem;
+  return { problem, asking };
 }
 
 function StreamCanvas({ lanes, name, label }: { lanes: Lanes; name(worker: number): string; label(group: number): string }) {

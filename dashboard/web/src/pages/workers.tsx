@@ -94,7 +94,7 @@ function OneWorker({ name }: { name: string }) {
         <Panel title="Facts">
           <Facts facts={[
             ["Address", <span class="mono">{worker.address}</span>], ["Joined", dateTime(worker.joined)], ["Memory limit", bytes(worker.limit_bytes)],
-            ["Resources", Object.entries(worker.resources).map(([resource, amount]) => `${resource} ${amount}`).join(", ") || "none beside its slots"],
+            ["Resources", Object.entries(worker.resources ?? {}).map(([resource, amount]) => `${resource} ${amount}`).join(", ") || "none beside its slots"],
           ]} />
         </Panel>
       </div>

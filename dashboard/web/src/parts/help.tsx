@@ -1,6 +1,6 @@
 // The keyboard help, made from the table of shortcuts that is obeyed.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Signal } from "@preact/signals";
 import { helpOpen, SHORTCUTS, shortcutsOn } from "../keyboard";
 import { PAGES } from "../pages";
@@ -9,7 +9,7 @@ import { PAGES } from "../pages";
 export function useDialog(open: Signal<boolean>) {
   const dialog = useRef<HTMLDialogElement>(null);
   const wanted = open.value;
-  useEffect(() => {
+  useLayoutEffect(() => {  // before the next key arrives
     if (wanted) dialog.current?.showModal();
     else if (dialog.current?.open) dialog.current.close();
   }, [wanted]);

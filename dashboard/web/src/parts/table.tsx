@@ -34,7 +34,7 @@ export function Table<Row>({ name, rows, columns, id, sort, ascending = false, t
     setOrder({ by: column.name, up: order.by === column.name ? !order.up : !column.number });
   return (
     <>
-      <div class={`scroll ${tall ? "tall" : ""}`} role="region" aria-label={name} tabIndex={0}>
+      <div class={`scroll ${tall ? "tall" : ""}`} role="group" aria-label={name} tabIndex={0}>
         <table>
           <caption class="visually-hidden">{name}</caption>
           <thead>
