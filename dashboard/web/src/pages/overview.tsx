@@ -5,7 +5,7 @@ import { span } from "../cursor";
 import { useFeed } from "../feed/use";
 import { useSeries } from "../feed/series";
 import type { Alert, Overview as Body, Progress } from "../feed/types";
-import { Awaiting, Empty, GroupName, Legend, Page, Panel, Stack, Stats } from "../parts/basics";
+import { Awaiting, Empty, GroupName, Legend, Loading, Page, Panel, Stack, Stats } from "../parts/basics";
 import { Chart } from "../parts/chart";
 import { bytes, bytesPerSecond, count, perSecond, plural, seconds, share } from "../parts/format";
 
@@ -96,8 +96,9 @@ function progressText(row: Progress): string {
 }
 
 function Charts({ memory }: { memory: Body["memory"] }) {
-  const { body } = useSeries(SERIES);
-  if (!body || body.t.length < 2) return null;
+  const { body, error } = useSeries(SERIES);
+  if (!body) return error ? null : <Loading />;
+  if (body.t.length < 2) return null;
   const line = (name: string) => body.series[name] ?? [];
   return (
     <div class="grid">

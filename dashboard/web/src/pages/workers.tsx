@@ -7,7 +7,7 @@ import { useWorkerSeries } from "../feed/series";
 import { hello } from "../feed/socket";
 import { useFeed } from "../feed/use";
 import type { Worker, Workers } from "../feed/types";
-import { Awaiting, Empty, Facts, KeyLink, Legend, Meter, Page, Panel, Stack, State, Stats, WorkerLink } from "../parts/basics";
+import { Awaiting, Empty, Facts, KeyLink, Legend, Loading, Meter, Page, Panel, Stack, State, Stats, WorkerLink } from "../parts/basics";
 import { Chart } from "../parts/chart";
 import { bytes, bytesPerSecond, clockTime, count, dateTime, micros, perSecond, plural, seconds, share } from "../parts/format";
 import { memoryParts, MEMORY_LEGEND } from "../parts/memory_bar";
@@ -104,9 +104,10 @@ function OneWorker({ name }: { name: string }) {
 }
 
 function Charts({ id, limit }: { id: string; limit: number }) {
-  const { body } = useWorkerSeries(["busy", "managed_bytes", "spilled_bytes", "unmanaged_bytes"]);
+  const { body, error } = useWorkerSeries(["busy", "managed_bytes", "spilled_bytes", "unmanaged_bytes"]);
   const series = body?.series[id];
-  if (!body || !series || body.t.length < 2) return null;
+  if (!body) return error ? null : <Loading />;
+  if (!series || body.t.length < 2) return null;
   const window = `last ${seconds(span.value / 1e6)}`;
   return (
     <>

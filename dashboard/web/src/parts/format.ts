@@ -59,6 +59,7 @@ export const micros = (value: Maybe): string => seconds(known(value) ? value / 1
 export function share(value: Maybe): string {
   if (!known(value)) return NONE;
   const percent = value * 100;
+  if (percent > 0 && percent < 0.05) return "< 0.1 %";
   return `${percent > 0 && percent < 10 ? percent.toFixed(1) : Math.round(percent)} %`;
 }
 
