@@ -1,5 +1,6 @@
 import { render } from "preact";
-import { seek } from "./cursor";
+import { present, seek, span } from "./cursor";
+import { isReport } from "./feed/report";
 import { connect, hello } from "./feed/socket";
 import { listenToKeys } from "./keyboard";
 import { route } from "./router";
@@ -12,5 +13,6 @@ hello.subscribe((greeting) => {
   if (greeting && at > 0) seek(at);
 });
 connect();
+if (isReport) span.value = Math.max(1e6, present());  // all that it holds
 listenToKeys();
 render(<Shell />, document.getElementById("app")!);

@@ -4,7 +4,7 @@
 import { signal } from "@preact/signals";
 import { FeedError } from "./http";
 import { mergePatch } from "./patch";
-import { isReport } from "./report";
+import { isReport, reportBody } from "./report";
 import { readFrame, type Frame } from "./stream";
 
 export interface Hello {
@@ -44,7 +44,7 @@ export function subscribe(path: string, hz: number, listener: Listener, span?: n
 }
 
 export function connect(): void {
-  if (isReport) return;
+  if (isReport) return greetFromReport();
   const url = new URL("ws", document.baseURI);
   url.protocol = url.protocol.replace("http", "ws");
   url.hash = "";
@@ -117,6 +117,14 @@ function greet(greeting: Hello): void {
   retryMs = 250;
   link.value = "open";
   if (subscriptions.size) tell({ sub: [...subscriptions.keys()].map(request) });
+}
+
+function greetFromReport(): void {
+  const system = reportBody("system") as { origin_unix_us?: number } | undefined;
+  const overview = reportBody("overview") as { t1?: number } | undefined;
+  heard.t = overview?.t1 ?? 0;
+  hello.value = { version: 1, session: "", epoch: 0, now: heard.t, origin_unix_us: system?.origin_unix_us ?? 0, control: false, mode: "history" };
+  link.value = "open";
 }
 
 function hearTime(t: number): void {

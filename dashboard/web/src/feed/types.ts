@@ -1,4 +1,5 @@
-// The bodies of ../../feed.md, as far as the pages read them. Times are integer microseconds since the observer began;
+// The bodies of ../../feed.md, as far as the pages read them. What may be null may also be absent (after a delta): compare with == null.
+// Times are integer microseconds since the observer began;
 // names, labels, errors and log lines are untrusted text.
 
 export type Micros = number;

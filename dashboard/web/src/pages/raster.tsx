@@ -17,6 +17,7 @@ const EVERY_MS = 1000;
 const HOVER_MS = 60;
 const HEIGHT = 360;
 const PIXEL_MAX = 16;
+const CELL_MIN = 6;  // tasks this large are told apart by a seam
 
 interface Raster { tasks: Uint8Array; left: number; counts: RasterCounts }
 
@@ -92,12 +93,13 @@ function Picture({ raster: { tasks, left, counts }, group, label }: { raster: Ra
           const found = await askPixel(group, indexAt(event));
           if (found) go(address("tasks", found.key));
         }} />
+      {size >= CELL_MIN && <div class="cells" style={{ width: `${columns * size}px`, height: `${rows * size}px`, backgroundSize: `${size}px ${size}px` }} />}
       {left > 0 && <p class="dim">{plural(left, "older task")} were forgotten and left out.</p>}
       {pointed && (
         <div class="tip" style={{ left: `${Math.min(pointed.x + 12, Math.max(0, width - 200))}px`, top: `${pointed.y + 14}px` }}>
           <strong class="key">{shortKey(pointed.pixel.key)}</strong>
           <span>task {count(pointed.pixel.index)}, {stateName(pointed.pixel.state)}{pointed.pixel.worker ? ` on ${pointed.pixel.worker}` : ""}</span>
-          {pointed.pixel.start !== null && pointed.pixel.end !== null && <span>took {micros(pointed.pixel.end - pointed.pixel.start)}</span>}
+          {pointed.pixel.start != null && pointed.pixel.end != null && <span>took {micros(pointed.pixel.end - pointed.pixel.start)}</span>}
         </div>
       )}
     </Figure>

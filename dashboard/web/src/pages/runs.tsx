@@ -20,7 +20,7 @@ export function RunsPage() {
   const rows = Object.entries(body.runs);
   const look = (run: Run) => {
     span.value = Math.max(1e6, (run.end ?? body.t1) - run.start);
-    if (run.end !== null) seek(run.end);
+    if (run.end != null) seek(run.end);
     go("timeline");
   };
   return (

@@ -19,13 +19,13 @@ export function OneTask({ taskKey }: { taskKey: string }) {
   const { body, error } = useFeed<Body>(`tasks/${taskKey}`);
   if (!body?.task) return <Page title={`Task ${shortKey(taskKey)}`}><Awaiting error={error} /><p><a href="#/tasks">Search tasks</a></p></Page>;
   const { task } = body;
-  const waited = task.start === null ? null : task.start - task.created;
+  const waited = task.start == null ? null : task.start - task.created;
   return (
     <Page title={task.label || shortKey(task.key)} note={<code class="wrap">{task.key}</code>} tools={hello.value?.control ? <Verbs task={task} /> : undefined}>
       <Stats figures={[
         { name: "State", id: "state", value: <State name={task.state} />, note: plural(task.attempts, "attempt") },
         { name: "Worker", value: <WorkerLink name={task.worker} /> },
-        { name: "Ran", value: seconds(task.run_s), note: task.start === null ? "has not begun" : `began ${clockTime(task.start, 1e3)}` },
+        { name: "Ran", value: seconds(task.run_s), note: task.start == null ? "has not begun" : `began ${clockTime(task.start, 1e3)}` },
         { name: "Waited before", value: micros(waited), note: `created ${dateTime(task.created)}` },
         { name: "Value", value: bytes(task.bytes) },
       ]} />
@@ -101,7 +101,7 @@ function ExplainPanel({ taskKey }: { taskKey: string }) {
 }
 
 const sentence = (name: string): string => name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
-const isEmpty = (value: unknown): boolean => value === null || value === "" || (Array.isArray(value) && value.length === 0);
+const isEmpty = (value: unknown): boolean => value == null || value === "" || (Array.isArray(value) && value.length === 0);
 
 // A part of the scheduler's answer whose shape we need not know: keys become links, all else is text.
 function Value({ value }: { value: unknown }) {

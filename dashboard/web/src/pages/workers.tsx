@@ -87,7 +87,7 @@ function OneWorker({ name }: { name: string }) {
             <Table name="Assigned tasks" rows={tasks} id={([key]) => key} columns={[
               { name: "Task", value: ([, t]) => t.label, cell: ([key, t]) => <KeyLink taskKey={key} label={t.label} /> },
               { name: "State", value: ([, t]) => t.state, cell: ([, t]) => <State name={t.state} /> },
-              { name: "Since", number: true, value: ([, t]) => t.started, cell: ([, t]) => (t.started === null ? "–" : micros(body!.t1 - t.started)) },
+              { name: "Since", number: true, value: ([, t]) => t.started, cell: ([, t]) => (t.started == null ? "–" : micros(body!.t1 - t.started)) },
             ]} />
           )}
         </Panel>
