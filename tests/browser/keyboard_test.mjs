@@ -22,7 +22,7 @@ test("g and a letter open each page, and the focus goes there", async () => {
     await page.keyboard.press("g");
     await page.keyboard.press(letter);
     await page.locator("main h1", { hasText: title }).waitFor();
-    assert.equal(await page.evaluate(() => document.activeElement.tagName), "MAIN");
+    await page.waitForFunction(() => document.activeElement.tagName === "MAIN");
     assert.match(await page.title(), new RegExp(`^${title}`));
   }
 });

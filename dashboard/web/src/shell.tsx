@@ -1,7 +1,7 @@
 // Around every page: navigation, search, the time cursor, and what everyone must hear.
 
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { clock, cursor, edge, follow, following, pan, span, toggleFollow, zoom } from "./cursor";
 import { useGroupColours } from "./feed/groups";
 import { useFeed } from "./feed/use";
@@ -26,7 +26,7 @@ export function Shell() {
   const page = PAGES.find((entry) => entry.id === pageId);
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
-  useEffect(() => {
+  useLayoutEffect(() => {  // before the next key arrives
     menuOpen.value = false;
     document.title = `${page?.name ?? "Not found"} – Weft`;
     if (first.current) { first.current = false; return; }
