@@ -1,0 +1,2 @@
+// esbuild gathers the style sheets that are imported.
+declare module "*.css";

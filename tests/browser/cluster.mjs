@@ -1,0 +1,68 @@
+// A real scheduler with its dashboard, real workers and a real job, each a process that ends with the test.
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const build = process.env.WEFT_BUILD;
+// The page is the one built into the scheduler, unless a folder is given.
+const assets = process.env.WEFT_ASSETS ? ["--dashboard-assets", process.env.WEFT_ASSETS] : [];
+
+/** Starts a program; `says(pattern)` waits for a line of its output. */
+export function start(program, args, options = {}) {
+  const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], ...options });
+  const lines = [];
+  const waiters = [];
+  const take = (line) => {
+    lines.push(line);
+    for (const waiter of [...waiters]) waiter();
+  };
+  createInterface({ input: child.stdout }).on("line", take);
+  createInterface({ input: child.stderr }).on("line", take);
+  const ended = new Promise((resolve) => child.on("exit", (code, signal) => { resolve({ code, signal }); for (const waiter of [...waiters]) waiter(); }));
+  return {
+    child, ended,
+    says: (pattern) => new Promise((resolve, reject) => {
+      const look = () => {
+        const found = lines.map((line) => line.match(pattern)).find(Boolean);
+        if (found) resolve(found);
+        else if (child.exitCode !== null) reject(new Error(`${program} ended with ${child.exitCode} before it said ${pattern}:\n${lines.join("\n")}`));
+        else return;
+        waiters.splice(waiters.indexOf(look), 1);
+      };
+      waiters.push(look);
+      look();
+    }),
+    stop: async (signal = "SIGTERM") => { child.kill(signal); return ended; },
+  };
+}
+
+export async function startScheduler(folder, args = []) {
+  const scheduler = start(join(build, "weft-scheduler"), [
+    "--port", "0", "--worker-port", "0", "--dashboard-port", "0", "--scheduler-file", join(folder, "scheduler.json"), "--keys", join(folder, "keys"),
+    "--worker-lease", "3s", ...assets, ...args,
+  ]);
+  const [, url] = await scheduler.says(/dashboard: (http:\S+)/);
+  return { ...scheduler, url: url.replace(/\/$/, "") };
+}
+
+/** A cluster with a job that has loaded its graph and keeps the workers busy. */
+export async function startCluster({ workers = 3, args = [] } = {}) {
+  const folder = mkdtempSync(join(tmpdir(), "weft-browser-"));
+  const scheduler = await startScheduler(folder, args);
+  const file = join(folder, "scheduler.json");
+  const hands = Array.from({ length: workers }, (_, i) => start(join(build, "weft-worker"),
+    ["--scheduler-file", file, "--name", `worker-${i}`, "--nthreads", "2", "--memory-limit", "512MiB", "--local-directory", join(folder, `w${i}`)]));
+  const job = start(process.env.WEFT_JOB, [], { env: { ...process.env, WEFT_SCHEDULER_FILE: file } });
+  await job.says(/^loaded$/);
+  return {
+    url: scheduler.url, workers: hands,
+    get: async (path) => (await fetch(`${scheduler.url}/api/v1/${path}`)).json(),
+    stop: async () => {
+      job.child.stdin.end();
+      await Promise.all([job, ...hands, scheduler].map(({ stop }) => stop("SIGKILL")));
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}

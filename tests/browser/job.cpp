@@ -1,0 +1,67 @@
+// The work that the browser tests watch: a graph of several labels, values that move, failures, and names and messages that are
+// markup. Prints "loaded" when the graph has ended, then keeps the workers busy until its standard input is closed.
+#include <poll.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <iostream>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include <weft/weft.h>
+
+// What a page must show as it is written, and never run.
+const char* const markup = "<img src=x onerror=\"window.broken=1\">&amp;\u202e</script><script>window.broken=1</script>";
+
+std::vector<double> load(int part) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  return std::vector<double>(20'000, part);
+}
+std::vector<double> clean(const std::vector<double>& values) {
+  std::vector<double> result = values;
+  for (double& value : result) value = value * 2 + 1;
+  return result;
+}
+double partial_sum(const std::vector<double>& values) { return std::accumulate(values.begin(), values.end(), 0.0); }
+double total(const std::vector<double>& sums) { return std::accumulate(sums.begin(), sums.end(), 0.0); }
+int odd_name(int x) { return x; }
+int refuse(int line) {
+  std::cout << "reading line " << line << " of " << markup << std::endl;
+  throw std::runtime_error("bad row " + std::to_string(line) + ": " + markup);
+}
+int wave(int x) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(20 + x % 7 * 10));
+  return x;
+}
+
+bool asked_to_end() {
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  char byte;
+  return ::poll(&input, 1, 0) > 0 && ::read(STDIN_FILENO, &byte, 1) <= 0;
+}
+
+int main(int argc, char** argv) {
+  weft::init(argc, argv);
+  weft::Client client;
+  std::vector<int> parts(64);
+  std::iota(parts.begin(), parts.end(), 0);
+
+  auto loaded = client.map({.label = "load"}, load, parts);
+  auto cleaned = client.map({.label = "clean"}, clean, loaded);
+  auto sums = client.map({.label = "sum-partial"}, partial_sum, cleaned);
+  auto sum = client.submit({.label = "sum"}, total, sums);
+  auto odd = client.map({.label = markup}, odd_name, parts);
+  auto bad = client.map({.label = "refuse"}, refuse, std::vector<int>{1, 2, 3});
+  weft::wait(sums);
+  sum.result();
+  weft::wait(odd);
+  weft::wait(bad);
+  std::cout << "loaded" << std::endl;
+
+  for (int n = 0; !asked_to_end(); n += 16) {
+    std::vector<int> numbers(16);
+    std::iota(numbers.begin(), numbers.end(), n);
+    weft::wait(client.map({.label = "wave"}, wave, numbers));
+  }
+}
