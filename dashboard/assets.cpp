@@ -55,6 +55,7 @@ Assets::Assets(std::string folder) : folder_(std::move(folder)) {
 }
 
 const Asset* Assets::find(std::string_view path) {
+  if (path.find("/..") != path.npos) return nullptr;   // no page of ours has such a name
   std::size_t slash = path.rfind('/');
   bool is_page = path.substr(slash == path.npos ? 0 : slash + 1).find('.') == path.npos;
   std::string wanted = is_page ? "/index.html" : std::string(path);

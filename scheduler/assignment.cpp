@@ -66,8 +66,23 @@ void State::take_on(TaskNumber number, Worker& worker, AttemptId attempt) {
   for (const auto& [name, amount] : options.resources) worker.resources_free[name] -= amount;
 }
 
+bool State::somebody_has_bytes(const Task& task) const {
+  return std::any_of(task.wants.begin(), task.wants.end(), [](const WantEdge& want) { return want.has_data; });
+}
+
+/// Who had the bytes released them, or says again that it has them once it has found a restarted scheduler.
+void State::await_bytes(TaskNumber number) {
+  Time since = bytes_awaited_.try_emplace(number, now_).first->second;
+  if (now_ - since >= options_.client_grace) return fail(number, data_lost(number));
+  Task& task = tasks_[number];
+  task.queue_serial = ++serials_;
+  task.delayed = true;
+  delayed_.emplace(now_ + 1s, number, task.queue_serial);
+}
+
 /// Have the client put its bytes there.
 void State::expect_put(TaskNumber number, Worker& worker) {
+  bytes_awaited_.erase(number);
   take_on(number, worker, {++attempts_});
   const Task& task = tasks_[number];
   for (const WantEdge& want : task.wants) {

@@ -129,6 +129,10 @@ void State::send_ahead() {
 void State::place_fed(Queue& queue) {
   for (TaskNumber number = first(queue.fed); number != no_task; number = first(queue.fed)) {
     const Task& task = tasks_[number];
+    if (task.is_data && !somebody_has_bytes(task)) {
+      await_bytes(number);
+      continue;
+    }
     // Nobody could take it before: only somebody who changed can now.
     bool blocked = queue.blocked_on == task.queue_serial &&
                    std::none_of(hungry_.begin(), hungry_.end(), [&](WorkerId id) { return fits_now(task, worker_ref(id)); });

@@ -304,6 +304,8 @@ class State {
   Duration estimate(const Task& task) const;
   void assign(TaskNumber number, Worker& worker);
   void take_on(TaskNumber number, Worker& worker, AttemptId attempt);
+  bool somebody_has_bytes(const Task& task) const;
+  void await_bytes(TaskNumber number);
   void expect_put(TaskNumber number, Worker& worker);
   void recall_for_idle();
   AssignedInput describe(TaskNumber input, std::uint32_t part, Worker& reader);
@@ -348,6 +350,7 @@ class State {
   std::vector<TaskNumber> retract_;             // sent ahead for an input that will not be made there
   std::map<TaskNumber, std::uint32_t> replicas_wanted_;
   std::set<TaskNumber> copies_review_;          // of those, perhaps too few now
+  std::map<TaskNumber, Time> bytes_awaited_;    // data that no client offers: since when
   std::map<TaskNumber, WorkerId> moving_;       // rebalance: dropped at the source once the copy is there
   std::set<std::tuple<Time, TaskNumber, std::uint32_t>> delayed_;
 

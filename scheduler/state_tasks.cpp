@@ -339,6 +339,7 @@ void State::forget(TaskNumber number) {
   leave_shape(task.shape);
   index_.erase(task.key, number);
   replicas_wanted_.erase(number);
+  bytes_awaited_.erase(number);
   copies_review_.erase(number);
   spreads_.erase(number);
   moving_.erase(number);
