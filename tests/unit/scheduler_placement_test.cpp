@@ -205,7 +205,13 @@ TEST_CASE("whose key is revoked is gone at once") {
   s.step(scheduler::AccessRevoked{s.peer_of(a)});
   CHECK(s.assigned_to(x) == b);
   CHECK(s.state.find(x)->losses == 0);  // nobody is to blame
+  CHECK(s.heard<WorkerRefused>(a).size() == 1);
   s.step(scheduler::AccessRevoked{{1}});  // the first peer is the client
+  auto refused = s.heard<Refused>();
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].sequence == 0);
+  CHECK(refused[0].failure.failure.message.find("weft keys revoke") != std::string::npos);
+  CHECK(s.closed.back() == PeerId{1});
   CHECK(s.state.counts().sessions == 0);
   CHECK(s.state.empty());
 }
