@@ -32,6 +32,7 @@ std::vector<Action> State::step(Time now, std::vector<Event> batch) {
   if (!recovering_) {
     schedule();
     restore_copies();
+    review_unrunnable();
   }
   advance_retirements();
   settle();
@@ -170,6 +171,7 @@ std::vector<Action> State::collect() {
   for (HolderNumber number : speaking_sessions_)
     if (!holders_[number].outbox.empty())
       actions.push_back(ToClient{holders_[number].peer, std::exchange(holders_[number].outbox, {}), ticket_});
+  for (Note& note : std::exchange(notes_, {})) actions.push_back(std::move(note));
   for (PeerId peer : to_close_) actions.push_back(CloseLink{peer, ticket_});
   speaking_sessions_.clear();
   speaking_workers_.clear();
@@ -214,7 +216,7 @@ bool State::empty() const {
     return worker.assigned.empty() && worker.holding.empty() && worker.reserved.empty() && worker.recalls == 0 && worker.nested == 0;
   });
   bool no_tasks = index_.size() == 0 && tasks_.free_rows() == tasks_.size() && delayed_.empty() && ahead_.empty() && kept_ == 0 &&
-                  replicas_wanted_.empty() && moving_.empty() && spreads_.empty();
+                  replicas_wanted_.empty() && progress_.empty() && moving_.empty() && spreads_.empty();
   bool no_holders = sessions_.empty() && session_of_peer_.empty() && session_of_channel_.empty() && names_.empty() &&
                     free_holders_.size() + 3 == holders_.size();  // nobody, fire-and-forget, not yet released
   bool no_templates = unused_shapes_.size() + free_shapes_.size() == shapes_.size() && file_owners_.empty() &&

@@ -105,6 +105,7 @@ struct Group {
   std::int64_t bytes = -1;                // mean of results
   std::uint64_t bytes_total = 0;
   std::int64_t run_time_total = 0;
+  bool told_unrunnable = false;           // somebody was told that nobody may run some of them
 };
 
 }  // namespace weft::scheduler

@@ -212,6 +212,7 @@ void Server::take_outcomes(Executors& executors) {
   for (TaskPut& put : news.puts)
     if (put.location.endpoint == options_.endpoint) store_put(put);
     else send_put(put);
+  for (const TaskProgress& said : news.progress) events_.push_back(RunProgress{said.attempt, said.fraction});
   for (LogLine& line : news.logs) events_.push_back(Logged{std::move(line)});
   for (Outcome& outcome : news.ended) end_run(outcome);
 }

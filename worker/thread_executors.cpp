@@ -101,7 +101,11 @@ class ThreadExecutors::Core::Active final : public TaskContext {
   }
   void progress(double fraction) override {
     std::lock_guard lock(core.mutex);
-    core.news.progress.push_back({run.attempt, fraction});
+    // A loop that says more than anybody hears must not fill our memory.
+    auto& said = core.news.progress;
+    auto old = std::find_if(said.begin(), said.end(), [&](const TaskProgress& each) { return each.attempt == run.attempt; });
+    if (old != said.end()) old->fraction = fraction;
+    else said.push_back({run.attempt, fraction});
     core.tell();
   }
   void send(std::vector<ClientMessage> messages) override {
