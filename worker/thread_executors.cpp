@@ -148,13 +148,13 @@ class ThreadExecutors::Core::Active final : public TaskContext {
   Scope scope_;
 };
 
-// Lends the slot while it waits. Beyond `lent_slots_max` it runs the newest queued task itself: newest first keeps the depth
+// Lends the slot while it waits. Beyond `lent_max` it runs the newest queued task itself: newest first keeps the depth
 // of nested runs near the depth of the task tree.
 TaskMail ThreadExecutors::Core::Active::wait(Time until) {
   bool only_looks = until <= monotonic_now();
   std::unique_lock lock(core.mutex);
   if (call_waits() && !only_looks) {
-    bool lends = permit && core.lent < lent_slots_max;
+    bool lends = permit && core.lent < core.options.lent_max;
     if (permit) --core.running, permit = false;
     core.lent += lends;
     core.news.note_wait(run.attempt, true);

@@ -308,3 +308,18 @@ TEST_CASE("how far a run is can be asked while it runs, and goes with the attemp
   s.say(a, AttemptProgress{first, x, 0.75});  // late
   CHECK(s.ask("tasks").body.find("progress") == std::string::npos);
 }
+
+TEST_CASE("a task as wide as its worker lends all of it to a child as wide") {
+  SchedulerHarness s;
+  auto [a] = s.workers<1>(4);
+  Key parent = s.submit(task("parent").cores(4));
+  std::uint64_t channel = s.attempt(parent).number;
+  std::vector<TaskSpec> children{task("wide child").cores(4)};
+  s.say(a, FromTask{channel, {ClientHello{1, 1, {7, 7}, "task", 1, 0}, Submit{1, SchedulerHarness::chunk(children), true}}});
+  CHECK(s.assigned_to(key_of("wide child")) == a);
+  Key next = s.submit(task("next").cores(4));
+  CHECK_FALSE(s.assigned_to(next));
+  s.finish(key_of("wide child"));
+  s.finish(parent);
+  CHECK(s.assigned_to(next) == a);
+}
