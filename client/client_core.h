@@ -4,6 +4,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdio>
 #include <deque>
 #include <map>
 #include <memory>
@@ -147,6 +148,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   void perform(Complete& action);
   void perform(Pending& action);
   void perform(AnswerReady& action);
+  void perform(Warn& action) { std::fprintf(stderr, "weft: %s\n", action.text.c_str()); }
   void perform(Finished&) { finished_ = true; }
   void link(FutureCore& core);
   void unlink(FutureCore& core);

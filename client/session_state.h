@@ -95,10 +95,12 @@ struct Complete { std::uint32_t slot; Key key; std::shared_ptr<const Outcome> ou
 /// The key ended before and is open again.
 struct Pending { std::uint32_t slot; Key key; };
 struct AnswerReady { std::uint64_t request; Failure failure; std::string body; };
+/// Tell the user; nothing else happens.
+struct Warn { std::string text; };
 /// The goodbye was answered, or nobody is there to answer it.
 struct Finished {};
 
-using Action = std::variant<Send, Reconnect, Fetch, PutValue, ProvideFile, Complete, Pending, AnswerReady, Finished>;
+using Action = std::variant<Send, Reconnect, Fetch, PutValue, ProvideFile, Complete, Pending, AnswerReady, Warn, Finished>;
 
 // -------------------------------------------------------------------------------------------------------------- state
 
@@ -189,6 +191,7 @@ class SessionState {
   void hear(Answer& message);
   void hear(SchedulerTick& message);
   void hear(Goodbye& message);
+  void hear(Advice& message) { actions_.push_back(Warn{std::move(message.text)}); }
 
   // Keys.
   std::uint32_t acquire(const Key& key);

@@ -280,6 +280,14 @@ struct Answer {
     a(request, failure, body);
   }
 };
+/// Something that the person at the client should know; nothing of what it asked for has failed.
+struct Advice {
+  std::string text;
+  template <class A>
+  void fields(A& a) {
+    a(text);
+  }
+};
 struct SchedulerTick {
   std::uint64_t tick = 0;
   template <class A>
@@ -295,6 +303,6 @@ struct Goodbye {
 };
 
 using ClientBound = std::variant<ClientWelcome, Executed, Refused, TaskStored, TaskFailed, TaskPending, ScatterTo, SendFile, Answer,
-                                 SchedulerTick, Goodbye>;
+                                 SchedulerTick, Goodbye, Advice>;
 
 }  // namespace weft

@@ -56,6 +56,16 @@ struct AttemptStarted {
     a(attempt, key);
   }
 };
+/// How far a running task says it is, from 0 to 1: the newest word, at most ten times a second. Lost with the link.
+struct AttemptProgress {
+  AttemptId attempt;
+  Key key;
+  double fraction = 0;
+  template <class A>
+  void fields(A& a) {
+    a(attempt, key, fraction);
+  }
+};
 struct AttemptFinished {
   AttemptId attempt;
   Key key;
@@ -151,7 +161,8 @@ struct LogLine {
 };
 
 using WorkerMessage = std::variant<WorkerHello, AttemptStarted, AttemptFinished, AttemptFailed, AttemptReturned, ValuesHeld,
-                                   ValuesLost, InputMissing, WorkerHeartbeat, WorkerLeaving, FromTask, LogLine>;
+                                   ValuesLost, InputMissing, WorkerHeartbeat, WorkerLeaving, FromTask, LogLine,
+                                   AttemptProgress>;
 
 // ---------------------------------------------------------------------------------------------- scheduler -> worker
 

@@ -1,6 +1,7 @@
 // What goes into the scheduler's State and what comes out.
 #pragma once
 
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -20,7 +21,7 @@ struct FromWorker {
 struct LinkLost {
   PeerId peer;
 };
-/// The key of this peer was taken back: its session ends at once, or its worker is given up.
+/// The key of this peer was taken back: it is told so, its session ends at once, or its worker is given up.
 struct AccessRevoked {
   PeerId peer;
 };
@@ -56,6 +57,12 @@ struct CloseLink {
   std::uint64_t ticket = 0;
 };
 
-using Action = std::variant<ToClient, ToWorker, CloseLink, Persist>;
+/// A fact for the scheduler's log; the cluster's event list has it already.
+struct Note {
+  std::string text;
+  std::uint64_t ticket = 0;  // waits for nothing
+};
+
+using Action = std::variant<ToClient, ToWorker, CloseLink, Persist, Note>;
 
 }  // namespace weft::scheduler

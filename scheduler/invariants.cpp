@@ -118,13 +118,15 @@ void State::check_workers() const {
       if (options.cores > 1) cores += options.cores;
       for (const auto& [name, amount] : options.resources) taken[name] += amount;
     }
+    for (const auto& [place, session] : session_of_channel_)
+      if (place.first == id) cores -= holders_[session].cores_lent;
     for (TaskNumber number : worker.holding) {
       bytes += tasks_[number].bytes;
       const SmallVector<Replica>& replicas = tasks_[number].replicas;
       WEFT_CHECK(std::count_if(replicas.begin(), replicas.end(), [&](const Replica& r) { return r.worker == id; }) == 1);
     }
     WEFT_CHECK(load == worker.load && recalls == worker.recalls && cores == worker.cores_reserved && bytes == worker.holding_bytes);
-    WEFT_CHECK(cores <= worker.slots);
+    WEFT_CHECK(cores <= worker.slots || worker.nested > 0);
     for (const auto& [name, total] : worker.resources)
       WEFT_CHECK(std::abs(worker.resources_free.at(name) + taken[name] - total) < 1e-6 && taken[name] <= total + 1e-6);
     for (const auto& [rank, number] : worker.reserved)

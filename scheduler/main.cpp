@@ -279,12 +279,14 @@ class Program {
     if (store_) server.keep_in(std::move(store_), std::move(records_));
     server.set_idle_timeout(s_.idle_timeout);
     if (auto code = open_dashboard(server)) return *code;
+    server.set_allow([this](const std::string& role, const std::string& key) { return doors_.allows(role, key); });
     int ends = 0;
     auto on_signal = [&](int signal) {
       if (signal == SIGHUP) {
-        if (auto read = doors_.read(); read) log_info("allow-list read again", {{"path", doors_.folder().authorized_path()}});
-        else log_error("allow-list not changed", {{"why", read.error().message}});
-        return;
+        auto read = doors_.read();
+        if (!read) return log_error("allow-list not changed", {{"why", read.error().message}});
+        log_info("allow-list read again", {{"path", doors_.folder().authorized_path()}});
+        return server.access_changed();
       }
       if (++ends > 1 || signal == SIGQUIT) _exit(exit_code::interrupted);
       log_info("stopping", {{"signal", signal}});

@@ -33,6 +33,8 @@ struct Options {
   std::uint32_t credit_unknown = 2;            // the same for tasks whose duration nobody knows yet, running ones included
   Duration recall_worth = 20ms;                // an idle worker takes work that would wait longer than this
 
+  Duration unrunnable_after = 5s;              // work that nobody here may run is spoken of when it has waited so long
+
   std::uint32_t sessions_max = 20'000;
   std::uint64_t tasks_max = 100'000'000;
   std::size_t story_max = 100'000;             // transitions remembered for `story`

@@ -31,6 +31,7 @@ void State::enqueue(TaskNumber number) {
     std::push_heap(line.others.begin(), line.others.end());
   }
   queue.fresh = true;
+  queue.all_told = false;
   if (!std::exchange(queue.busy, true)) busy_queues_.push_back(own);
 }
 

@@ -17,6 +17,8 @@ static constexpr std::size_t dump_failures_max = 200;
 
 static double seconds(Duration d) { return static_cast<double>(d.count()) / 1e9; }
 
+static std::string percent(double fraction) { return std::to_string(static_cast<int>(100 * fraction)) + '%'; }
+
 static std::string text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 static std::string hex(std::span<const std::byte> bytes) {
@@ -83,18 +85,31 @@ struct Questions {
     }
     return body;
   }
-  Json keys_at_workers(const Ask& ask, std::vector<TaskNumber> Worker::*list) const {
+  void add_progress(Json& body, TaskNumber number) const {
+    if (auto said = state.progress_.find(number); said != state.progress_.end()) body["progress"] = said->second;
+  }
+  Json has_what(const Ask& ask) const {
+    return at_workers(ask, &Worker::holding, [&](TaskNumber number) { return Json(state.tasks_[number].key.hex()); });
+  }
+  Json processing(const Ask& ask) const {
+    return at_workers(ask, &Worker::assigned, [&](TaskNumber number) {
+      const Task& task = state.tasks_[number];
+      Json body = {{"key", task.key.hex()}, {"label", state.shape_of(task).label}, {"started", task.started != 0}};
+      add_progress(body, number);
+      return body;
+    });
+  }
+  template <class Describe>
+  Json at_workers(const Ask& ask, std::vector<TaskNumber> Worker::*list, Describe describe) const {
     Json body = Json::object();
     for (WorkerId id : state.alive_) {
       const Worker& worker = *state.worker(id);
       if (!ask.words.empty() && !contains(ask.words, worker.name) && !contains(ask.words, worker.endpoint)) continue;
-      Json& keys = body[worker.name] = Json::array();
-      for (TaskNumber number : worker.*list) keys.push_back(state.tasks_[number].key.hex());
+      Json& tasks = body[worker.name] = Json::array();
+      for (TaskNumber number : worker.*list) tasks.push_back(describe(number));
     }
     return body;
   }
-  Json has_what(const Ask& ask) const { return keys_at_workers(ask, &Worker::holding); }
-  Json processing(const Ask& ask) const { return keys_at_workers(ask, &Worker::assigned); }
   Json tasks(const Ask& ask) const {
     Json body = Json::array();
     std::string wanted = ask.words.empty() ? "" : ask.words[0];
@@ -104,6 +119,7 @@ struct Questions {
       if (body.size() >= rows_max) break;
       body.push_back({{"key", task.key.hex()}, {"label", state.shape_of(task).label}, {"state", name_of(task.state)},
                       {"bytes", task.bytes}, {"worker", task.worker ? name_of_worker(task.worker) : ""}});
+      add_progress(body.back(), number);
     }
     return body;
   }
@@ -350,7 +366,10 @@ Result<std::string> State::explain(const Task& task) const {
     body["worker"] = worker.name;
     body["attempt"] = task.attempt.number;
     body["expected_start_seconds"] = {{"queue", seconds(worker.load / worker.slots)}};
+    auto progress = progress_.find(number_of(task.key));
+    if (progress != progress_.end()) body["progress"] = progress->second;
     why = task.recalling ? "it was asked back from " + worker.name + " for an idle worker"
+          : progress != progress_.end() ? "it runs on " + worker.name + ", " + percent(progress->second) + " done"
           : task.started ? "it runs on " + worker.name
           : task.missing ? "it was sent ahead to " + worker.name + ", which makes its inputs"
                          : "it is in the queue of " + worker.name + ": least expected start of the workers considered";

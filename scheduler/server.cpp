@@ -50,6 +50,7 @@ void Server::run() {
     batch = std::exchange(lost_, {});
     for (EndpointEvent& event : received) receive(event, batch);
     received.clear();
+    if (access_changed_.exchange(false)) review_access(batch);
     hear_store(batch);
     if (store_failure_) break;
     if (batch.empty()) batch.push_back(Tick{});
@@ -102,6 +103,29 @@ void Server::answer_questions() {
   for (Question& question : now) question.answered(state_.answer(monotonic_now(), question.ask));
 }
 
+void Server::access_changed() {
+  access_changed_ = true;
+  endpoint_->wake();
+}
+
+bool Server::may_stay(PeerId peer) const {
+  PeerIdentity identity = endpoint_->identity(peer);
+  return !allow_ || identity.public_key.empty() || allow_(identity.role, identity.public_key);
+}
+
+void Server::review_access(std::vector<Event>& batch) {
+  for (PeerId peer : peers_) {
+    if (may_stay(peer)) continue;
+    log_info("peer cut: its key was revoked", {{"peer", peer.number}, {"key", endpoint_->identity(peer).public_key}});
+    batch.push_back(AccessRevoked{peer});
+  }
+}
+
+void Server::close(PeerId peer) {
+  peers_.erase(peer);
+  endpoint_->close(peer);
+}
+
 template <class Message, class Wrap>
 static bool unpack(PeerId peer, const Buffer& head, std::vector<Event>& batch, std::string& why) {
   auto messages = decode<std::vector<Message>>(head.bytes());
@@ -115,10 +139,13 @@ static bool unpack(PeerId peer, const Buffer& head, std::vector<Event>& batch, s
 
 void Server::receive(EndpointEvent& event, std::vector<Event>& batch) {
   if (const auto* lost = std::get_if<PeerLost>(&event)) {
+    peers_.erase(lost->peer);
     batch.push_back(LinkLost{lost->peer});
     return;
   }
   auto& frame = std::get<Received>(event);
+  // It may have shaken hands before its key was revoked.
+  if (peers_.insert(frame.peer).second && !may_stay(frame.peer)) return batch.push_back(AccessRevoked{frame.peer});
   std::string role = endpoint_->identity(frame.peer).role;
   std::string why = "a peer without a role";
   bool good = role == worker_role   ? unpack<WorkerMessage, FromWorker>(frame.peer, frame.head, batch, why)
@@ -135,22 +162,24 @@ void Server::refuse(PeerId peer, const std::string& why) {
   WireFailure answer{failure(ErrorKind::protocol_error, why)};
   if (endpoint_->identity(peer).role == worker_role) endpoint_->send(peer, encode(std::vector<WorkerBound>{WorkerRefused{answer}}));
   else endpoint_->send(peer, encode(std::vector<ClientBound>{Refused{0, answer}}));
-  endpoint_->close(peer);
+  close(peer);
 }
 
 void Server::perform(Action& action) {
   if (auto* frame = std::get_if<ToClient>(&action)) {
     if (endpoint_->send(frame->peer, encode(frame->messages))) return;
-    endpoint_->close(frame->peer);  // it reads nothing; its session is resumed when it comes back
+    close(frame->peer);  // it reads nothing; its session is resumed when it comes back
     lost_.push_back(LinkLost{frame->peer});
   } else if (auto* order = std::get_if<ToWorker>(&action)) {
     if (endpoint_->send(order->peer, encode(order->messages))) return;
-    endpoint_->close(order->peer);
+    close(order->peer);
     lost_.push_back(LinkLost{order->peer});
   } else if (auto* persist = std::get_if<Persist>(&action)) {
     store_->add(std::move(*persist));
+  } else if (auto* close_link = std::get_if<CloseLink>(&action)) {
+    close(close_link->peer);
   } else {
-    endpoint_->close(std::get<CloseLink>(action).peer);
+    log_info(std::get<Note>(action).text);  // a user's own process has told its user already
   }
 }
 

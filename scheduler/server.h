@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "common/transport/endpoint.h"
@@ -24,6 +25,12 @@ class Server {
   /// Go on where an earlier scheduler stopped, and keep what must outlive this one. Once, before `run`.
   void keep_in(std::unique_ptr<Store> store, std::vector<Record> records);
 
+  /// Whose connections may stay, by role and public key; asked at a peer's first frame and after `access_changed`. Default:
+  /// everybody's. Called on the thread of `run`; set before it. Peers without a key are not asked about.
+  using Allow = std::function<bool(const std::string& role, const std::string& public_key)>;
+  void set_allow(Allow allow) { allow_ = std::move(allow); }
+  /// From any thread: the list behind `allow` is another one now; who is no longer on it is told so and cut.
+  void access_changed();
   /// Serve until `stop`. Called on one thread.
   void run();
   /// From any thread or a signal handler's pipe: end `run` after the present step.
@@ -48,6 +55,9 @@ class Server {
   void receive(EndpointEvent& event, std::vector<Event>& batch);
   void perform(Action& action);
   void hear_store(std::vector<Event>& batch);
+  bool may_stay(PeerId peer) const;
+  void review_access(std::vector<Event>& batch);
+  void close(PeerId peer);
   void log_recovery();
   void refuse(PeerId peer, const std::string& why);
   bool is_idle_for_too_long(Time now);
@@ -64,6 +74,9 @@ class Server {
   std::vector<Question> questions_;
   std::atomic<bool> has_questions_{false};
   std::vector<Event> lost_;              // peers that took nothing more, for the next step
+  Allow allow_;
+  std::set<PeerId> peers_;               // that were heard and are not gone
+  std::atomic<bool> access_changed_{false};
   std::atomic<bool> stopping_{false};
   Duration idle_timeout_{};
   Time busy_at_;

@@ -32,6 +32,7 @@ std::vector<Action> State::step(Time now, std::vector<Event> batch) {
   if (!recovering_) {
     schedule();
     restore_copies();
+    review_unrunnable();
   }
   advance_retirements();
   settle();
@@ -133,9 +134,17 @@ void State::on(const LinkLost& event) {
 
 /// Who lost the right to speak here has no grace: what only it wanted is released, what it ran goes to others.
 void State::on(const AccessRevoked& event) {
-  if (auto found = worker_of_peer_.find(event.peer); found != worker_of_peer_.end())
+  WireFailure why{failure(ErrorKind::connection_failed,
+                          "the scheduler took back the key of this connection (weft keys revoke); ask its operator for another key")};
+  if (auto found = worker_of_peer_.find(event.peer); found != worker_of_peer_.end()) {
+    stray_workers_.emplace_back(event.peer, WorkerRefused{why});
     lose_worker(found->second, false, "its key was revoked");
-  if (auto found = session_of_peer_.find(event.peer); found != session_of_peer_.end()) end_holder(found->second);
+  }
+  if (auto found = session_of_peer_.find(event.peer); found != session_of_peer_.end()) {
+    log_line(5, "client '" + holders_[found->second].name + "' cut: its key was revoked");
+    stray_.emplace_back(event.peer, Refused{0, why});
+    end_holder(found->second);
+  }
   to_close_.push_back(event.peer);
 }
 
@@ -166,6 +175,7 @@ std::vector<Action> State::collect() {
   for (HolderNumber number : speaking_sessions_)
     if (!holders_[number].outbox.empty())
       actions.push_back(ToClient{holders_[number].peer, std::exchange(holders_[number].outbox, {}), ticket_});
+  for (Note& note : std::exchange(notes_, {})) actions.push_back(std::move(note));
   for (PeerId peer : to_close_) actions.push_back(CloseLink{peer, ticket_});
   speaking_sessions_.clear();
   speaking_workers_.clear();
@@ -210,7 +220,7 @@ bool State::empty() const {
     return worker.assigned.empty() && worker.holding.empty() && worker.reserved.empty() && worker.recalls == 0 && worker.nested == 0;
   });
   bool no_tasks = index_.size() == 0 && tasks_.free_rows() == tasks_.size() && delayed_.empty() && ahead_.empty() && kept_ == 0 &&
-                  replicas_wanted_.empty() && moving_.empty() && spreads_.empty();
+                  replicas_wanted_.empty() && progress_.empty() && moving_.empty() && spreads_.empty();
   bool no_holders = sessions_.empty() && session_of_peer_.empty() && session_of_channel_.empty() && names_.empty() &&
                     free_holders_.size() + 3 == holders_.size();  // nobody, fire-and-forget, not yet released
   bool no_templates = unused_shapes_.size() + free_shapes_.size() == shapes_.size() && file_owners_.empty() &&

@@ -170,6 +170,7 @@ class State {
   void take_inventory(Worker& worker, const WorkerHello& message);
   void handle(Worker& worker, const WorkerHello& message);
   void handle(Worker& worker, const AttemptStarted& message);
+  void handle(Worker& worker, const AttemptProgress& message);
   void handle(Worker& worker, const AttemptFinished& message);
   void handle(Worker& worker, const AttemptFailed& message);
   void handle(Worker& worker, const AttemptReturned& message);
@@ -268,6 +269,8 @@ class State {
     std::uint32_t kept = 0;        // tasks of it that are kept for a worker
     bool fresh = false;            // has tasks that were not offered to anybody yet
     bool busy = false;             // in busy_queues_
+    bool all_told = false;         // whoever waits for its tasks knows that nobody may run them
+    Time nobody_since;             // nobody may run its tasks; 0: somebody may
   };
   struct Candidate {
     double filled = 0;
@@ -296,6 +299,12 @@ class State {
   void reserve_siblings(TaskNumber number, Worker& worker);
   bool is_current(TaskNumber number, std::uint32_t serial) const;
   bool is_root_like(const Task& task) const;
+  // What nobody may run (unrunnable.cpp).
+  void review_unrunnable();
+  void tell_of_unrunnable(Queue& queue);
+  std::string why_unrunnable(const Task& task) const;
+  std::set<HolderNumber> sessions_waiting_for(TaskNumber number) const;
+
   WorkerId choose(const Task& task);
   Duration cost(const Task& task, const Worker& worker) const;
   bool may_run(const Task& task, const Worker& worker) const;
@@ -336,6 +345,7 @@ class State {
   Time now_;
   Time last_step_;
   Time leases_due_;                             // no lease ends before
+  Time unrunnable_due_;                         // when to look for work that nobody may run
   std::uint64_t attempts_ = 0;
   std::uint64_t nonces_ = 0;
   std::uint64_t finished_runs_ = 0;
@@ -348,6 +358,7 @@ class State {
   std::vector<TaskNumber> review_;              // perhaps no longer needed
   std::vector<TaskNumber> ahead_;               // all missing inputs were with one worker when it was opened
   std::vector<TaskNumber> retract_;             // sent ahead for an input that will not be made there
+  std::map<TaskNumber, double> progress_;       // assigned: the last that its run said of itself
   std::map<TaskNumber, std::uint32_t> replicas_wanted_;
   std::set<TaskNumber> copies_review_;          // of those, perhaps too few now
   std::map<TaskNumber, Time> bytes_awaited_;    // data that no client offers: since when
@@ -460,6 +471,7 @@ class State {
   std::map<std::uint64_t, HolderNumber> restored_holders_;  // while restoring
   std::vector<Key> restored_done_;              // had a value that cannot be made again
 
+  std::vector<Note> notes_;
   std::vector<PeerId> to_close_;
   std::vector<std::pair<PeerId, ClientBound>> stray_;        // answers to peers without a session
   std::vector<std::pair<PeerId, WorkerBound>> stray_workers_;

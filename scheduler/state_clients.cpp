@@ -50,6 +50,7 @@ void State::hello(PeerId peer, const ClientHello& message, WorkerId through, std
     session_of_channel_.erase({session.through, session.channel});
     Worker& before = worker_ref(session.through);
     --before.nested;
+    before.cores_reserved += std::exchange(session.cores_lent, 0);
     note_room(before);
     session.through = {};
   }
@@ -59,6 +60,9 @@ void State::hello(PeerId peer, const ClientHello& message, WorkerId through, std
     if (before != session_of_channel_.end() && before->second != number) end_holder(before->second);
     Worker& worker = worker_ref(through);
     ++worker.nested;
+    // It may wait for tasks as wide as itself. The worker counts what really runs.
+    if (std::uint32_t cores = shape_of(tasks_[parent]).options.cores; cores > 1) session.cores_lent = cores;
+    worker.cores_reserved -= session.cores_lent;
     note_room(worker);
     make_hungry(worker);
     session.through = through;

@@ -32,6 +32,7 @@ void State::end_holder(HolderNumber number) {
       session_of_channel_.erase({holder.through, holder.channel});
       Worker& worker = worker_ref(holder.through);
       --worker.nested;
+      worker.cores_reserved += holder.cores_lent;
       note_room(worker);
     }
   }

@@ -91,6 +91,7 @@ void State::leave_assigned(TaskNumber number, TaskState to) {
   if (to != TaskState::stored && !spreads_.empty())
     for (const InputEdge& edge : task.inputs)
       if (spreads_.contains(edge.task)) spread_review_.insert(edge.task);
+  if (!progress_.empty()) progress_.erase(number);
   task.recalling = task.started = false;
   task.attempt = {};
   task.worker = {};

@@ -207,6 +207,11 @@ void State::handle(Worker& worker, const AttemptStarted& message) {
   --worker.recalls;
 }
 
+void State::handle(Worker& worker, const AttemptProgress& message) {
+  TaskNumber number = find_attempt(worker, message.key, message.attempt);
+  if (number != no_task && message.fraction >= 0 && message.fraction <= 1) progress_[number] = message.fraction;
+}
+
 void State::handle(Worker& worker, const AttemptFinished& message) {
   TaskNumber number = number_of(message.key);
   if (number == KeyIndex::none) return tell(worker, Drop{{message.key}});

@@ -75,6 +75,7 @@ struct Holder {
   WorkerId through;                       // a task's own client: by way of this worker ...
   std::uint64_t channel = 0;              // ... on this channel, which is the number of its attempt
   Rank parent;                            // ... and that task's rank
+  std::uint32_t cores_lent = 0;           // what that task reserved there is free for those it waits for
   std::uint64_t executed = 0;
   bool acknowledge = false;               // an Executed is due in this step
   Time expires;                           // when not connected
@@ -106,6 +107,7 @@ struct Group {
   std::int64_t bytes = -1;                // mean of results
   std::uint64_t bytes_total = 0;
   std::int64_t run_time_total = 0;
+  bool told_unrunnable = false;           // somebody was told that nobody may run some of them
 };
 
 }  // namespace weft::scheduler

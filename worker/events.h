@@ -26,6 +26,11 @@ struct RunBlocked {
   AttemptId attempt;
   bool blocked = true;
 };
+/// It says how far it is.
+struct RunProgress {
+  AttemptId attempt;
+  double fraction = 0;
+};
 /// It ended. With a result, the value is in the store already.
 struct RunEnded {
   AttemptId attempt;
@@ -77,8 +82,8 @@ struct NeedValue {
 struct Terminate {};
 struct Tick {};
 
-using Event = std::variant<LinkUp, LinkLost, Message, RunStarted, RunBlocked, RunEnded, RunImpossible, FetchDone, FetchFailed,
-                           PutArrived, ValueDamaged, Pressure, TaskSays, Logged, NeedValue, Terminate, Tick>;
+using Event = std::variant<LinkUp, LinkLost, Message, RunStarted, RunBlocked, RunProgress, RunEnded, RunImpossible, FetchDone,
+                           FetchFailed, PutArrived, ValueDamaged, Pressure, TaskSays, Logged, NeedValue, Terminate, Tick>;
 
 // ------------------------------------------------------------------------------------------------ actions
 

@@ -111,7 +111,7 @@ struct ExecutorReady {
   }
 };
 /// The attempt has its result: in `value`, or in the place that was granted to it.
-struct RunEnded {
+struct RunCompleted {
   AttemptId attempt;
   Duration run_time{};
   std::uint64_t output_end = 0;  // position in the executor's output where its share ends
@@ -178,7 +178,7 @@ struct TaskPuts {
     a(attempt, key, location, placed, value);
   }
 };
-using ExecutorNews = std::variant<ExecutorReady, RunEnded, RunFailed, NeedPlace, TaskWaits, TaskReports, FromTask, LogLine,
+using ExecutorNews = std::variant<ExecutorReady, RunCompleted, RunFailed, NeedPlace, TaskWaits, TaskReports, FromTask, LogLine,
                                   TaskReads, TaskPuts>;
 
 /// Memory that lives for one use only has this bit in its number.

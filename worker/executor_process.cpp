@@ -107,6 +107,9 @@ class Executor {
   int quiet_ = 0;  // outcomes not announced yet
 };
 
+// A loop that speaks of every step must not keep the daemon busy.
+constexpr Duration progress_interval = 5ms;
+
 // One attempt: its context and the place of its result.
 class Executor::Task final : public TaskContext, public detail::ResultSink {
  public:
@@ -128,7 +131,12 @@ class Executor::Task final : public TaskContext, public detail::ResultSink {
     limit_text(line.text);
     executor_.tell(std::move(line));
   }
-  void progress(double fraction) override { executor_.tell(TaskReports{record_.attempt, fraction}); }
+  void progress(double fraction) override {
+    std::int64_t now = monotonic_now().nanoseconds;
+    if (now < progress_again_ && fraction < 1) return;
+    progress_again_ = now + progress_interval.count();
+    executor_.tell(TaskReports{record_.attempt, fraction});
+  }
   void send(std::vector<ClientMessage> messages) override {
     executor_.tell(FromTask{record_.attempt.number, std::move(messages)});
   }
@@ -156,6 +164,7 @@ class Executor::Task final : public TaskContext, public detail::ResultSink {
   std::span<const std::byte> result_;
   std::shared_ptr<Mapping> mapping_;
   std::atomic<bool> woken_{false};
+  std::atomic<std::int64_t> progress_again_{0};  // nanoseconds
   alignas(value_alignment) std::byte small_[small_value_max];
   Scope scope_;
 };
@@ -280,7 +289,7 @@ void Executor::finish(Task& task, const RunRecord& record, Failure failed, Durat
   if (failed.kind != ErrorKind::none) {
     tell(RunFailed{record.attempt, run_time, output_end, {std::move(failed)}});
   } else {
-    RunEnded ended{record.attempt, run_time, output_end, task.placed(), {}};
+    RunCompleted ended{record.attempt, run_time, output_end, task.placed(), {}};
     if (!ended.placed) ended.value.assign(task.result().begin(), task.result().end());
     tell(std::move(ended));
   }
@@ -365,7 +374,7 @@ void Executor::read_notes() {
 template <class News>
 void Executor::tell(News news) {
   if (forked) return;
-  constexpr bool ending = std::is_same_v<News, RunEnded> || std::is_same_v<News, RunFailed>;
+  constexpr bool ending = std::is_same_v<News, RunCompleted> || std::is_same_v<News, RunFailed>;
   Bytes frame = encode(ExecutorNews(std::move(news)));
   for (;;) {
     switch (link_->send(board_.news, frame)) {

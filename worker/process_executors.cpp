@@ -198,7 +198,7 @@ void ProcessExecutors::read_news(Child& child) {
       child.was_ready = true;
       programs_[child.program].worked = true;
       programs_[child.program].failed_starts = 0;
-    } else if (auto* ended = std::get_if<RunEnded>(&news)) {
+    } else if (auto* ended = std::get_if<RunCompleted>(&news)) {
       handle(child, *ended);
     } else if (auto* failed = std::get_if<RunFailed>(&news)) {
       handle(child, *failed);
@@ -222,7 +222,7 @@ void ProcessExecutors::read_news(Child& child) {
   if (child.broken() && child.state != Child::State::dying) child.kill();
 }
 
-void ProcessExecutors::handle(Child& child, RunEnded& ended) {
+void ProcessExecutors::handle(Child& child, RunCompleted& ended) {
   auto* it = child.find(ended.attempt);
   if (!it) return;
   Outcome outcome;

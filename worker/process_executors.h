@@ -45,6 +45,7 @@ ValueBridge private_memory();
 
 struct ProcessOptions {
   std::size_t slots = 1;
+  std::size_t lent_max = lent_slots_max;             // slots that tasks which wait may lend at once
   std::string worker;                                // its name, for tasks
   std::function<Result<ProgramSpec>(const Key& program)> program_for;
   ValueBridge values = private_memory();
@@ -100,7 +101,7 @@ class ProcessExecutors final : public Executors {
   // process_executors.cpp: the loop's part
   void read_events();
   void read_news(Child& child);
-  void handle(Child& child, struct RunEnded& ended);
+  void handle(Child& child, struct RunCompleted& ended);
   void handle(Child& child, struct RunFailed& failed);
   void handle(Child& child, struct NeedPlace& need);
   void handle(Child& child, struct TaskWaits& waits);

@@ -93,7 +93,7 @@ Child* ProcessExecutors::choose(const Run& run, Time now) {
 // When too many slots are lent, a task that waits runs the newest queued attempt inside its wait: newest first keeps the
 // nesting near the depth of the task tree.
 void ProcessExecutors::help_waiting() {
-  while (!queue_.empty() && count(lending) >= lent_slots_max && count(busy) < options_.slots) {
+  while (!queue_.empty() && count(lending) >= options_.lent_max && count(busy) < options_.slots) {
     Child* helper = nullptr;
     for (auto& [number, child] : children_)
       if (lending(*child) && child->program == queue_.back().shape->function.program) helper = child.get();
@@ -117,7 +117,7 @@ void ProcessExecutors::make_processes(Time now) {
         retire(*other->second, now);
         --used;
       }
-      if (used + lent >= options_.slots + lent_slots_max) break;
+      if (used + lent >= options_.slots + options_.lent_max) break;
       if (!spawn(program, now)) break;
       ++used, ++coming;
     }

@@ -11,6 +11,9 @@
 
 namespace weft::worker {
 
+// Steps of one drain: some hundred microseconds.
+static constexpr int rounds_max = 16;
+
 static Bytes random_bytes(std::size_t count) {
   Bytes bytes(count);
   randombytes_buf(bytes.data(), count);
@@ -101,20 +104,33 @@ Server::~Server() {
 int Server::run() {
   std::vector<EndpointEvent> received;
   bool again = true;
+  int rounds = 0;  // since the last frame
   while (!exited_ && !stopping_) {
     Time deadline = std::min({state_.wake_at(), fetcher_.wake_at(), borrower_.wake_at(), task_values_.wake_at(), user_code_->wake_at(),
                               kernels_->wake_at(), leave_by_});
-    endpoint_->poll(received, again ? monotonic_now() : deadline);
+    endpoint_->poll(received, again || !outbox_.empty() ? monotonic_now() : deadline);
     for (EndpointEvent& event : received) receive(event);
     received.clear();
     take_news();
+    if (events_.empty() || outbox_.full() || ++rounds == rounds_max) flush(), rounds = 0;
     again = !events_.empty();
     if (!again) events_.push_back(Tick{});
     std::vector<Action> actions = state_.step(monotonic_now(), std::exchange(events_, {}));
     for (Action& action : actions) perform(action);
     again |= !actions.empty();
   }
+  flush();
   return exit_code_;
+}
+
+/// One frame with all that was said since the last.
+void Server::flush() {
+  if (outbox_.empty()) return;
+  std::vector<WorkerMessage> messages = outbox_.take();
+  if (!scheduler_ || endpoint_->send(scheduler_, encode(messages))) return;
+  endpoint_->close(scheduler_);
+  scheduler_ = {};
+  events_.push_back(LinkLost{});
 }
 
 void Server::stop() {
@@ -212,6 +228,7 @@ void Server::take_outcomes(Executors& executors) {
   for (TaskPut& put : news.puts)
     if (put.location.endpoint == options_.endpoint) store_put(put);
     else send_put(put);
+  for (const TaskProgress& said : news.progress) events_.push_back(RunProgress{said.attempt, said.fraction});
   for (LogLine& line : news.logs) events_.push_back(Logged{std::move(line)});
   for (Outcome& outcome : news.ended) end_run(outcome);
 }

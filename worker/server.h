@@ -12,6 +12,7 @@
 #include "common/data/transfer.h"
 #include "common/transport/endpoint.h"
 #include "worker/executors.h"
+#include "worker/outbox.h"
 #include "worker/process_executors.h"
 #include "worker/programs.h"
 #include "worker/state.h"
@@ -71,6 +72,7 @@ class Server : private ValueHolder {
 
   // Events (server.cpp).
   void receive(EndpointEvent& event);
+  void flush();
   void take_news();
   void take_outcomes(Executors& executors);
   void end_run(Outcome& outcome);
@@ -84,7 +86,7 @@ class Server : private ValueHolder {
 
   // Actions (server_actions.cpp).
   void perform(Action& action);
-  void perform(Send& action);
+  void perform(Send& action) { outbox_.add(std::move(action.messages)); }
   void perform(Connect&);
   void perform(HangUp&);
   void perform(StartRun& action);
@@ -124,6 +126,7 @@ class Server : private ValueHolder {
   std::unique_ptr<Executors> user_code_;
 
   std::vector<Event> events_;
+  Outbox outbox_;
   PeerId scheduler_;
   std::map<AttemptId, std::uint32_t> kernel_runs_;   // which executors have it
   std::map<FetchId, Fetching> fetches_;

@@ -10,14 +10,8 @@ void Server::perform(Action& action) {
   std::visit([this](auto& a) { perform(a); }, action);
 }
 
-void Server::perform(Send& action) {
-  if (!scheduler_ || endpoint_->send(scheduler_, encode(action.messages))) return;
-  endpoint_->close(scheduler_);
-  scheduler_ = {};
-  events_.push_back(LinkLost{});
-}
-
 void Server::perform(Connect&) {
+  outbox_.clear();
   auto peer = endpoint_->connect(options_.scheduler, options_.scheduler_key);
   if (!peer) {
     log_warning("cannot reach the scheduler", {{"address", options_.scheduler}, {"why", peer.error().message}});
@@ -31,6 +25,7 @@ void Server::perform(Connect&) {
 void Server::perform(HangUp&) {
   if (scheduler_) endpoint_->close(scheduler_);
   scheduler_ = {};
+  outbox_.clear();
 }
 
 void Server::perform(Exit& action) {

@@ -16,6 +16,7 @@ std::vector<Action> State::step(Time now, std::vector<Event> batch) {
   start_fetches();
   start_runs();
   announce_runs();
+  pass_progress_on();
   if (!outbox_.empty()) actions_.push_back(Send{std::move(outbox_)});
   outbox_.clear();
   return std::exchange(actions_, {});
@@ -33,8 +34,19 @@ void State::announce_runs() {
   }
 }
 
+void State::pass_progress_on() {
+  while (!progress_.empty() && progress_.begin()->first <= now_) {
+    AttemptId id = progress_.begin()->second;
+    progress_.erase(progress_.begin());
+    Attempt& attempt = attempts_.at(id);
+    attempt.progress_again = now_ + options_.progress_interval;
+    send(AttemptProgress{id, attempt.order.key, *std::exchange(attempt.progress, std::nullopt)});
+  }
+}
+
 Time State::wake_at() const {
   Time next = now_ + 1s;
+  if (!progress_.empty()) next = std::min(next, progress_.begin()->first);
   if (!fresh_runs_.empty()) next = std::min(next, fresh_runs_.front().first);
   if (link_ == Link::welcomed) next = std::min(next, beat_at_);
   else next = std::min(next, now_ + options_.reconnect_interval);
@@ -207,6 +219,7 @@ void State::drop_if_ownerless(const Key& key) {
 void State::forget(AttemptId id) {
   auto found = attempts_.find(id);
   Attempt& attempt = found->second;
+  if (attempt.progress) progress_.erase({attempt.progress_again, id});
   if (attempt.in_hand) {
     std::uint32_t cores = attempt.shape->options.cores;
     if (attempt.blocked) --lent_;
@@ -274,6 +287,17 @@ void State::on(const RunBlocked& event) {
   } else {
     --lent_;
     in_hand_cores_ += cores;
+  }
+}
+
+/// Of many words the newest goes on, when it is time.
+void State::on(const RunProgress& event) {
+  auto found = attempts_.find(event.attempt);
+  if (found == attempts_.end() || !found->second.in_hand) return;
+  Attempt& attempt = found->second;
+  if (!std::exchange(attempt.progress, event.fraction)) {
+    attempt.progress_again = std::max(attempt.progress_again, now_);
+    progress_.emplace(attempt.progress_again, event.attempt);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -26,6 +27,7 @@ struct StateOptions {
   Duration ask_interval = 2s;             // between questions for an input that nobody sends
   Duration tiny = 500us;                  // runs shorter than this are handed over many at a time
   std::uint32_t tiny_depth = 64;          // how many per slot
+  Duration progress_interval = 100ms;     // between two words about the progress of one run
 };
 
 class State {
@@ -58,6 +60,8 @@ class State {
     bool started = false;
     bool blocked = false;
     bool announced = false;               // the scheduler knows that it runs
+    std::optional<double> progress;       // not passed on yet
+    Time progress_again;                  // the next word of it not before
   };
   using Place = std::tuple<std::int64_t, std::int64_t, AttemptId>;
 
@@ -87,6 +91,7 @@ class State {
   void on(Message& event);
   void on(const RunStarted& event);
   void on(const RunBlocked& event);
+  void on(const RunProgress& event);
   void on(RunEnded& event);
   void on(const RunImpossible& event);
   void on(const FetchDone& event);
@@ -114,6 +119,7 @@ class State {
   void handle(const SchedulerTick& message);
   void handle(const RestartExecutors&) { actions_.push_back(RenewExecutors{}); }
   void announce_runs();
+  void pass_progress_on();
   void keep_link(Time now);
   void send(WorkerMessage message);
 
@@ -167,6 +173,7 @@ class State {
   std::map<Key, std::uint32_t> made_here_;       // keys of attempts: their values need not be asked for
   std::set<Place> ready_;
   std::deque<std::pair<Time, AttemptId>> fresh_runs_;  // the scheduler hears of them then, if they still run
+  std::set<std::pair<Time, AttemptId>> progress_;  // due to be passed on
   std::vector<WorkerMessage> unreported_;        // failures that ended while there was no link
   std::uint32_t in_hand_cores_ = 0;
   std::uint32_t in_hand_wide_ = 0;               // of those, attempts of more than one core

@@ -101,7 +101,11 @@ class ThreadExecutors::Core::Active final : public TaskContext {
   }
   void progress(double fraction) override {
     std::lock_guard lock(core.mutex);
-    core.news.progress.push_back({run.attempt, fraction});
+    // A loop that says more than anybody hears must not fill our memory.
+    auto& said = core.news.progress;
+    auto old = std::find_if(said.begin(), said.end(), [&](const TaskProgress& each) { return each.attempt == run.attempt; });
+    if (old != said.end()) old->fraction = fraction;
+    else said.push_back({run.attempt, fraction});
     core.tell();
   }
   void send(std::vector<ClientMessage> messages) override {
@@ -144,13 +148,13 @@ class ThreadExecutors::Core::Active final : public TaskContext {
   Scope scope_;
 };
 
-// Lends the slot while it waits. Beyond `lent_slots_max` it runs the newest queued task itself: newest first keeps the depth
+// Lends the slot while it waits. Beyond `lent_max` it runs the newest queued task itself: newest first keeps the depth
 // of nested runs near the depth of the task tree.
 TaskMail ThreadExecutors::Core::Active::wait(Time until) {
   bool only_looks = until <= monotonic_now();
   std::unique_lock lock(core.mutex);
   if (call_waits() && !only_looks) {
-    bool lends = permit && core.lent < lent_slots_max;
+    bool lends = permit && core.lent < core.options.lent_max;
     if (permit) --core.running, permit = false;
     core.lent += lends;
     core.news.note_wait(run.attempt, true);

@@ -20,6 +20,7 @@ Place heap_place(std::uint64_t bytes);
 
 struct ThreadOptions {
   std::size_t slots = 1;
+  std::size_t lent_max = lent_slots_max;  // slots that tasks which wait may lend at once
   std::string worker;                  // its name, for tasks
   FunctionRuntime runtime;
   /// Where results go. Called on any thread, the owner is dropped on any thread. Default: the heap.

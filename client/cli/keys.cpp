@@ -47,7 +47,7 @@ int revoke(const VerbOptions& options, const KeyFolder& folder, const TextList& 
   std::size_t count = folder.revoke(words[1]).value_or_throw();
   if (count == 0) throw InvalidArgument("nobody is called " + words[1] + " in " + folder.authorized_path());
   if (options.json()) return print_json("keys", {{"revoked", count}}), exit_code::ok;
-  print("revoked; a running scheduler refuses new connections of it after SIGHUP\n");
+  print("revoked; a running scheduler cuts its connections, and lets in no new ones, after SIGHUP\n");
   return exit_code::ok;
 }
 

@@ -105,9 +105,11 @@ int run_tasks(Arguments arguments) {
     tasks.erase(std::remove_if(tasks.begin(), tasks.end(), [&](const Json& task) { return task.at("label") != label; }), tasks.end());
   if (options.json()) return print_json("tasks", tasks), exit_code::ok;
   if (tasks.empty()) return print("no tasks\n"), exit_code::ok;
-  Table table({"KEY", "LABEL", "STATE", "BYTES", "WORKER"});
-  for (const Json& task : tasks)
-    table.row({word(task.at("key")), word(task.at("label")), word(task.at("state")), show_bytes(task.at("bytes")), word(task.at("worker"))});
+  Table table({"KEY", "LABEL", "STATE", "DONE", "BYTES", "WORKER"});
+  for (const Json& task : tasks) {
+    std::string done = task.contains("progress") ? std::to_string(static_cast<int>(100 * task.at("progress").get<double>())) + '%' : "";
+    table.row({word(task.at("key")), word(task.at("label")), word(task.at("state")), done, show_bytes(task.at("bytes")), word(task.at("worker"))});
+  }
   table.print();
   return exit_code::ok;
 }

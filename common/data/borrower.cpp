@@ -77,12 +77,6 @@ struct Loan {
   std::uint64_t number;
 };
 
-bool is_ours(int socket) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
-}
-
 /// The owner could shrink what is not sealed, and we would die reading it. Takes the descriptor over.
 std::shared_ptr<const BorrowedSegment> map_segment(int descriptor) {
   int seals = fcntl(descriptor, F_GET_SEALS);

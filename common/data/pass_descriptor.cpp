@@ -1,11 +1,18 @@
 #include "common/data/pass_descriptor.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
 namespace weft {
+
+bool is_ours(int socket) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
+}
 
 bool send_descriptor(int socket, std::span<const std::byte> note, int descriptor) {
   iovec part{const_cast<std::byte*>(note.data()), note.size()};

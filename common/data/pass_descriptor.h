@@ -8,6 +8,9 @@
 
 namespace weft {
 
+/// Whether the process at the other end of a Unix socket is of our user. Others get no memory of ours, and give us none.
+bool is_ours(int socket);
+
 /// Send a note, and a descriptor unless it is -1; never blocks. Returns false and sets errno.
 bool send_descriptor(int socket, std::span<const std::byte> note, int descriptor);
 

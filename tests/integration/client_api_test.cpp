@@ -36,6 +36,14 @@ int writes(int x, const std::string& path) {
   return x;
 }
 
+int half_done(const std::string& gate) {
+  for (double part : {0.1, 0.2, 0.3, 0.5}) {
+    weft::this_task().progress(part);
+    std::this_thread::sleep_for(6ms);  // words closer together are left out
+  }
+  return waits_for(gate, 1);
+}
+
 /// A name for a file that does not exist yet: tasks and tests tell each other things by making it.
 struct TemporaryFile {
   TemporaryFile() : path(std::filesystem::temp_directory_path() / ("weft-" + weft::Key::random().hex())) {}
@@ -200,6 +208,32 @@ TEST_CASE("progress waits for futures, failed ones too, and for all work of the 
   c.client.progress();
   CHECK(c.client.workers()[0].assigned == 0);
   CHECK(weft::gather(more) == std::vector<int>{2, 4, 6});
+}
+
+TEST_CASE("how far a task is can be asked while it runs, embedded and in processes") {
+  auto story = [](weft::Client& client) {
+    TemporaryFile gate;
+    auto task = client.submit(half_done, gate.path);
+    Json row;
+    while (row != 0.5) {
+      Json tasks = Json::parse(client.ask("tasks", {"assigned"}, {}, true));
+      if (!tasks.empty()) row = tasks[0].value("progress", Json());
+    }
+    CHECK(Json::parse(client.explain(task.key()))["progress"] == 0.5);
+    CHECK(Json::parse(client.explain(task.key()))["why"].get<std::string>().find("50% done") != std::string::npos);
+    CHECK(Json::parse(client.processing()).begin().value()[0]["progress"] == 0.5);
+    std::ofstream(gate.path) << "go";
+    CHECK(task.result(30s) == 1);
+    CHECK(client.ask("tasks", {}, {}, true).find("progress") == std::string::npos);
+  };
+  SUBCASE("embedded") {
+    weft::Client client;
+    story(client);
+  }
+  SUBCASE("processes") {
+    Cluster c;
+    story(c.client);
+  }
 }
 
 // --- Futures ---

@@ -4,8 +4,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <numeric>
 
+#include "tests/support/endpoints.h"
 #include "tests/support/small_cluster.h"
 
 using namespace weft;
@@ -87,6 +90,22 @@ std::tuple<std::string, std::string, std::uint32_t, Key> who_am_i(int) {
   return {task.label(), task.worker(), task.try_number(), task.key()};
 }
 
+int wide_child(int x) { return x; }
+int meets(const std::string& folder, int number, int count) {  // ends when all of them run
+  std::ofstream(folder + '/' + std::to_string(number)) << number;
+  auto there = [&] { return std::distance(std::filesystem::directory_iterator(folder), {}); };
+  while (there() < count) std::this_thread::sleep_for(1ms);
+  return number;
+}
+int lends_all(const std::string& folder) {
+  Client client = this_task().client();
+  int sum = client.submit({.pure = false, .cores = 4}, wide_child, 1).result();
+  std::vector<Future<int>> children;
+  for (int i = 0; i < 4; ++i) children.push_back(client.submit(meets, folder, i, 4));
+  for (auto& child : children) sum += child.result();
+  return sum;
+}
+
 struct Cluster {
   explicit Cluster(Isolation isolation, std::uint32_t slots = 1, int workers = 1) : cluster(isolation, slots, workers), client(cluster.client_links()) {}
   test::SmallCluster cluster;
@@ -116,6 +135,14 @@ TEST_CASE("200 tasks that each wait for a child end on one slot") {
     std::iota(xs.begin(), xs.end(), 0);
     auto futures = c.client.map(asks_child, xs);
     for (int x : xs) CHECK(futures[x].result(patience) == 2 * x + 1);
+  }
+}
+
+TEST_CASE("a task of four cores lends all of them while it waits: to one child of four, then to four children at once") {
+  for (Isolation isolation : both) {
+    test::PrivateFolder folder;
+    Cluster c(isolation, 4);
+    CHECK(c.client.submit({.cores = 4}, lends_all, folder.path).result(patience) == 7);
   }
 }
 

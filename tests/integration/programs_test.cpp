@@ -14,6 +14,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <weft/weft.h>
+
 #include "common/credentials.h"
 #include "common/exit_codes.h"
 #include "common/process.h"
@@ -296,6 +298,47 @@ TEST_CASE("a client with a wrong key is refused with a clear sentence, and let i
   scheduler->errors.clear();
   REQUIRE(scheduler->says("allow-list read again"));
   CHECK(ask()->exit_code() == exit_code::unavailable);
+}
+
+TEST_CASE("revoking a key ends what is connected with it, and nobody else") {
+  Home home, guest;
+  auto scheduler = home.scheduler();
+  auto reread = [&](const std::string& says) {
+    scheduler->output.clear();
+    scheduler->errors.clear();
+    scheduler->signal(SIGHUP);
+    REQUIRE(scheduler->says(says));
+  };
+  home.weft({"keys", "add", "client", "guest"});
+  reread("allow-list read again");
+  REQUIRE(make_private_folder(guest.path + "/keys"));
+  fs::copy_file(home.keys() + "/scheduler.pub", guest.path + "/keys/scheduler.pub");
+  fs::copy_file(home.keys() + "/guest.key", guest.path + "/keys/client.key");
+  auto connected = [address = read_scheduler_file(home.file())->client_address](const std::string& keys) {
+    setenv("WEFT_KEYS", keys.c_str(), 1);
+    auto client = std::make_unique<Client>(address);
+    unsetenv("WEFT_KEYS");
+    return client;
+  };
+  auto owner = connected(home.keys()), visitor = connected(guest.path + "/keys");
+  auto open = visitor->submit([](int x) { return x; }, 1);  // nobody runs it
+  CHECK(visitor->workers().empty());
+  CHECK(owner->workers().empty());
+
+  home.weft({"keys", "revoke", "guest"});
+  reread("its key was revoked");
+  auto says_why = [](auto call) {
+    try {
+      call();
+      FAIL("it still works");
+    } catch (const ConnectionFailed& error) {
+      CHECK_MESSAGE(std::string(error.what()).find("took back the key") != std::string::npos, error.what());
+    }
+  };
+  says_why([&] { open.result(limit); });
+  says_why([&] { visitor->workers(); });
+  CHECK(owner->workers().empty());
+  CHECK(Json::parse(owner->ask("status", {}, {}, true)).at("clients") == 1);
 }
 
 TEST_CASE("a worker's key opens no client's door") {

@@ -300,8 +300,8 @@ void World::perform(scheduler::Action& action) {
   if (auto* frame = std::get_if<scheduler::ToClient>(&action)) from_scheduler(frame->peer, std::move(frame->messages));
   else if (auto* order = std::get_if<scheduler::ToWorker>(&action)) from_scheduler(order->peer, std::move(order->messages));
   else if (auto* records = std::get_if<scheduler::Persist>(&action)) persist(*records);
-  else {
-    PeerId peer = std::get<scheduler::CloseLink>(action).peer;
+  else if (auto* close = std::get_if<scheduler::CloseLink>(&action)) {
+    PeerId peer = close->peer;
     // The closing travels behind what was said last.
     Time when = std::max(now_ + delay(), links_[peer].last_down);
     at(when, [this, peer] { cut(peer, true); });

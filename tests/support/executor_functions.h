@@ -20,7 +20,7 @@ using namespace weft::worker;
 
 enum Function : std::uint64_t {
   echo = 1, big, throw_error, throw_int, throw_long, segfault, abort_it, exit_it, spin, print, flood, illegal, overflow, hoard,
-  close_all, ask, no_value, process_id, sum_inputs, environment_has, kill_self,
+  close_all, ask, no_value, process_id, sum_inputs, environment_has, kill_self, ask_thread, thread_id,
 };
 
 inline void reply(detail::Call& call, std::span<const std::byte> part) {
@@ -69,6 +69,12 @@ inline void run_ask(detail::Call& call) {  // speaks to the scheduler and waits 
   auto words = task->wait(Time::never()).messages;
   reply(call, words.empty() ? 0 : std::get<SchedulerTick>(words.at(0)).tick);
 }
+inline void run_ask_thread(detail::Call& call) {  // the same, and says on which thread
+  auto* task = TaskContext::current();
+  task->send({Locate{{task->key()}}});
+  task->wait(Time::never());
+  reply(call, static_cast<std::uint64_t>(gettid()));
+}
 inline void run_sum_inputs(detail::Call& call) {
   std::uint64_t sum = 0;
   for (const Value& input : call.inputs)
@@ -97,6 +103,8 @@ inline detail::Thunk thunk_of(std::uint64_t function) {
     case hoard: return run_hoard;
     case close_all: return [](detail::Call& call) { for (int i = 0; i < 1024; ++i) close(i); reply(call, 0); };
     case ask: return run_ask;
+    case ask_thread: return run_ask_thread;
+    case thread_id: return [](detail::Call& call) { reply(call, static_cast<std::uint64_t>(gettid())); };
     case no_value: return [](detail::Call&) {};
     case process_id: return [](detail::Call& call) { reply(call, static_cast<std::uint64_t>(getpid())); };
     case sum_inputs: return run_sum_inputs;

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "support/scheduler_harness.h"
+#include "worker/outbox.h"
 #include "worker/state.h"
 
 namespace weft::test {
@@ -40,7 +41,7 @@ class MiniCluster {
     options.identity.slots = slots;
     options.identity.memory_limit = 64ull << 30;
     options.identity.secret = Bytes(16);
-    workers_.push_back({std::make_unique<worker::State>(options), {100 + workers_.size()}, slots, {}, {}, {}, 0});
+    workers_.push_back({std::make_unique<worker::State>(options), {100 + workers_.size()}, slots, {}, {}, {}, 0, {}});
     std::size_t n = workers_.size() - 1;
     to_worker(n, {worker::Tick{}});
     to_worker(n, {worker::LinkUp{}});
@@ -75,6 +76,9 @@ class MiniCluster {
     Time sends_until;
     std::map<Key, std::uint64_t> store;
     std::uint32_t running;
+    worker::Outbox outbox;
+    int imminent = 0;  // events of its executors that are due now
+    bool flushing = false;
   };
   struct Pending {
     Time when;
@@ -102,13 +106,8 @@ class MiniCluster {
     Node& node = workers_[n];
     for (worker::Action& action : node.state->step(now_, std::move(events))) {
       if (auto* send = std::get_if<worker::Send>(&action)) {
-        std::vector<scheduler::Event> received;
-        for (WorkerMessage& message : send->messages)
-          if (!std::holds_alternative<WorkerHeartbeat>(message)) received.push_back(scheduler::FromWorker{node.peer, std::move(message)});
-        if (received.empty()) continue;
-        ++numbers.frames;
-        numbers.messages += received.size();
-        at(now_ + latency, [this, received = std::move(received)]() mutable { to_scheduler(std::move(received)); });
+        std::erase_if(send->messages, [](const WorkerMessage& message) { return std::holds_alternative<WorkerHeartbeat>(message); });
+        node.outbox.add(std::move(send->messages));
       } else if (auto* start = std::get_if<worker::StartRun>(&action)) {
         node.queue.push_back(std::move(*start));
       } else if (auto* fetch = std::get_if<worker::StartFetch>(&action)) {
@@ -120,6 +119,18 @@ class MiniCluster {
       }
     }
     start_runs(n);
+    if (!node.outbox.empty() && !std::exchange(node.flushing, true)) at(now_, [this, n] { flush(n); });
+  }
+  /// As the worker's loop does: what has happened is drained before a frame goes.
+  void flush(std::size_t n) {
+    Node& node = workers_[n];
+    if (node.imminent > 0 && !node.outbox.full()) return at(now_, [this, n] { flush(n); });
+    node.flushing = false;
+    std::vector<scheduler::Event> received;
+    for (WorkerMessage& message : node.outbox.take()) received.push_back(scheduler::FromWorker{node.peer, std::move(message)});
+    ++numbers.frames;
+    numbers.messages += received.size();
+    at(now_ + latency, [this, received = std::move(received)]() mutable { to_scheduler(std::move(received)); });
   }
   void start_runs(std::size_t n) {
     Node& node = workers_[n];
@@ -128,8 +139,13 @@ class MiniCluster {
       node.queue.erase(node.queue.begin());
       ++node.running;
       Work w = work(run.key);
-      at(now_, [this, n, id = run.attempt] { to_worker(n, {worker::RunStarted{id}}); });
+      node.imminent += w.time == Duration{} ? 2 : 1;
+      at(now_, [this, n, id = run.attempt] {
+        --workers_[n].imminent;
+        to_worker(n, {worker::RunStarted{id}});
+      });
       at(now_ + w.time, [this, n, w, id = run.attempt, key = run.key] {
+        if (w.time == Duration{}) --workers_[n].imminent;
         --workers_[n].running;
         keep(n, key, w.bytes);
         ++numbers.runs[{static_cast<std::uint32_t>(n + 1)}];

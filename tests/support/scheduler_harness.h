@@ -204,6 +204,8 @@ class SchedulerHarness {
         for (WorkerBound& message : order->messages) worker_mail_[order->peer].push_back(std::move(message));
       } else if (auto* close = std::get_if<scheduler::CloseLink>(&action)) {
         closed.push_back(close->peer);
+      } else if (auto* note = std::get_if<scheduler::Note>(&action)) {
+        notes.push_back(note->text);
       } else {
         persisted.push_back(std::move(std::get<scheduler::Persist>(action)));
       }
@@ -257,6 +259,7 @@ class SchedulerHarness {
   }
 
   std::vector<PeerId> closed;
+  std::vector<std::string> notes;
   std::vector<scheduler::Persist> persisted;  // by a state that is durable
 
  private:

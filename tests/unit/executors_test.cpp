@@ -211,6 +211,26 @@ TEST_CASE("more waiting tasks than may lend their slot all end") {
   });
 }
 
+TEST_CASE("a task that waits when no more slots may be lent runs queued tasks itself") {
+  auto helps = [](Bench b) {
+    AttemptId asking = b.start(ask_thread);
+    b.serve([&] { return !b.events.from_tasks.empty() && !b.events.waiting.empty(); });
+    std::vector<AttemptId> inside;
+    for (int i = 0; i < 3; ++i) inside.push_back(b.start(thread_id));
+    std::vector<std::uint64_t> where;
+    for (AttemptId attempt : inside) where.push_back(b.number(attempt));
+    b.executors->to_task({b.events.from_tasks[0].channel, {SchedulerTick{1}}});
+    std::uint64_t own = b.number(asking);
+    for (std::uint64_t each : where) CHECK(each == own);
+  };
+  SUBCASE("threads") { helps(Bench(std::make_unique<ThreadExecutors>(ThreadOptions{.slots = 1, .lent_max = 0, .runtime = runtime()}))); }
+  SUBCASE("processes") {
+    ProcessOptions options = Bench::options();
+    options.lent_max = 0;
+    helps(Bench::processes(std::move(options)));
+  }
+}
+
 TEST_CASE("each way to crash is told as it was, and the slot is back") {
   auto b = Bench::processes();
   struct Case { Function function; int signal, exit_code; const char* says; };

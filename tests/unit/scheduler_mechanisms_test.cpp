@@ -125,6 +125,27 @@ TEST_CASE("running ahead: a chain costs no round trip a link") {
   CHECK(with.frames <= without.frames);
 }
 
+TEST_CASE("running ahead: links that end while a frame is written share the next one") {
+  auto numbers = [](bool on) {
+    Options options;
+    options.run_ahead = on;
+    MiniCluster c(options, 1);
+    c.work = [](const Key&) { return MiniCluster::Work{Duration{}, 8}; };
+    std::vector<TaskSpec> graph{task("x0").unwanted()};
+    for (int i = 1; i < 1000; ++i) graph.push_back(task(number("x", i)).on(key_of(number("x", i - 1))).unwanted());
+    graph.back().wanted = true;
+    c.submit(graph);
+    c.run();
+    CHECK(c.state().finished_runs() == 1000);
+    return c.numbers;
+  };
+  auto with = numbers(true), without = numbers(false);
+  MESSAGE("messages a hop: " << with.messages / 1000.0 << " with, " << without.messages / 1000.0 << " without; frames a hop: "
+                             << with.frames / 1000.0 << " with, " << without.frames / 1000.0 << " without");
+  CHECK(with.messages * 10 < without.messages * 8);
+  CHECK(with.frames * 10 < without.frames);
+}
+
 TEST_CASE("a fan-out of short tasks uses every worker") {  // cases 23, 46
   MiniCluster c({}, 16);
   c.work = [](const Key&) { return MiniCluster::Work{1ms, 8}; };

@@ -205,7 +205,13 @@ TEST_CASE("whose key is revoked is gone at once") {
   s.step(scheduler::AccessRevoked{s.peer_of(a)});
   CHECK(s.assigned_to(x) == b);
   CHECK(s.state.find(x)->losses == 0);  // nobody is to blame
+  CHECK(s.heard<WorkerRefused>(a).size() == 1);
   s.step(scheduler::AccessRevoked{{1}});  // the first peer is the client
+  auto refused = s.heard<Refused>();
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].sequence == 0);
+  CHECK(refused[0].failure.failure.message.find("weft keys revoke") != std::string::npos);
+  CHECK(s.closed.back() == PeerId{1});
   CHECK(s.state.counts().sessions == 0);
   CHECK(s.state.empty());
 }
@@ -237,4 +243,83 @@ TEST_CASE("drops to a worker that is at work wait for the next word, and come be
   auto drops = s.heard<Drop>(a);
   REQUIRE(drops.size() == 1);
   CHECK(drops[0].keys == std::vector<Key>{keys[0]});
+}
+
+TEST_CASE("what nobody may run keeps waiting, and whoever waits for it is told once") {
+  SchedulerHarness s;
+  s.workers<2>();
+  int other = s.client();
+  std::vector<TaskSpec> graph;
+  for (const char* name : {"t1", "t2", "t3"}) graph.push_back(task(name).label("train").resource("gpu", 1).unwanted());
+  graph.push_back(task("all").on(key_of("t1"), key_of("t2"), key_of("t3")));
+  s.submit(graph);
+  s.submit(task("fine"), other);
+  s.pass(4s);
+  CHECK(s.heard<Advice>().empty());
+  s.pass(3s);
+  auto told = s.heard<Advice>();
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].text == "3 tasks of 'train' wait: no worker offers gpu=1; start one with --resources gpu=1, or cancel them");
+  CHECK(s.notes == std::vector{told[0].text});
+  CHECK(s.ask("logs").body.find("no worker offers gpu=1") != std::string::npos);
+  CHECK(s.heard<Advice>(other).empty());
+  s.submit(task("t4").label("train").resource("gpu", 1));
+  s.pass(20s);
+  CHECK(s.heard<Advice>().empty());  // they know
+
+  s.submit(task("here").label("named").at("nowhere"));
+  s.submit(task("wide").label("wide").cores(9));
+  s.pass(7s);
+  std::set<std::string> texts;
+  for (const Advice& advice : s.heard<Advice>()) texts.insert(advice.text);
+  CHECK(texts == std::set<std::string>{
+                     "1 task of 'named' waits: no worker is called nowhere; start one with --name nowhere, or cancel it",
+                     "1 task of 'wide' waits: no worker has 9 cores; start one with --nthreads 9, or cancel it"});
+  WorkerId gpu = s.join({.name = "gpu", .slots = 4, .resources = {{"gpu", 4}}});
+  for (const char* name : {"t1", "t2", "t3", "t4"}) CHECK(s.assigned_to(key_of(name)) == gpu);
+}
+
+TEST_CASE("a cluster without workers says so once, and nothing is said of tasks that only wait their turn") {
+  SchedulerHarness s;
+  s.submit(task("x"));
+  s.pass(7s);
+  auto told = s.heard<Advice>();
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].text.find("there is no worker; start one with weft-worker") != std::string::npos);
+  auto [a] = s.workers<1>();
+  for (int i = 0; i < 50; ++i) s.submit(task(number("y", i)).label("many").cores(1));
+  s.pass(30s);
+  CHECK(s.heard<Advice>().empty());
+}
+
+TEST_CASE("how far a run is can be asked while it runs, and goes with the attempt") {
+  SchedulerHarness s;
+  auto [a] = s.workers<1>();
+  Key x = s.submit(task("x"));
+  AttemptId first = s.attempt(x);
+  s.say(a, AttemptProgress{first, x, 0.25});
+  s.say(a, AttemptProgress{first, x, 0.5});
+  s.say(a, AttemptProgress{first, x, 7});  // no such part of anything
+  CHECK(s.ask("explain", {}, {x}).body.find("\"progress\":0.5") != std::string::npos);
+  CHECK(s.ask("tasks").body.find("\"progress\":0.5") != std::string::npos);
+  CHECK(s.ask("processing").body.find("\"progress\":0.5") != std::string::npos);
+  s.give_back(x);
+  CHECK(s.ask("tasks").body.find("progress") == std::string::npos);
+  s.say(a, AttemptProgress{first, x, 0.75});  // late
+  CHECK(s.ask("tasks").body.find("progress") == std::string::npos);
+}
+
+TEST_CASE("a task as wide as its worker lends all of it to a child as wide") {
+  SchedulerHarness s;
+  auto [a] = s.workers<1>(4);
+  Key parent = s.submit(task("parent").cores(4));
+  std::uint64_t channel = s.attempt(parent).number;
+  std::vector<TaskSpec> children{task("wide child").cores(4)};
+  s.say(a, FromTask{channel, {ClientHello{1, 1, {7, 7}, "task", 1, 0}, Submit{1, SchedulerHarness::chunk(children), true}}});
+  CHECK(s.assigned_to(key_of("wide child")) == a);
+  Key next = s.submit(task("next").cores(4));
+  CHECK_FALSE(s.assigned_to(next));
+  s.finish(key_of("wide child"));
+  s.finish(parent);
+  CHECK(s.assigned_to(next) == a);
 }

@@ -1,5 +1,6 @@
 // The worker's brain: what is wanted against what happens, in every order (scheduler.md 6.3, group D).
 #include "support/worker_harness.h"
+#include "worker/outbox.h"
 
 using namespace weft;
 using namespace weft::test;
@@ -182,4 +183,38 @@ TEST_CASE("a silent scheduler is left after a lease, and without any the worker 
   w.now = w.now + 700s;
   w.on(Tick{});
   CHECK(w.done<Exit>()[0].code == 69);
+}
+
+TEST_CASE("of what a run says about its progress the newest goes on, ten times a second at most") {
+  WorkerHarness w;
+  Key x = key_of("x");
+  w.hear(w.order(1, x));
+  w.on(RunStarted{{1}}, RunProgress{{1}, 0.1});
+  REQUIRE(w.said<AttemptProgress>().size() == 1);
+  CHECK(w.said<AttemptProgress>()[0].fraction == 0.1);
+  for (double fraction : {0.2, 0.3, 0.4}) {
+    w.on(RunProgress{{1}, fraction});
+    CHECK(w.said<AttemptProgress>().empty());
+  }
+  CHECK(w.state.wake_at() <= w.now + 100ms);
+  w.now = w.now + 100ms;
+  w.on(Tick{});
+  REQUIRE(w.said<AttemptProgress>().size() == 1);
+  CHECK(w.said<AttemptProgress>()[0].fraction == 0.4);
+  w.on(RunProgress{{1}, 0.9}, w.ended(1, x));  // over: its end says more
+  w.now = w.now + 100ms;
+  w.on(Tick{}, RunProgress{{1}, 1.0});
+  CHECK(w.said<AttemptProgress>().empty());
+}
+
+TEST_CASE("a frame says nothing of a start whose end it brings") {
+  Outbox outbox;
+  Key x = key_of("x"), y = key_of("y");
+  outbox.add({AttemptStarted{{1}, x}, AttemptStarted{{2}, y}});
+  outbox.add({AttemptProgress{{1}, x, 0.5}, AttemptFinished{.attempt = {1}, .key = x}});
+  std::vector<WorkerMessage> frame = outbox.take();
+  REQUIRE(frame.size() == 2);
+  CHECK(std::get<AttemptStarted>(frame[0]).attempt == AttemptId{2});
+  CHECK(std::get<AttemptFinished>(frame[1]).attempt == AttemptId{1});
+  CHECK(outbox.empty());
 }

@@ -266,7 +266,8 @@ class Client {
   std::string who_has(const std::vector<Key>& keys = {});
   /// Shape:  {worker: [key, …]}: the results that each worker holds.
   std::string has_what(const std::vector<std::string>& workers = {});
-  /// Shape:  {worker: [key, …]}: the tasks that each worker was given and has not finished.
+  /// Shape:  {worker: [{"key": key, "label": label, "started": bool}, …]}: the tasks that each worker was given and has not
+  ///         finished; with "progress" where the task said how far it is.
   std::string processing(const std::vector<std::string>& workers = {});
   /// Shape:  [{"to": state, …}, …]: what happened to the task, oldest first, each attempt and its worker included.
   std::string story(const Key& key);
