@@ -1,9 +1,11 @@
 #include "worker/executor_output.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <thread>
 
 namespace weft::worker {
 
@@ -47,6 +49,19 @@ std::string ExecutorOutput::take(std::uint64_t end) {
   tail_.erase(0, size);
   begin_ += size;
   return share;
+}
+
+std::optional<std::uint64_t> output_position(int pipe, const ExecutorBoard::Shared& shared) {
+  for (int tries = 0;; ++tries) {
+    std::uint64_t turn = shared.output_turn.load(std::memory_order_acquire);
+    int waiting = 0;
+    if (ioctl(pipe, FIONREAD, &waiting) != 0) return errno == EBADF ? std::nullopt : std::optional<std::uint64_t>(0);
+    std::uint64_t position = shared.output_read.load(std::memory_order_acquire) + static_cast<std::uint64_t>(waiting);
+    std::atomic_thread_fence(std::memory_order_acquire);
+    bool steady = turn % 2 == 0 && shared.output_turn.load(std::memory_order_relaxed) == turn;
+    if (steady || tries == 1000) return position;
+    std::this_thread::yield();
+  }
 }
 
 }  // namespace weft::worker

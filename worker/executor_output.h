@@ -1,6 +1,7 @@
 // The daemon's end of an executor's stdout and stderr: keeps the last bytes and cuts them into the shares of attempts.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "worker/executor_ring.h"
@@ -34,5 +35,9 @@ class ExecutorOutput {
   std::string tail_;
   std::uint64_t begin_ = 0;  // position of tail_[0]
 };
+
+/// The executor's end: how many bytes its process has written, which is what the daemon has read plus what is still in the pipe. The
+/// daemon makes its turn odd while it moves bytes from one to the other. Nothing if the task closed the pipe.
+std::optional<std::uint64_t> output_position(int pipe, const ExecutorBoard::Shared& shared);
 
 }  // namespace weft::worker

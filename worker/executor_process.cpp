@@ -2,10 +2,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +16,8 @@
 
 #include "worker/executor_crash.h"
 #include "worker/executor_link.h"
+#include "worker/executor_memory.h"
+#include "worker/executor_output.h"
 #include "worker/task_context.h"
 
 namespace weft::worker {
@@ -30,39 +29,6 @@ constexpr int quiet_outcomes_max = 16;
 constexpr int kept_descriptors_min = 10;
 
 bool forked = false;  // true in a process that user code forked: the link is not its own
-
-[[noreturn]] void give_up(const char* why) {
-  std::fprintf(stderr, "weft: executor stops: %s\n", why);
-  std::fflush(stderr);
-  _exit(70);
-}
-
-// Memory of the daemon, mapped here.
-class Mapping {
- public:
-  Mapping(int descriptor, bool writable) {
-    struct stat about {};
-    if (descriptor < 0 || fstat(descriptor, &about) != 0) give_up("the daemon's memory did not come");
-    size_ = static_cast<std::size_t>(about.st_size);
-    if (size_ == 0) return;
-    memory_ = mmap(nullptr, size_, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, descriptor, 0);
-    close(descriptor);
-    if (memory_ == MAP_FAILED) give_up("the daemon's memory cannot be mapped");
-  }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  ~Mapping() {
-    if (size_) munmap(memory_, size_);
-  }
-  std::span<std::byte> range(std::uint64_t offset, std::uint64_t length) const {
-    if (offset > size_ || length > size_ - offset) give_up("the daemon named memory that is not there");
-    return {static_cast<std::byte*>(memory_) + offset, length};
-  }
-
- private:
-  void* memory_ = nullptr;
-  std::size_t size_ = 0;
-};
 
 class Executor {
  public:
@@ -89,7 +55,6 @@ class Executor {
   template <class News>
   void tell(News news);
   void announce();
-  std::uint64_t output_position();
 
   std::unique_ptr<ExecutorLink> link_;
   ExecutorBoard& board_;
@@ -284,7 +249,9 @@ void Executor::finish(Task& task, const RunRecord& record, Failure failed, Durat
   std::fflush(stdout);
   std::cout.flush();
   std::clog.flush();
-  std::uint64_t output_end = output_position();
+  auto position = output_position(output_, board_.shared());
+  cut_off_ = !position;
+  std::uint64_t output_end = position.value_or(0);
   ++quiet_;
   if (failed.kind != ErrorKind::none) {
     tell(RunFailed{record.attempt, run_time, output_end, {std::move(failed)}});
@@ -395,25 +362,6 @@ void Executor::announce() {
   std::uint64_t one = 1;
   if (write(bell_, &one, sizeof one) != sizeof one && errno != EAGAIN)
     give_up("the task closed the connection to the worker");
-}
-
-// How many bytes this process has written to its output: what the daemon has read plus what is still in the pipe. The daemon
-// makes its turn odd while it moves bytes from one to the other.
-std::uint64_t Executor::output_position() {
-  auto& shared = board_.shared();
-  for (int tries = 0;; ++tries) {
-    std::uint64_t turn = shared.output_turn.load(std::memory_order_acquire);
-    int waiting = 0;
-    if (ioctl(output_, FIONREAD, &waiting) != 0) {
-      cut_off_ = errno == EBADF;
-      return 0;
-    }
-    std::uint64_t position = shared.output_read.load(std::memory_order_acquire) + static_cast<std::uint64_t>(waiting);
-    std::atomic_thread_fence(std::memory_order_acquire);
-    bool steady = turn % 2 == 0 && shared.output_turn.load(std::memory_order_relaxed) == turn;
-    if (steady || tries == 1000) return position;
-    std::this_thread::yield();
-  }
 }
 
 // The first message on the socket brings the board's memory, the second the daemon's bell.

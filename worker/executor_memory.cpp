@@ -1,0 +1,36 @@
+#include "worker/executor_memory.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace weft::worker {
+
+void give_up(const char* why) {
+  std::fprintf(stderr, "weft: executor stops: %s\n", why);
+  std::fflush(stderr);
+  _exit(70);
+}
+
+Mapping::Mapping(int descriptor, bool writable) {
+  struct stat about {};
+  if (descriptor < 0 || fstat(descriptor, &about) != 0) give_up("the daemon's memory did not come");
+  size_ = static_cast<std::size_t>(about.st_size);
+  if (size_ == 0) return;
+  memory_ = mmap(nullptr, size_, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, descriptor, 0);
+  close(descriptor);
+  if (memory_ == MAP_FAILED) give_up("the daemon's memory cannot be mapped");
+}
+
+Mapping::~Mapping() {
+  if (size_) munmap(memory_, size_);
+}
+
+std::span<std::byte> Mapping::range(std::uint64_t offset, std::uint64_t length) const {
+  if (offset > size_ || length > size_ - offset) give_up("the daemon named memory that is not there");
+  return {static_cast<std::byte*>(memory_) + offset, length};
+}
+
+}  // namespace weft::worker

@@ -1,0 +1,27 @@
+// Memory that the daemon lends to an executor's process, mapped there.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace weft::worker {
+
+/// The end of an executor that cannot go on: a sentence on stderr, exit code 70.
+[[noreturn]] void give_up(const char* why);
+
+class Mapping {
+ public:
+  /// Takes over the descriptor.
+  Mapping(int descriptor, bool writable);
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  ~Mapping();
+  std::span<std::byte> range(std::uint64_t offset, std::uint64_t length) const;
+
+ private:
+  void* memory_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace weft::worker
