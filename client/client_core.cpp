@@ -4,6 +4,7 @@
 #include "client/program_setup.h"
 #include "common/codec.h"
 
+#include <cerrno>
 #include <pthread.h>
 
 #include <atomic>
@@ -31,7 +32,8 @@ ClientCore::ClientCore(Links links, const ClientOptions& options)
       server_key_(std::move(links.server_key)), runs_here_(links.runs_here), hold_(std::move(links.hold)),
       parent_program_(links.parent_program), environment_(options.environment), files_(options.files),
       process_(process_number().load()),
-      state_(SessionOptions{.session = draw_session(), .name = options.name, .connect_timeout = options.connect_timeout,
+      state_(SessionOptions{.session = draw_session(), .name = options.name.empty() ? program_invocation_short_name : options.name,
+                           .connect_timeout = options.connect_timeout,
                             .patience = options.patience, .beats = !links.driven},
              monotonic_now()) {
   if (links.driven) driver_ = std::this_thread::get_id();

@@ -120,8 +120,13 @@ Result<std::size_t> ProgramOptions::read_flag(std::span<const std::string> argum
   }
   if (!entry && name != "config") return unknown("option", name, "--");
   std::size_t taken = 1;
+  auto says = [&](std::initializer_list<std::string_view> words) {
+    return arguments.size() > 1 && std::find(words.begin(), words.end(), arguments[1]) != words.end();
+  };
   if (!text && entry && entry->is_switch) {
-    text = "true";
+    bool is_told = says({"on", "off", "true", "false", "yes", "no"});
+    text = is_told ? arguments[1] : "true";
+    taken = is_told ? 2 : 1;
   } else if (!text) {
     if (arguments.size() < 2) return mistake("--" + name + " needs a value: " + (entry ? entry->type : "FILE"));
     text = arguments[1];

@@ -55,6 +55,7 @@ void State::take_on(TaskNumber number, Worker& worker, AttemptId attempt) {
   task.worker = worker.id;
   task.attempt = attempt;
   show_transition(task, from, TaskState::assigned);
+  if (worker.assigned.empty()) worker.moved = now_;
   task.worker_slot = static_cast<std::uint32_t>(worker.assigned.size());
   worker.assigned.push_back(number);
   note_room(worker);

@@ -152,6 +152,9 @@ Result<void> check_scheduler_file(const std::string& path) {
   if (!file || file->host != host_name() || file->pid <= 0 || file->pid == getpid()) return {};
   Result<std::string> name = read_whole_file("/proc/" + std::to_string(file->pid) + "/comm", 64);
   if (!name || !name->starts_with("weft-scheduler")) return {};
+  // One that was killed and that nobody has waited for keeps its name.
+  Result<std::string> status = read_whole_file("/proc/" + std::to_string(file->pid) + "/stat", 4096);
+  if (!status || status->find(") Z ") != std::string::npos) return {};
   return failure(ErrorKind::io_error, "the scheduler file " + path + " belongs to process " + std::to_string(file->pid) +
                                           ", which is alive; stop it, or name another file with --scheduler-file");
 }

@@ -219,9 +219,10 @@ void State::deal_roots(std::uint32_t number) {
   while (first(queue.roots) != no_task || queue.kept > 0) {
     WorkerId target = pop_candidate(number, refused);
     if (target) {
-      // A run of neighbours each time: fewer looks, and siblings stay together.
+      // A run of neighbours each time: fewer looks, and siblings stay together; but nothing queues while another worker is idle.
       Worker& worker = worker_ref(target);
-      for (std::uint32_t i = 0; i < 4 + worker.slots; ++i) {
+      std::uint32_t run = idle_.size() > 1 ? worker.slots : 4 + worker.slots;
+      for (std::uint32_t i = 0; i < run; ++i) {
         TaskNumber task = next_root(number, worker);
         if (task == no_task) break;
         assign(task, worker);

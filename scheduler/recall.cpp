@@ -5,6 +5,9 @@
 
 namespace weft::scheduler {
 
+/// How long what waits there will wait: as long as expected, and at least as long as nothing has ended there.
+Duration State::expected_wait(const Worker& worker) const { return std::max(worker.load / worker.slots, now_ - worker.moved); }
+
 /// Idle workers take attempts that have not started from workers where they would wait for long. The worker gives them back or
 /// says that they run; only then are they placed again.
 void State::recall_for_idle() {
@@ -20,7 +23,7 @@ void State::recall_for_idle() {
     Worker& worker = worker_ref(id);
     if (idle_slots == 0) return;
     if (!worker.peer || worker.recalls > 0 || worker.assigned.size() <= worker.slots) continue;
-    if (worker.load / worker.slots < options_.recall_worth || worker.recall_again > now_) continue;
+    if (expected_wait(worker) < options_.recall_worth || worker.recall_again > now_) continue;
     // Looking through a long list pays only now and then.
     worker.recall_again = now_ + 1us * worker.assigned.size();
     // Last in rank first; never more than half of what waits there.
@@ -36,7 +39,7 @@ void State::recall_for_idle() {
       bool better = std::any_of(idle_.begin(), idle_.end(), [&](WorkerId other) {
         const Worker& thief = worker_ref(other);
         return thief.assigned.size() < thief.slots && fits_now(task, thief) &&
-               cost(task, thief) + options_.recall_worth / 2 < worker.load / worker.slots;
+               cost(task, thief) + options_.recall_worth / 2 < expected_wait(worker);
       });
       if (!better) continue;
       revoke(waiting[i].second, false);

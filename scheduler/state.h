@@ -317,6 +317,7 @@ class State {
   void await_bytes(TaskNumber number);
   void expect_put(TaskNumber number, Worker& worker);
   void recall_for_idle();
+  Duration expected_wait(const Worker& worker) const;
   AssignedInput describe(TaskNumber input, std::uint32_t part, Worker& reader);
   Location locate(const Task& task, const Worker& holder);
   std::vector<Location> locations_for(TaskNumber number, Worker& reader);

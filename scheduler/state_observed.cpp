@@ -1,7 +1,7 @@
 // What the State shows to an observer. It reads and never changes; nothing here depends on whether anybody watches.
 #include <algorithm>
 #include <bit>
-#include <cstdio>
+#include <charconv>
 
 #include "scheduler/state.h"
 
@@ -47,9 +47,8 @@ void State::show_transfer(const Task& task, WorkerId to) {
 
 // Names need the program's files, which only clients have.
 static std::string offset_text(std::uint64_t offset) {
-  char text[24];
-  std::snprintf(text, sizeof text, "+0x%llx", static_cast<unsigned long long>(offset));
-  return text;
+  char text[16];
+  return "+0x" + std::string(text, std::to_chars(text, text + sizeof text, offset, 16).ptr);
 }
 
 void State::show_failure(const Task& task, const Failure& failure, bool runs_again) {

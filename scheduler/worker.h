@@ -41,6 +41,7 @@ struct Worker {
   std::vector<std::uint32_t> shapes_known;  // templates it has on this connection: the serial of each number
   std::set<std::pair<Rank, TaskNumber>> reserved;  // root tasks kept for it because their siblings are here
   Duration load{};                        // expected work of all assigned tasks
+  Time moved;                             // when an attempt last ended there, or came to an empty worker
   std::uint32_t recalls = 0;              // answers to Revoke outstanding
   std::uint64_t joined = 0;               // the store's ticket of its name
   Time recall_again;                      // looked through for recall not before

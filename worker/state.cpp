@@ -116,7 +116,7 @@ void State::on(const LinkUp&) {
 }
 
 void State::on(const LinkLost&) {
-  if (link_ == Link::welcomed || link_ == Link::greeted) alone_since_ = now_;
+  if (link_ == Link::welcomed) alone_since_ = now_;  // a link to an address is not yet a scheduler
   link_ = Link::none;
   outbox_.clear();
   link_since_ = now_;
