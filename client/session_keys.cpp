@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/coverage_mark.h"
 #include "client/session_state.h"
 
 namespace weft::client {
@@ -103,7 +104,7 @@ void SessionState::flush_releases() {
     Entry& entry = entries_[slot];
     entry.releasing = false;
     if (entry.references > 0) continue;
-    keys.push_back(entry.key);
+    WEFT_UNLESS(56) keys.push_back(entry.key);
     index_.erase(entry.key, slot);
     reads_.erase(slot);
     locations_.erase(slot);
@@ -169,6 +170,7 @@ void SessionState::hear(ScatterTo& message) {
   std::uint32_t slot = slot_of(message.key);
   if (slot == KeyIndex::none) return;
   if (!placements_.contains(slot)) {
+    WEFT_MARK("client: a place for data that it gave up");
     // Its loss was heard of meanwhile, and the bytes are given up here: nobody must wait for them.
     command(Cancel{0, {message.key}, true, "its data could not be put on a worker: it was lost before"});
     return;
@@ -185,7 +187,7 @@ void SessionState::on(PutFailed& event) {
     command(Cancel{0, {event.key}, true, "its data could not be put on a worker: " + event.failure.message});
     return fail(slot, event.failure);
   }
-  scatter({slot});
+  WEFT_UNLESS(59) scatter({slot});
 }
 
 // ------------------------------------------------------------------------------------------------------------ outcomes
@@ -248,7 +250,8 @@ void SessionState::hear(TaskPending& message) {
   if (slot == KeyIndex::none) return;
   Entry& entry = entries_[slot];
   // Bytes that are here stay here, whatever happens to the copies on workers.
-  if (entry.status == Status::pending || (entry.status == Status::stored && entry.outcome->value.part_count() > 0)) return;
+  if (entry.status == Status::pending || (WEFT_MUTANT(57, entry.status == Status::stored, false) && entry.outcome->value.part_count() > 0)) return;
+  WEFT_MARK("client: a stored value is made again");
   entry.status = Status::pending;
   entry.outcome = nullptr;
   locations_.erase(slot);
@@ -289,9 +292,10 @@ void SessionState::fetch_later(std::uint32_t slot, Read& read, const Failure& wh
   }
   // The first failure is usually a moved value; only repeated ones are worth waiting for.
   auto pause = std::chrono::milliseconds(read.failures == 1 ? 0 : 10 << std::min(read.failures, 8u));
+  WEFT_MARK("client: a read failed");
   read.busy = false;
   read.retry_at = now_ + pause;
-  retries_.insert(slot);
+  WEFT_UNLESS(58) retries_.insert(slot);
 }
 
 void SessionState::on(FetchDone& event) {

@@ -6,6 +6,8 @@
 
 #include <weft/version.h>
 
+#include "common/coverage_mark.h"
+
 namespace weft::client {
 
 // How long a goodbye looks for a scheduler that went away: two attempts to connect. A static Client often dies after its cluster.
@@ -163,7 +165,7 @@ void SessionState::on(LinkLost& event) { lose_link(event.reason); }
 
 void SessionState::hear(ClientWelcome& message) {
   if (link_ != Link::greeting) return;
-  if (message.executed < acknowledged_) drop_lost_commands(message.epoch, message.executed);
+  if (WEFT_MUTANT(52, message.executed < acknowledged_, false)) drop_lost_commands(message.epoch, message.executed);
   link_ = Link::welcomed;
   welcomed_before_ = true;
   epoch_ = message.epoch;
@@ -173,7 +175,7 @@ void SessionState::hear(ClientWelcome& message) {
   std::uint64_t executed = std::min(message.executed, last_sequence());
   acknowledged_ = executed;
   for (const auto& [program, announcement] : programs_) send(announcement);
-  for (std::uint64_t sequence = std::max(executed + 1, first_sequence_); sequence <= last_sequence(); ++sequence)
+  for (std::uint64_t sequence = std::max(executed + WEFT_MUTANT(55, 1, 2), first_sequence_); sequence <= last_sequence(); ++sequence)
     actions_.push_back(Send{commands_[sequence - first_sequence_].message});
   for (auto& [request, question] : questions_) {
     send(question.ask.ask);
@@ -185,19 +187,23 @@ void SessionState::hear(ClientWelcome& message) {
     const Entry& entry = entries_[slot];
     if (entry.references == 0 || entry.status != Status::pending || entry.sequence > executed) continue;
     if (placements_.contains(slot)) unplaced.push_back(slot);
-    else locate_.push_back(entry.key);
+    else WEFT_UNLESS(53) locate_.push_back(entry.key);
   }
-  if (!unplaced.empty()) scatter(unplaced);
+  if (!unplaced.empty()) {
+    WEFT_MARK("client: data is placed again after a break");
+    scatter(unplaced);
+  }
   for (auto& [slot, read] : reads_) {  // a Locate on the old link has no answer
     read.busy = false;
     read.retry_at = now_;
-    retries_.insert(slot);
+    WEFT_UNLESS(54) retries_.insert(slot);
   }
   if (leaving_) send(ClientGoodbye{});
 }
 
 // The scheduler knows less than it had acknowledged: fail what is lost, and number what is left from where it stands.
 void SessionState::drop_lost_commands(std::uint64_t epoch, std::uint64_t executed) {
+  WEFT_MARK("client: the scheduler forgot its session");
   retire_commands();
   std::uint64_t lost = acknowledged_ - executed;
   Failure why = failure(ErrorKind::scheduler_reset,
@@ -258,12 +264,14 @@ void SessionState::run_timers() {
   if (finished_ || closed_) return;
   if (link_ == Link::welcomed && options_.beats) {
     if (now_ - last_heard_ >= lease_) {
+      WEFT_MARK("client: the scheduler was silent");
       lose_link("the scheduler was silent for its whole lease");
     } else if (now_ >= next_heartbeat_) {
       send(ClientHeartbeat{tick_});
       next_heartbeat_ = now_ + heartbeat_interval_;
     }
   } else if ((link_ == Link::connecting || link_ == Link::greeting) && now_ - attempt_at_ >= options_.hello_timeout) {
+    WEFT_MARK("client: no welcome");
     lose_link("no welcome from the scheduler");
   }
   if (leaves_in_vain() && now_ - lost_at_ >= goodbye_without_link_max) {

@@ -2,6 +2,7 @@
 // spreads as a tree.
 #include <algorithm>
 
+#include "common/coverage_mark.h"
 #include "common/token.h"
 #include "scheduler/state.h"
 
@@ -131,7 +132,7 @@ std::vector<Location> State::locations_for(TaskNumber number, Worker& reader) {
   if (!options_.broadcast || task.bytes < options_.broadcast_min || !many) return all_locations(number, reader);
   Spread& spread = spreads_[number];
   for (const Flight& flight : spread.flights)
-    if (flight.to == reader.id) return {};  // it is on its way there for another task
+    if (flight.to == WEFT_MUTANT(37, reader.id, flight.from)) return {};  // it is on its way there for another task
   const Worker* best = nullptr;
   // Each holder gives a few copies, the new holders give the next; who has given enough gives more only if no copy is coming.
   std::uint32_t least = spread.flights.empty() ? UINT32_MAX : options_.broadcast_fan_out;
@@ -145,6 +146,7 @@ std::vector<Location> State::locations_for(TaskNumber number, Worker& reader) {
   }
   auto waits = std::find(spread.readers.begin(), spread.readers.end(), reader.id);
   if (!best) {
+    WEFT_MARK("tree: a reader waits for its place");
     if (waits == spread.readers.end()) spread.readers.push_back(reader.id);
     return {};
   }

@@ -1,6 +1,7 @@
 // Who could run a task, who has credit for it, and who is expected to start it first.
 #include <algorithm>
 
+#include "common/coverage_mark.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
@@ -38,7 +39,7 @@ bool State::fits_now(const Task& task, const Worker& worker) const {
   if (!worker.usable() || !may_run(task, worker)) return false;
   const TaskOptions& options = shape_of(task).options;
   // After a crash, an impure run is known only if its command is, and its worker is waited for.
-  if (!options.pure && (!is_committed(task) || worker.joined > committed_)) return false;
+  if (!options.pure && WEFT_MUTANT(38, !is_committed(task) || worker.joined > committed_, false)) return false;
   if (options.cores > 1 && worker.cores_reserved + options.cores > worker.slots) return false;
   for (const auto& [name, amount] : options.resources)
     if (worker.resources_free.at(name) < amount) return false;

@@ -5,6 +5,7 @@
 // are consumed before more are made. Tasks that wait for others that one worker has are sent to that worker ahead of time.
 #include <algorithm>
 
+#include "common/coverage_mark.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
@@ -30,7 +31,7 @@ void State::enqueue(TaskNumber number) {
     line.others.push_back({task.rank, number, task.queue_serial});
     std::push_heap(line.others.begin(), line.others.end());
   }
-  queue.fresh = true;
+  WEFT_UNLESS(39) queue.fresh = true;
   queue.all_told = false;
   if (!std::exchange(queue.busy, true)) busy_queues_.push_back(own);
 }

@@ -1,6 +1,7 @@
 // Taking back what has not started from busy workers, for idle ones.
 #include <algorithm>
 
+#include "common/coverage_mark.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
@@ -42,6 +43,7 @@ void State::recall_for_idle() {
                cost(task, thief) + options_.recall_worth / 2 < expected_wait(worker);
       });
       if (!better) continue;
+      WEFT_MARK("recall: asked for");
       revoke(waiting[i].second, false);
       --movable;
       --idle_slots;

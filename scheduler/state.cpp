@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "common/coverage_mark.h"
+
 namespace weft::scheduler {
 
 // Drops that wait for the next word to a worker.
@@ -47,9 +49,10 @@ void State::forgive_own_sleep() {
   bool slept = last_step_ != Time{} && gap > std::max<Duration>(2 * options_.heartbeat_interval, 2s);
   last_step_ = now_;
   if (!slept) return;
+  WEFT_MARK("scheduler: slept itself");
   for (WorkerId id : alive_) {
     Worker& worker = worker_ref(id);
-    worker.lost_at = worker.lost_at + gap;
+    WEFT_UNLESS(1) worker.lost_at = worker.lost_at + gap;
     worker.echoed = worker.echoed + gap;
   }
   for (Holder& holder : holders_)
@@ -72,16 +75,19 @@ void State::check_leases() {
     const Worker& worker = worker_ref(id);
     bool silent = is_over(worker.lost_at);
     bool deaf = worker.peer && is_over(worker.echoed + options_.lease);
-    if (silent || deaf) lost.push_back(id);
+    if (WEFT_MUTANT(4, silent || deaf, false)) lost.push_back(id);
   }
+  if (!lost.empty()) WEFT_MARK("scheduler: a lease ended");
   for (WorkerId id : lost) lose_worker(id, true, "it was silent for longer than its lease");
   for (HolderNumber number = 1; number < holders_.size(); ++number) {
     const Holder& holder = holders_[number];
     if (holder.kind != Holder::Kind::session || holder.through) continue;
     if (holder.peer && is_over(holder.heard + options_.lease)) {
+      WEFT_MARK("scheduler: a client was silent");
       to_close_.push_back(holder.peer);
       detach(number);
     } else if (!holder.peer && is_over(holder.expires)) {
+      WEFT_MARK("scheduler: a session expired");
       end_holder(number);
     }
   }
@@ -107,7 +113,10 @@ void State::on(const FromClient& event) {
 void State::on(const FromWorker& event) {
   if (const auto* message = std::get_if<WorkerHello>(&event.message)) return worker_hello(event.peer, *message);
   auto found = worker_of_peer_.find(event.peer);
-  if (found == worker_of_peer_.end()) return to_close_.push_back(event.peer);
+  if (found == worker_of_peer_.end()) {
+    WEFT_MARK("scheduler: a stranger's frame");
+    return to_close_.push_back(event.peer);
+  }
   Worker& worker = worker_ref(found->second);
   worker.heard = now_;
   worker.lost_at = now_ + options_.lease;
@@ -119,7 +128,7 @@ void State::on(const LinkLost& event) {
     Worker& worker = worker_ref(found->second);
     worker_of_peer_.erase(found);
     worker.peer = {};
-    worker.outbox.clear();
+    WEFT_UNLESS(3) worker.outbox.clear();
     worker.drops.clear();
     worker.lost_at = std::min(worker.lost_at, now_ + options_.reconnect_grace);
     leases_due_ = std::min(leases_due_, worker.lost_at);
@@ -127,7 +136,7 @@ void State::on(const LinkLost& event) {
     if (observer_)
       observer_->write(Sighting{.when = now_, .worker = worker.id.number, .what = Seen::status,
                               .to = static_cast<std::uint8_t>(WorkerStatus::disconnected)});
-    if (worker.leave_sent) lose_worker(worker.id, false, "it left");
+    WEFT_UNLESS(2) if (worker.leave_sent) lose_worker(worker.id, false, "it left");
   }
   if (auto found = session_of_peer_.find(event.peer); found != session_of_peer_.end()) detach(found->second);
 }
@@ -174,7 +183,7 @@ std::vector<Action> State::collect() {
   for (auto& [peer, message] : stray_) actions.push_back(ToClient{peer, {std::move(message)}, ticket_});
   for (HolderNumber number : speaking_sessions_)
     if (!holders_[number].outbox.empty())
-      actions.push_back(ToClient{holders_[number].peer, std::exchange(holders_[number].outbox, {}), ticket_});
+      actions.push_back(ToClient{holders_[number].peer, std::exchange(holders_[number].outbox, {}), WEFT_MUTANT(5, ticket_, 0)});
   for (Note& note : std::exchange(notes_, {})) actions.push_back(std::move(note));
   for (PeerId peer : to_close_) actions.push_back(CloseLink{peer, ticket_});
   speaking_sessions_.clear();

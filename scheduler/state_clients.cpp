@@ -1,6 +1,7 @@
 // Clients: their sessions and their numbered commands.
 #include <algorithm>
 
+#include "common/coverage_mark.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
@@ -42,6 +43,7 @@ void State::hello(PeerId peer, const ClientHello& message, WorkerId through, std
   session.heard = now_;
   std::erase_if(session.refusals, [&](const Holder::Refusal& refusal) { return refusal.sequence <= message.executed; });
   if (session.peer && session.peer != peer) {
+    WEFT_MARK("client: came on a second link");
     session_of_peer_.erase(session.peer);
     to_close_.push_back(session.peer);
     session.peer = {};
@@ -84,7 +86,7 @@ void State::detach(HolderNumber number) {
   session_of_peer_.erase(session.peer);
   session.peer = {};
   session.outbox.clear();
-  session.expires = now_ + options_.client_grace;
+  session.expires = now_ + WEFT_MUTANT(25, options_.client_grace, Duration{});
   leases_due_ = std::min(leases_due_, session.expires);
 }
 
@@ -96,7 +98,7 @@ void State::resume(HolderNumber number) {
     tell(number, Refused{refusal.sequence, {refusal.failure}});
   }
   for (TaskNumber task : std::vector<TaskNumber>(holders_[number].wanted)) {
-    tell_outcome(number, task);
+    WEFT_UNLESS(24) tell_outcome(number, task);
     // Bytes that it was to put somewhere may be lost on the way: ask again, somewhere else perhaps.
     if (tasks_[task].is_data && tasks_[task].state == TaskState::assigned) run_again(task, Duration{});
   }
@@ -124,7 +126,7 @@ bool State::is_next(HolderNumber number, std::uint64_t sequence) {
   speaking_sessions_.push_back(number);
   if (sequence != session.executed + 1) return false;
   session.executed = sequence;
-  session.changed = true;
+  WEFT_UNLESS(23) session.changed = true;
   return true;
 }
 
@@ -166,6 +168,7 @@ void State::handle(HolderNumber session, const Cancel& message) {
       // The want stays until the client releases it, so that a lost answer is given again.
       cancel_task(number, reason);
     } else if (remove_want(session, number)) {
+      WEFT_MARK("cancel: others need it");
       tell(session, TaskFailed{key, {Failure{.kind = ErrorKind::cancelled, .message = reason, .key = key}}});
     }
   }
@@ -184,7 +187,7 @@ std::set<TaskNumber> State::needed_by_others(HolderNumber session, const std::ve
     bool other = std::any_of(task.wants.begin(), task.wants.end(), [&](const WantEdge& want) {
       return want.holder != session && want.holder != holders_[session].graph;
     });
-    if (other && shared.insert(number).second) foreign.push_back(number);
+    if (WEFT_MUTANT(26, other, false) && shared.insert(number).second) foreign.push_back(number);
     for (const DependentEdge& edge : task.dependents)
       if (is_open(tasks_[edge.task].state) && seen.insert(edge.task).second) work.push_back(edge.task);
   }
@@ -271,6 +274,7 @@ void State::handle(HolderNumber session, const Scatter& message) {
     if (message.replicas != 1) replicas_wanted_[number] = message.replicas;
     // Said again because the put failed: another place then.
     if (tasks_[number].is_data && tasks_[number].state == TaskState::assigned) {
+      WEFT_MARK("scatter: another place for data that could not be put");
       tasks_[number].avoid = tasks_[number].worker;
       run_again(number, Duration{});
     }

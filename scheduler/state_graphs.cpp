@@ -1,6 +1,7 @@
 // Graphs: a submitted chunk is checked against what is known, then admitted whole or refused whole.
 #include <algorithm>
 
+#include "common/coverage_mark.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
@@ -111,7 +112,7 @@ Result<void> State::admit(HolderNumber session, const Submit& message) {
     if (graph) {
       add_want(graph, number);
       if (tasks_[number].state == TaskState::released) require(number);
-    } else if (!tasks_[number].needed()) {
+    } else if (WEFT_MUTANT(35, !tasks_[number].needed(), false)) {
       review_.push_back(number);
     }
   }
@@ -151,14 +152,15 @@ State::Rows State::add_rows(const GraphChunk& chunk, const std::vector<std::uint
         Task& made = tasks_[source];
         task.inputs.push_back({source, chunk.input_parts.empty() ? whole_value : chunk.input_parts[i],
                                static_cast<std::uint32_t>(made.dependents.size())});
-        made.dependents.push_back({number, i - begin});
+        made.dependents.push_back({number, WEFT_MUTANT(36, i - begin, 0)});
       }
       show_edges(task);
       rows.fresh.push_back(number);
     } else if (tasks_[number].state == TaskState::failed && tasks_[number].failure->kind == ErrorKind::cancelled) {
+      WEFT_MARK("graph: a cancelled task is asked for again");
       tasks_[number].errors = tasks_[number].losses = 0;
       move_to(number, TaskState::released);  // what was cancelled before may be asked for again
-      rows.revived.push_back(number);
+      WEFT_UNLESS(34) rows.revived.push_back(number);
     }
     rows.all[row] = number;
   }

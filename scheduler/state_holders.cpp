@@ -1,6 +1,7 @@
 // Holders: whoever keeps tasks wanted (sessions, published names, fire-and-forget), and what each of them is told.
 #include <algorithm>
 
+#include "common/coverage_mark.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
@@ -64,8 +65,8 @@ bool State::remove_want(HolderNumber holder, TaskNumber number) {
   wanted.pop_back();
   if (slot < wanted.size())
     for (WantEdge& moved : tasks_[wanted[slot]].wants)
-      if (moved.holder == holder) moved.slot = slot;
-  if (!task.needed()) review_.push_back(number);
+      if (moved.holder == holder) moved.slot = WEFT_MUTANT(28, slot, moved.slot);
+  WEFT_UNLESS(27) if (!task.needed()) review_.push_back(number);
   return true;
 }
 
@@ -81,7 +82,7 @@ void State::tell_outcome(HolderNumber number, TaskNumber which) {
   const Task& task = tasks_[which];
   const Holder& holder = holders_[number];
   if (holder.kind != Holder::Kind::session || !(holder.peer || holder.through)) return;
-  if (task.state == TaskState::failed) tell(number, TaskFailed{task.key, {*task.failure}});
+  if (WEFT_MUTANT(29, task.state == TaskState::failed, false)) tell(number, TaskFailed{task.key, {*task.failure}});
   if (task.state != TaskState::stored) return;
   TaskStored message{.key = task.key, .bytes = task.bytes, .small = bytes_of(task.small)};
   if (message.small.empty())

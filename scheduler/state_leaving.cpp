@@ -1,6 +1,7 @@
 // Workers that are lost or leave: what becomes of their tasks, of their values, and of copies that were asked for.
 #include <algorithm>
 
+#include "common/coverage_mark.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
@@ -17,11 +18,12 @@ void State::lose_replica(TaskNumber number, WorkerId id) {
     move_to(number, TaskState::released);
     review_.push_back(number);
   } else if (task.is_data || runs_once(task)) {
+    WEFT_MARK("value: lost for good");
     fail(number, data_lost(number));
   } else {
     move_to(number, TaskState::released);
     for (const WantEdge& want : tasks_[number].wants) tell(want.holder, TaskPending{tasks_[number].key});
-    require(number);
+    WEFT_UNLESS(30) require(number);
   }
 }
 
@@ -50,13 +52,14 @@ void State::lose_worker(WorkerId id, bool blame, const std::string& why) {
     worker.drops.clear();
   }
   std::erase_if(moving_, [&](const auto& move) { return move.second == id; });
-  forget_flights(id);
+  WEFT_UNLESS(33) forget_flights(id);
   worker.retiring = true;  // nothing new goes there while it is taken apart
   while (!worker.holding.empty()) lose_replica(worker.holding.back(), id);
   while (!worker.assigned.empty()) {
     TaskNumber number = worker.assigned.back();
     Task& task = tasks_[number];
-    if (task.started && blame) {
+    if (WEFT_MUTANT(31, task.started, true) && blame) {
+      WEFT_MARK("lost worker: a run is blamed");
       Failure cause{.kind = ErrorKind::task_poisoned,
                     .message = "worker daemons died while it ran: " + why,
                     .worker = worker.name};
@@ -121,6 +124,7 @@ void State::hand_over(Worker& worker, bool& holds_unique) {
     if (under_way >= hand_over_max) return;
     auto spread = spreads_.find(number);
     if (spread == spreads_.end() || spread->second.flights.empty()) {
+      WEFT_MARK("retire: hands over what only it holds");
       WorkerId target = place_for_copy(number);
       if (!target) continue;  // all others are paused or away just now
       spreads_[number].flights.push_back({worker.id, target, true});
@@ -137,7 +141,8 @@ void State::advance_retirements() {
     bool holds_unique = false;
     hand_over(worker, holds_unique);
     if (worker.holding.size() > hand_over_max) worker.hand_over_again = now_ + 10ms;
-    if (holds_unique || !worker.assigned.empty()) continue;
+    if (WEFT_MUTANT(32, holds_unique, false) || !worker.assigned.empty()) continue;
+    WEFT_MARK("retire: is empty");
     worker.leave_sent = true;
     tell(worker, Leave{});
   }

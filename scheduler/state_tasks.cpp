@@ -1,6 +1,7 @@
 // Tasks: their states, what is needed, failing, retrying and forgetting.
 #include <algorithm>
 
+#include "common/coverage_mark.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
@@ -42,7 +43,7 @@ void State::move_to(TaskNumber number, TaskState state) {
     task.failed_first = false;
   }
   if (from == TaskState::ready) {
-    task.queue_serial = ++serials_;  // its queue entries are stale now
+    WEFT_UNLESS(8) task.queue_serial = ++serials_;  // its queue entries are stale now
     if (task.kept_for) keep_no_more(number);
     task.delayed = false;
   }
@@ -55,7 +56,7 @@ void State::move_to(TaskNumber number, TaskState state) {
       if (is_open(state)) {
         ++input.open_dependents;
       } else if (--input.open_dependents == 0) {
-        review_.push_back(edge.task);
+        WEFT_UNLESS(6) review_.push_back(edge.task);
       }
     }
   }
@@ -81,7 +82,7 @@ void State::leave_assigned(TaskNumber number, TaskState to) {
   const TaskOptions& options = shape_of(task).options;
   if (options.cores > 1) worker.cores_reserved -= options.cores;
   for (const auto& [name, amount] : options.resources) worker.resources_free[name] += amount;
-  if (task.recalling) --worker.recalls;
+  WEFT_UNLESS(7) if (task.recalling) --worker.recalls;
   make_hungry(worker);
   note_room(worker);
   count_ahead(number, worker.id, false);
@@ -103,6 +104,7 @@ void State::leave_stored(TaskNumber number) {
   tasks_[number].small.clear();
   moving_.erase(number);
   if (auto spread = spreads_.find(number); spread != spreads_.end()) {
+    WEFT_MARK("task: its value went while copies were on their way");
     spread->second.flights.clear();
     spread_review_.insert(number);
   }
@@ -110,7 +112,8 @@ void State::leave_stored(TaskNumber number) {
     TaskNumber reader = tasks_[number].dependents[i].task;
     Task& dependent = tasks_[reader];
     if (!is_open(dependent.state)) continue;
-    ++dependent.missing;
+    WEFT_UNLESS(9) ++dependent.missing;
+    WEFT_MARK("task: a reader lost an input");
     if (dependent.state == TaskState::ready) move_to(reader, TaskState::waiting);
     // Perhaps its worker has the input already: it says so by having started. Otherwise it comes back, so that the
     // resources it reserves cannot block the run that makes the input again.
@@ -140,7 +143,7 @@ void State::enter_stored(TaskNumber number) {
     WEFT_CHECK(dependent.missing > 0);
     if (--dependent.missing > 0) continue;
     show_unblocked(dependent, tasks_[number].key);
-    if (dependent.state == TaskState::waiting) move_to(reader, TaskState::ready);
+    if (dependent.state == TaskState::waiting && WEFT_MUTANT(10, true, i > 0)) move_to(reader, TaskState::ready);
   }
 }
 
@@ -173,6 +176,7 @@ void State::require(TaskNumber first) {
     bool once = tasks_[number].was_stored && (tasks_[number].is_data || runs_once(tasks_[number]));
     if (once && !recovering_) cause = data_lost(number);
     if (cause) {
+      WEFT_MARK("task: needed with a failed input");
       fail(number, cause);
       continue;
     }
@@ -207,7 +211,7 @@ void State::fail(TaskNumber first, std::shared_ptr<const Failure> failure) {
     move_to(number, TaskState::failed);
     if (!tasks_[number].needed()) review_.push_back(number);
     ++group_of(tasks_[number]).errors;
-    for (const DependentEdge& edge : tasks_[number].dependents) work.push_back(edge.task);
+    WEFT_UNLESS(11) for (const DependentEdge& edge : tasks_[number].dependents) work.push_back(edge.task);
   }
 }
 
@@ -218,6 +222,7 @@ void State::keep_inputs(TaskNumber number) {
   bool ran = kind == ErrorKind::task_error || kind == ErrorKind::task_crashed || kind == ErrorKind::task_poisoned ||
              kind == ErrorKind::task_timeout || kind == ErrorKind::memory_limit;
   if (!ran || task.failure->key != task.key || task.inputs.empty() || keepers_ >= keepers_max) return;
+  WEFT_MARK("task: keeps its inputs");
   task.keeps_inputs = true;
   ++keepers_;
   for (const InputEdge& edge : task.inputs) ++tasks_[edge.task].kept_by;
@@ -250,10 +255,11 @@ void State::fail_or_retry(TaskNumber number, const Failure& cause) {
       show_failure(task, failure, true);
       return run_again(number, Duration{});
     }
+    WEFT_MARK("task: crashed too often");
     if (task.losses > 1) failure.message += " (each of " + std::to_string(task.losses) + " attempts)";
   } else if (user_error && task.errors < options.retries) {
     Duration delay = options.retry_delay * (std::int64_t(1) << std::min<std::uint16_t>(task.errors, 20));
-    ++task.errors;
+    WEFT_UNLESS(14) ++task.errors;
     mark(number);
     show_failure(task, failure, true);
     return run_again(number, delay);
@@ -266,13 +272,14 @@ void State::fail_or_retry(TaskNumber number, const Failure& cause) {
 void State::run_again(TaskNumber number, Duration delay) {
   move_to(number, TaskState::waiting);
   for (const InputEdge& edge : tasks_[number].inputs)
-    if (tasks_[edge.task].state == TaskState::released) require(edge.task);
+    WEFT_UNLESS(12) if (tasks_[edge.task].state == TaskState::released) require(edge.task);
   Task& task = tasks_[number];
   if (task.state != TaskState::waiting || task.missing > 0) return;
   move_to(number, TaskState::ready);
   if (delay > Duration{}) {
     tasks_[number].queue_serial = ++serials_;
     tasks_[number].delayed = true;
+    WEFT_MARK("task: waits before its retry");
     delayed_.emplace(now_ + delay, number, serials_);
   }
 }
@@ -296,7 +303,8 @@ void State::settle() {
     retract_.pop_back();
     Task& task = tasks_[number];
     if (task.state != TaskState::assigned || task.missing == 0 || task.started) continue;
-    revoke(number, true);
+    WEFT_UNLESS(15) revoke(number, true);
+    WEFT_MARK("task: sent ahead in vain");
     run_again(number, Duration{});
   }
   while (!review_.empty()) {
@@ -317,7 +325,7 @@ void State::drop_value(TaskNumber number) {
   while (!tasks_[number].replicas.empty()) {
     Worker& worker = worker_ref(tasks_[number].replicas.back().worker);
     remove_replica(number, worker.id);
-    if (worker.peer) tell_drop(worker, tasks_[number].key, tasks_[number].bytes);
+    WEFT_UNLESS(13) if (worker.peer) tell_drop(worker, tasks_[number].key, tasks_[number].bytes);
   }
   move_to(number, TaskState::released);
 }

@@ -1,6 +1,7 @@
 // Workers: joining, inventory, what they report.
 #include <algorithm>
 
+#include "common/coverage_mark.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
@@ -54,6 +55,7 @@ void State::worker_hello(PeerId peer, const WorkerHello& message) {
     else if (other.peer)
       return refuse(ErrorKind::invalid_argument, "a worker named '" + message.name + "' is already here; start this one with another --name");
     else {
+      WEFT_MARK("hello: a new process took the name");
       lose_worker(id, true, "a new process took its name");
       break;
     }
@@ -75,6 +77,7 @@ void State::worker_hello(PeerId peer, const WorkerHello& message) {
   workers_expected_.erase(message.name);
   Worker& worker = worker_ref(known);
   if (worker.peer && worker.peer != peer) {
+    WEFT_MARK("hello: on a second link");
     worker_of_peer_.erase(worker.peer);
     to_close_.push_back(worker.peer);
   }
@@ -112,7 +115,7 @@ void State::take_inventory(Worker& worker, const WorkerHello& message) {
   std::set<Key> held;
   for (const Held& value : message.held) held.insert(value.key);
   for (TaskNumber number : std::vector<TaskNumber>(worker.holding))
-    if (!held.contains(tasks_[number].key)) lose_replica(number, worker.id);
+    WEFT_UNLESS(18) if (!held.contains(tasks_[number].key)) lose_replica(number, worker.id);
 
   std::map<Key, RunningAttempt> running;
   for (const RunningAttempt& attempt : message.running) {
@@ -121,8 +124,14 @@ void State::take_inventory(Worker& worker, const WorkerHello& message) {
     bool ours = number != KeyIndex::none && tasks_[number].state == TaskState::assigned &&
                 tasks_[number].worker == worker.id && tasks_[number].attempt == attempt.attempt;
     if (ours) tasks_[number].started = tasks_[number].started || attempt.started;
-    else if (number != KeyIndex::none && message.epoch < options_.epoch && take_over(worker, number, attempt)) continue;
-    else tell(worker, Revoke{attempt.attempt, true});
+    else if (number != KeyIndex::none && message.epoch < options_.epoch && take_over(worker, number, attempt)) {
+      WEFT_MARK("hello: a run was taken over");
+      continue;
+    }
+    else {
+      WEFT_MARK("hello: with a superseded attempt");
+      tell(worker, Revoke{attempt.attempt, true});
+    }
   }
   for (const Held& value : message.held) adopt(worker, value.key, value.bytes);
   if (message.epoch < options_.epoch) retract_stranded(worker);
@@ -132,7 +141,7 @@ void State::take_inventory(Worker& worker, const WorkerHello& message) {
     if (task.state != TaskState::assigned || task.worker != worker.id) continue;
     auto found = running.find(task.key);
     bool has_it = found != running.end() && found->second.attempt == task.attempt;
-    if (!has_it) run_again(number, Duration{});
+    if (WEFT_MUTANT(17, !has_it, false)) run_again(number, Duration{});
     else if (task.recalling) tell(worker, Revoke{task.attempt, false});
   }
 }
@@ -158,6 +167,7 @@ void State::adopt(Worker& worker, const Key& key, std::uint64_t bytes) {
 void State::accept_value(Worker& worker, TaskNumber number, AttemptId attempt, std::uint64_t bytes, const Bytes& small) {
   Task& task = tasks_[number];
   if (task.state == TaskState::stored) {
+    WEFT_MARK("value: a second copy");
     add_replica(number, worker);
     if (auto moved = moving_.find(number); moved != moving_.end() && moved->second != worker.id) {
       WorkerId source = moved->second;
@@ -172,7 +182,10 @@ void State::accept_value(Worker& worker, TaskNumber number, AttemptId attempt, s
     }
     return serve_waiting_readers(number);
   }
-  if (task.state == TaskState::assigned && task.attempt != attempt) revoke(number, true);
+  if (task.state == TaskState::assigned && task.attempt != attempt) {
+    WEFT_MARK("value: adopted while another attempt had it");
+    revoke(number, true);
+  }
   task.bytes = bytes;
   task.small.assign(small.begin(), small.end());
   bool is_first = !task.was_stored;
@@ -181,7 +194,7 @@ void State::accept_value(Worker& worker, TaskNumber number, AttemptId attempt, s
   add_replica(number, worker);
   move_to(number, TaskState::stored);
   tell_everyone(number);
-  serve_waiting_readers(number);
+  WEFT_UNLESS(22) serve_waiting_readers(number);
   if (auto wanted = replicas_wanted_.find(number); wanted != replicas_wanted_.end()) spread_replicas(number, wanted->second);
 }
 
@@ -190,7 +203,7 @@ TaskNumber State::find_attempt(const Worker& worker, const Key& key, AttemptId a
   TaskNumber number = number_of(key);
   if (number == KeyIndex::none) return no_task;
   const Task& task = tasks_[number];
-  bool present = task.state == TaskState::assigned && task.worker == worker.id && task.attempt == attempt;
+  bool present = task.state == TaskState::assigned && task.worker == worker.id && WEFT_MUTANT(16, task.attempt == attempt, true);
   return present ? number : no_task;
 }
 
@@ -203,8 +216,9 @@ void State::handle(Worker& worker, const AttemptStarted& message) {
   task.started = true;
   show(Seen::started, task, worker.id);
   if (!task.recalling) return;
+  WEFT_MARK("recall: came too late");
   task.recalling = false;
-  --worker.recalls;
+  WEFT_UNLESS(21) --worker.recalls;
 }
 
 void State::handle(Worker& worker, const AttemptProgress& message) {
@@ -214,15 +228,17 @@ void State::handle(Worker& worker, const AttemptProgress& message) {
 
 void State::handle(Worker& worker, const AttemptFinished& message) {
   TaskNumber number = number_of(message.key);
-  if (number == KeyIndex::none) return tell(worker, Drop{{message.key}});
+  if (number == KeyIndex::none) return WEFT_MUTANT(19, tell(worker, Drop{{message.key}}), static_cast<void>(0));
   Task& task = tasks_[number];
   bool current = task.state == TaskState::assigned && task.attempt == message.attempt;
   bool late = message.attempt > task.born && task.needed() && task.state != TaskState::failed;
   if (!current && !late) {
+    WEFT_MARK("finish: of a stale attempt");
     bool held = std::any_of(task.replicas.begin(), task.replicas.end(), [&](const Replica& r) { return r.worker == worker.id; });
     if (!held) tell(worker, Drop{{message.key}});
     return;
   }
+  if (!current) WEFT_MARK("finish: late and welcome");
   ++finished_runs_;
   Group& group = group_of(task);
   auto mean = [](std::int64_t old, std::int64_t sample) { return old < 0 ? sample : (old + sample) / 2; };
@@ -289,11 +305,13 @@ void State::handle(Worker& worker, const InputMissing& message) {
     if (replica == replicas.end() || tasks_[number].state != TaskState::stored) continue;
     Worker& holder = worker_ref(tried);
     if (!holder.peer) continue;  // its lease decides
-    if (++replica->strikes < (tasks_[number].is_data ? data_strikes_max : strikes_max)) continue;
+    if (WEFT_MUTANT(20, ++replica->strikes, 0u) < (tasks_[number].is_data ? data_strikes_max : strikes_max)) continue;
+    WEFT_MARK("value: nobody could read this copy");
     tell_drop(holder, message.key, tasks_[number].bytes);
     lose_replica(number, tried);
   }
   if (tasks_[number].key != message.key || tasks_[number].state != TaskState::stored) {
+    WEFT_MARK("value: asked for before it is there");
     std::deque<WorkerId>& readers = spreads_[number].readers;
     if (std::find(readers.begin(), readers.end(), worker.id) == readers.end()) readers.push_back(worker.id);
     return;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "common/coverage_mark.h"
+
 namespace weft::worker {
 
 State::State(StateOptions options) : options_(std::move(options)) {}
@@ -69,6 +71,7 @@ void State::keep_link(Time now) {
   if (exited_) return;
   if (link_ == Link::greeted || link_ == Link::welcomed) {
     if (heard_ + lease_ <= now) {
+      WEFT_MARK("worker: the scheduler was silent");
       actions_.push_back(HangUp{});
       on(LinkLost{});
     }
@@ -95,12 +98,12 @@ void State::keep_link(Time now) {
 void State::on(const LinkUp&) {
   link_ = Link::greeted;
   link_since_ = heard_ = now_;
-  shapes_.clear();  // numbers are of one connection
+  WEFT_UNLESS(41) shapes_.clear();  // numbers are of one connection
   WorkerHello hello = options_.identity;
   hello.protocol_min = hello.protocol_max = 1;
   hello.epoch = epoch_;
-  hello.held = inventory();
-  for (const auto& [id, attempt] : attempts_) hello.running.push_back({id, attempt.order.key, attempt.started});
+  WEFT_UNLESS(40) hello.held = inventory();
+  WEFT_UNLESS(46) for (const auto& [id, attempt] : attempts_) hello.running.push_back({id, attempt.order.key, attempt.started});
   for (const WorkerMessage& message : unreported_) {
     const auto& failed = std::get<AttemptFailed>(message);
     hello.running.push_back({failed.attempt, failed.key, true});
@@ -108,7 +111,7 @@ void State::on(const LinkUp&) {
   outbox_.clear();
   outbox_.push_back(std::move(hello));
   for (WorkerMessage& message : unreported_) outbox_.push_back(std::move(message));
-  unreported_.clear();
+  WEFT_UNLESS(42) unreported_.clear();
   if (leaving_) outbox_.push_back(WorkerLeaving{});
   // What we asked on the old connection may not have been heard.
   for (ItemNumber number = 0; number < items_.size(); ++number)
@@ -187,7 +190,7 @@ void State::handle(Assign& message) {
   ++made_here_[attempt.order.key];
   for (const AssignedInput& input : attempt.order.inputs)
     if (input.small.empty()) use(attempt, input);
-  if (attempt.missing == 0) ready_.insert(place_of(attempt));
+  if (WEFT_MUTANT(44, attempt.missing == 0, true)) ready_.insert(place_of(attempt));
 }
 
 void State::handle(const Revoke& message) {
@@ -196,12 +199,15 @@ void State::handle(const Revoke& message) {
   Attempt& attempt = found->second;
   if (!message.hard) {
     if (attempt.in_hand) {
+      WEFT_MARK("worker: refused a recall");
       attempt.announced = true;
       return send(AttemptStarted{message.attempt, attempt.order.key});
     }
+    WEFT_MARK("worker: gave a run back");
     send(AttemptReturned{message.attempt, attempt.order.key});
   } else if (attempt.in_hand) {
-    actions_.push_back(StopRun{message.attempt});
+    WEFT_MARK("worker: stopped a run");
+    WEFT_UNLESS(43) actions_.push_back(StopRun{message.attempt});
     Key key = attempt.order.key;
     forget(message.attempt);
     return drop_if_ownerless(key);
@@ -244,7 +250,10 @@ std::uint32_t State::depth() const {
 void State::start_runs() {
   std::uint32_t slots = options_.identity.slots;
   while (!ready_.empty()) {
-    if (pressure_.paused && in_hand_cores_ > 0) return;  // one must always be able to end
+    if (pressure_.paused && in_hand_cores_ > 0) {
+      WEFT_MARK("worker: memory holds runs back");
+      return;
+    }  // one must always be able to end
     Attempt& attempt = attempts_.at(std::get<2>(*ready_.begin()));
     std::uint32_t cores = attempt.shape->options.cores;
     std::uint32_t limit = in_hand_wide_ > 0 || cores > 1 ? slots : slots * depth();
@@ -306,7 +315,8 @@ void State::on(RunEnded& event) {
   bool wanted = found != attempts_.end() && found->second.in_hand;
   if (!wanted) {
     // Revoked in the meantime. Its value stays only if the same key is here by another way.
-    if (event.failure.kind == ErrorKind::none) drop_if_ownerless(event.key);
+    WEFT_MARK("worker: a stopped run ended all the same");
+    WEFT_UNLESS(45) if (event.failure.kind == ErrorKind::none) drop_if_ownerless(event.key);
     return;
   }
   forget(event.attempt);
@@ -320,7 +330,10 @@ void State::on(RunEnded& event) {
   drop_if_ownerless(event.key);
   AttemptFailed failed{event.attempt, event.key, {std::move(event.failure)}};
   if (link_ == Link::welcomed || link_ == Link::greeted) send(std::move(failed));
-  else unreported_.push_back(std::move(failed));
+  else {
+    WEFT_MARK("worker: a failure without a link");
+    unreported_.push_back(std::move(failed));
+  }
 }
 
 /// The store lost inputs between the order and the run: back to waiting, and say so.

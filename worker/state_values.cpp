@@ -1,6 +1,7 @@
 // Values: what is here, what is awaited, what is fetched.
 #include <algorithm>
 
+#include "common/coverage_mark.h"
 #include "worker/state.h"
 
 namespace weft::worker {
@@ -80,7 +81,7 @@ void State::start_fetches() {
     item.queued = false;
     Location from = std::move(item.locations.front());
     item.locations.erase(item.locations.begin());
-    item.tried.push_back(from.worker);
+    WEFT_UNLESS(50) item.tried.push_back(from.worker);
     item.fetch = {++fetch_count_};
     fetches_.emplace(item.fetch, number);
     item.fetch_bytes = item.bytes;
@@ -148,9 +149,10 @@ void State::mark_gone(ItemNumber number) {
   held_bytes_ -= item.bytes;
   for (AttemptId user : item.users) {
     Attempt& attempt = attempts_.at(user);
+    WEFT_MARK("worker: lost an input of a waiting run");
     if (attempt.missing++ == 0) ready_.erase(place_of(attempt));
   }
-  if (!item.users.empty()) ask_for(number);
+  WEFT_UNLESS(47) if (!item.users.empty()) ask_for(number);
   forget_if_idle(number);
 }
 
@@ -195,9 +197,10 @@ void State::end_fetch(ItemNumber number) {
   if (item.queued) fetch_queue_.erase({item.queue_place, number});
   item.queued = false;
   if (!item.fetch) return;
+  WEFT_MARK("worker: gave up a fetch");
   actions_.push_back(AbortFetch{item.fetch});
   fetch_bytes_ -= item.fetch_bytes;
-  fetches_.erase(item.fetch);
+  WEFT_UNLESS(48) fetches_.erase(item.fetch);
   item.fetch = {};
 }
 
@@ -231,7 +234,7 @@ void State::on(const FetchFailed& event) {
   fetch_bytes_ -= items_[number].fetch_bytes;
   items_[number].fetch = {};
   fetches_.erase(found);
-  try_next_location(number);
+  WEFT_UNLESS(51) try_next_location(number);
 }
 
 void State::on(const PutArrived& event) {
@@ -243,7 +246,7 @@ void State::on(const PutArrived& event) {
 void State::on(const ValueDamaged& event) {
   ItemNumber number = number_of(event.key);
   if (number == KeyIndex::none || !items_[number].held) return;
-  if (items_[number].part == whole_value) send(ValuesLost{{event.key}});
+  WEFT_UNLESS(49) if (items_[number].part == whole_value) send(ValuesLost{{event.key}});
   mark_gone(number);
 }
 
@@ -284,6 +287,7 @@ void State::handle(const Holders& message) {
   if (number != KeyIndex::none && !items_[number].held) {
     if (!input.small.empty()) {
       // It rides along after all: store it as if fetched.
+      WEFT_MARK("worker: an awaited value rides along");
       actions_.push_back(StoreSmall{input.key, input.small});
       std::uint64_t bytes = input.small.size();
       mark_held(number, bytes);

@@ -1,0 +1,83 @@
+// What goes wrong, and the end of it.
+#include "simulation/cluster.h"
+
+namespace weft::simulation {
+
+void Cluster::strike(const Fault& fault) {
+  ++report_.faults;
+  Random random(fault.draw);
+  switch (fault.kind) {
+    case FaultKind::link_cut:
+    case FaultKind::link_half_cut:
+    case FaultKind::link_freeze:
+    case FaultKind::link_one_way: return strike_link(fault, random);
+    case FaultKind::scheduler_death:
+      if (scheduler_) death_in_ = random.below(random.chance(50) ? 4 : 20);
+      return;
+    case FaultKind::scheduler_pause: {
+      Duration time(static_cast<std::int64_t>(random.below(25'000)) * 1'000'000);
+      if (scheduler_) scheduler_paused_until_ = scheduler_tick_at_ = now_ + time;
+      return;
+    }
+    default: return strike_worker(fault, random);
+  }
+}
+
+void Cluster::strike_link(const Fault& fault, Random& random) {
+  std::vector<PeerId> open;
+  for (const auto& [peer, link] : links_)
+    if (link.open) open.push_back(peer);
+  if (open.empty()) return;
+  PeerId peer = open[random.below(open.size())];
+  Time until = now_ + Duration(static_cast<std::int64_t>(random.below(25'000)) * 1'000'000);
+  Link& link = links_[peer];
+  bool up = random.chance(50);
+  switch (fault.kind) {
+    case FaultKind::link_freeze: link.up_frozen_until = link.down_frozen_until = until; break;
+    case FaultKind::link_one_way: (up ? link.up_frozen_until : link.down_frozen_until) = until; break;
+    default: cut(peer, fault.kind == FaultKind::link_cut);
+  }
+}
+
+void Cluster::strike_worker(const Fault& fault, Random& random) {
+  int number = static_cast<int>(random.below(workers_.size()));
+  WorkerProcess& process = workers_[number];
+  Duration time(static_cast<std::int64_t>(random.below(25'000)) * 1'000'000);
+  if (fault.kind == FaultKind::worker_kill) return kill_worker(number);
+  if (fault.kind == FaultKind::worker_pause) {
+    process.paused_until = now_ + time;
+    return;
+  }
+  if (!process.state || process.paused_until > now_) return;
+  if (fault.kind == FaultKind::worker_retire) return step_worker(number, {worker::Terminate{}});
+  if (fault.kind == FaultKind::worker_pressure) {
+    step_worker(number, {worker::Pressure{.paused = true}});
+    at(now_ + time, worker_actor(number), [this, number, instance = process.instance] {
+      if (workers_[number].state && workers_[number].instance == instance) step_worker(number, {worker::Pressure{}});
+    });
+    return;
+  }
+  if (process.store.empty()) return;
+  auto victim = process.store.begin();
+  std::advance(victim, random.below(process.store.size()));
+  Key key = victim->first;
+  for (const auto& [id, run] : process.queue)
+    for (const worker::RunInput& input : run.inputs)
+      if (input.store_key == key) return;  // a run in hand has its own view of it
+  process.store.erase(victim);
+  step_worker(number, {worker::ValueDamaged{key}});
+}
+
+/// From now on everything works.
+void Cluster::heal() {
+  healed_ = true;
+  death_in_.reset();
+  for (auto& [peer, link] : links_) link.up_frozen_until = link.down_frozen_until = {};
+  scheduler_paused_until_ = {};
+  for (int i = 0; i < static_cast<int>(workers_.size()); ++i) {
+    workers_[i].paused_until = {};
+    if (workers_[i].state) step_worker(i, {worker::Pressure{}});
+  }
+}
+
+}  // namespace weft::simulation

@@ -1,0 +1,67 @@
+// What one run does, as data: the graphs' and the network's seeds, how often tasks misbehave, and each fault with its time. A failing
+// plan can be made smaller by leaving parts of it out, since no part shifts the others.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/time.h"
+
+namespace weft::simulation {
+
+enum class FaultKind : std::uint8_t {
+  worker_kill,      // its values and runs are gone; a new process comes after a while
+  link_cut,         // both ends hear of it
+  link_half_cut,    // only the scheduler hears of it
+  link_freeze,      // nothing gets through for a while, nobody is told
+  link_one_way,     // the same in one direction
+  worker_pause,     // the process stands still for a while
+  value_damage,     // the store of a worker lost a value
+  worker_retire,    // the process is told to end
+  worker_pressure,  // its memory is nearly full for a while
+  scheduler_death,  // at one of its next boundaries: persist, commit, acknowledge, send
+  scheduler_pause,
+};
+inline constexpr int fault_kinds = 11;
+
+struct Fault {
+  Duration when{};         // since the start
+  FaultKind kind{};
+  std::uint64_t draw = 0;  // decides whom it hits and for how long
+};
+
+struct Plan {
+  std::uint64_t seed = 0;                // of the graphs
+  std::uint64_t network_seed = 0;        // of delays, run times and whatever else is drawn while it runs
+  std::uint32_t workers = 2;
+  std::uint32_t clients = 1;
+  std::uint32_t graphs = 2;              // per client
+  std::uint32_t tasks = 12;              // per graph, at most
+  Duration faults_until = 20s;
+  std::uint32_t throw_percent = 0;       // of tasks, on their first try
+  std::uint32_t crash_percent = 0;
+  std::uint32_t fetch_fail_percent = 0;
+  std::uint32_t cancel_percent = 0;      // of graphs
+  std::uint32_t release_early_percent = 0;
+  std::uint32_t scatter_percent = 0;
+  std::uint32_t share_percent = 0;       // of graphs: another client's, submitted again
+  std::uint32_t late_end_percent = 0;    // of stopped runs: they end nevertheless
+  std::uint32_t late_frame_percent = 0;  // of frames on a link that was cut: they arrive all the same
+  bool impure = false;                   // tasks do something: no run may be repeated needlessly
+  bool trees = false;                    // values of any size are spread as trees
+  Duration delay_max = 2ms;
+  std::vector<Fault> faults;             // by time
+
+  /// What a seed decides. Swarm: a random subset of the faults, each at a random rate.
+  /// Source: Groce, Zhang, Eide, Chen, Regehr (2012), Swarm testing, ISSTA.
+  static Plan draw(std::uint64_t seed);
+  bool has(FaultKind kind) const;
+  /// No fault but this one, and no task misbehaves.
+  bool only(FaultKind kind) const;
+  std::string text() const;
+  /// A test case for simulation_test.cpp that runs this plan.
+  std::string as_test(const std::string& title) const;
+};
+
+}  // namespace weft::simulation
