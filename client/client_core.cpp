@@ -29,11 +29,11 @@ static SessionId draw_session() {
 
 ClientCore::ClientCore(Links links, const ClientOptions& options)
     : endpoint_(std::move(links.endpoint)), values_(std::move(links.values)), address_(std::move(links.address)),
-      server_key_(std::move(links.server_key)), runs_here_(links.runs_here), hold_(std::move(links.hold)),
-      parent_program_(links.parent_program), environment_(options.environment), files_(options.files),
-      process_(process_number().load()),
-      state_(SessionOptions{.session = draw_session(), .name = options.name.empty() ? program_invocation_short_name : options.name,
-                           .connect_timeout = options.connect_timeout,
+      server_key_(std::move(links.server_key)), runs_here_(links.runs_here), parent_program_(links.parent_program),
+      environment_(options.environment), files_(options.files), hold_(std::move(links.hold)), process_(process_number().load()),
+      state_(SessionOptions{.session = draw_session(),
+                            .name = options.name.empty() ? program_invocation_short_name : options.name,
+                            .connect_timeout = options.connect_timeout,
                             .patience = options.patience, .beats = !links.driven},
              monotonic_now()) {
   if (links.driven) driver_ = std::this_thread::get_id();

@@ -155,7 +155,8 @@ TEST_CASE("a scheduler prints what it bound, writes its file and keys, and SIGTE
   auto scheduler = home.scheduler({"--pid-file", home.path + "/pid"});
   auto file = read_scheduler_file(home.file());
   REQUIRE_MESSAGE(file, file.error().message);
-  CHECK(scheduler->output == "clients: " + file->client_address + "\nworkers: " + file->worker_address + "\nkeys: " + home.keys() + "\n");
+  CHECK(scheduler->output == "clients: " + file->client_address + "\nworkers: " + file->worker_address + "\nkeys: " + home.keys() +
+                                 "\ndashboard: " + file->dashboard + "\n");
   CHECK_FALSE(file->client_address.ends_with(":0"));
   CHECK(file->pid == scheduler->pid());
   CHECK(file->keys == home.keys());
