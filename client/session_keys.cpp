@@ -103,7 +103,8 @@ void SessionState::flush_releases() {
   for (std::uint32_t slot : std::exchange(released_, {})) {
     Entry& entry = entries_[slot];
     entry.releasing = false;
-    if (entry.references > 0) continue;
+    // Bytes that are promised to a worker stay until they are there: others may read what is released here.
+    if (entry.references > 0 || (placements_.contains(slot) && !closed_)) continue;
     WEFT_UNLESS(56) keys.push_back(entry.key);
     index_.erase(entry.key, slot);
     reads_.erase(slot);
@@ -192,11 +193,19 @@ void SessionState::on(PutFailed& event) {
 
 // ------------------------------------------------------------------------------------------------------------ outcomes
 
+/// What was scattered is on a worker, or given up.
+void SessionState::end_placement(std::uint32_t slot) {
+  Entry& entry = entries_[slot];
+  if (placements_.erase(slot) == 0 || entry.references > 0 || entry.releasing) return;
+  entry.releasing = true;
+  released_.push_back(slot);
+}
+
 void SessionState::store(std::uint32_t slot, Value value, std::uint64_t bytes) {
   Entry& entry = entries_[slot];
   entry.status = Status::stored;
   entry.outcome = std::make_shared<const Outcome>(Outcome{std::move(value), bytes, nullptr});
-  placements_.erase(slot);
+  end_placement(slot);
   actions_.push_back(Complete{slot, entry.key, entry.outcome});
 }
 
@@ -206,7 +215,7 @@ void SessionState::fail(std::uint32_t slot, Failure why) {
   entry.outcome = std::make_shared<const Outcome>(Outcome{{}, 0, std::make_shared<const Failure>(std::move(why))});
   reads_.erase(slot);
   locations_.erase(slot);
-  placements_.erase(slot);
+  end_placement(slot);
   actions_.push_back(Complete{slot, entry.key, entry.outcome});
 }
 
@@ -215,7 +224,7 @@ void SessionState::fail_open(const Failure& why) {
   for (std::uint32_t slot = 0; slot < entries_.size(); ++slot) {
     const Entry& entry = entries_[slot];
     bool here = entry.status == Status::stored && entry.outcome->value.part_count() > 0;
-    if (entry.references > 0 && entry.status != Status::failed && !here) fail(slot, why);
+    if (is_held(slot) && entry.status != Status::failed && !here) fail(slot, why);
   }
 }
 

@@ -185,7 +185,7 @@ void SessionState::hear(ClientWelcome& message) {
   std::vector<std::uint32_t> unplaced;
   for (std::uint32_t slot = 0; slot < entries_.size(); ++slot) {
     const Entry& entry = entries_[slot];
-    if (entry.references == 0 || entry.status != Status::pending || entry.sequence > executed) continue;
+    if (!is_held(slot) || entry.status != Status::pending || entry.sequence > executed) continue;
     if (placements_.contains(slot)) unplaced.push_back(slot);
     else WEFT_UNLESS(53) locate_.push_back(entry.key);
   }
@@ -211,7 +211,7 @@ void SessionState::drop_lost_commands(std::uint64_t epoch, std::uint64_t execute
                                         : "the scheduler ended this client's session after a long silence; submit the work again");
   for (std::uint32_t slot = 0; slot < entries_.size(); ++slot) {
     Entry& entry = entries_[slot];
-    if (entry.references == 0 || entry.sequence <= executed) continue;
+    if (!is_held(slot) || entry.sequence <= executed) continue;
     if (entry.sequence > acknowledged_) {
       entry.sequence -= lost;
       continue;

@@ -203,6 +203,9 @@ class SessionState {
   void fetch_later(std::uint32_t slot, Read& read, const Failure& why);
   void scatter(const std::vector<std::uint32_t>& slots);
   void flush_releases();
+  void end_placement(std::uint32_t slot);
+  /// Somebody has a future of it, or its bytes are on their way to a worker.
+  bool is_held(std::uint32_t slot) const { return entries_[slot].references > 0 || placements_.contains(slot); }
   void flush_reads();
 
   // Commands and the link.

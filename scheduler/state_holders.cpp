@@ -57,6 +57,7 @@ bool State::remove_want(HolderNumber holder, TaskNumber number) {
   auto place = std::find_if(task.wants.begin(), task.wants.end(), [&](const WantEdge& w) { return w.holder == holder; });
   if (place == task.wants.end()) return false;
   log_want(holder, number, false);
+  bool had_data = place->has_data;
   std::uint32_t slot = place->slot;
   *place = task.wants.back();
   task.wants.pop_back();
@@ -67,6 +68,9 @@ bool State::remove_want(HolderNumber holder, TaskNumber number) {
     for (WantEdge& moved : tasks_[wanted[slot]].wants)
       if (moved.holder == holder) moved.slot = WEFT_MUTANT(28, slot, moved.slot);
   WEFT_UNLESS(27) if (!task.needed()) review_.push_back(number);
+  // Its put may still end well; if not, somebody else must offer the bytes.
+  bool unoffered = had_data && task.needed() && task.state == TaskState::assigned && !somebody_has_bytes(task);
+  if (unoffered) run_again(number, Duration{});
   return true;
 }
 

@@ -204,6 +204,36 @@ TEST_CASE("a put that failed is tried at another worker; a client that comes bac
   CHECK(s.heard<ScatterTo>().size() == 1);
 }
 
+TEST_CASE("data whose last offer is gone before its bytes came is lost to its readers after a client's grace") {
+  SchedulerHarness s;
+  auto [a] = s.workers<1>();
+  int reader = s.client();
+  Key d = key_of("d");
+  s.scatter(d, 100);
+  Key y = s.submit(task("y").on(d), reader);
+  s.goodbye();
+  SUBCASE("unless the put had been done") {
+    s.hold(a, d, 100);
+    CHECK(s.assigned_to(y) == a);
+  }
+  SUBCASE("unless somebody else offers it") {
+    s.scatter(d, 100, 1, {}, reader);
+    s.pass(2s);
+    CHECK(s.heard<ScatterTo>(reader).size() == 1);
+    s.hold(a, d, 100);
+    CHECK(s.assigned_to(y) == a);
+  }
+  SUBCASE("and not before") {
+    s.pass(59s);
+    CHECK(s.heard<TaskFailed>(reader).empty());
+    s.pass(3s);
+    auto failed = s.heard<TaskFailed>(reader);
+    REQUIRE(failed.size() == 1);
+    CHECK(failed[0].key == y);
+    CHECK(failed[0].failure.failure.kind == ErrorKind::data_lost);
+  }
+}
+
 TEST_CASE("restart ends every task with the reason; new work runs") {
   SchedulerHarness s;
   auto [a] = s.workers<1>();

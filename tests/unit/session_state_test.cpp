@@ -383,6 +383,24 @@ TEST_CASE("scattered values are put where the scheduler says, placed anew when t
   CHECK(s.actions.empty());
 }
 
+TEST_CASE("scattered bytes that are released before they are placed are placed first, since others may read them") {
+  Story s;
+  s.connect();
+  s.on(ScatterValues{{{key(1), 100}}, {}, 1});
+  s.on(ReleaseKeys{{key(1)}});
+  CHECK(s.messages<Release>().empty());
+  SUBCASE("at once") {}
+  SUBCASE("after a reconnect") {
+    s.reconnect(1);
+    REQUIRE(s.messages<Scatter>().size() == 1);
+  }
+  s.hear(ScatterTo{key(1), Location{WorkerId{3}}});
+  CHECK(s.all<PutValue>().size() == 1);
+  s.stored_away(1);
+  CHECK(s.messages<Release>().size() == 1);
+  CHECK(s.state.held() == 0);
+}
+
 TEST_CASE("questions are asked again after a reconnect; deeds are answered with an honest unknown") {
   Story s;
   s.connect();
