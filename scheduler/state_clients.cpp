@@ -158,7 +158,7 @@ void State::handle(HolderNumber session, const Release& message) {
 }
 
 void State::handle(HolderNumber session, const Cancel& message) {
-  std::string reason = message.reason.empty() ? "cancelled by client " + (holders_[session].name.empty() ? "without a name" : holders_[session].name) : message.reason;
+  std::string reason = message.reason.empty() ? "cancelled by client " + holders_[session].name : message.reason;
   std::set<TaskNumber> shared;
   if (!message.force) shared = needed_by_others(session, message.keys);
   for (const Key& key : message.keys) {

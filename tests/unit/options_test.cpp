@@ -164,6 +164,16 @@ TEST_CASE("flags set options of every type") {
   CHECK(p.rest == TextList{"f1", "--f2"});
 }
 
+TEST_CASE("a switch takes a word that is meant for it, and no other") {
+  Program p;
+  REQUIRE(p.arguments({"--nanny", "off", "file"}));
+  CHECK_FALSE(p.nanny);
+  CHECK(p.rest == TextList{"file"});
+  REQUIRE(p.arguments({"--nanny", "file"}));
+  CHECK(p.nanny);
+  CHECK(p.rest == TextList{"file"});
+}
+
 TEST_CASE("the strongest origin wins, whatever is read first") {
   for (bool flags_first : {true, false}) {
     Program p;

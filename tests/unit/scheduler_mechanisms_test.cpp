@@ -77,6 +77,20 @@ TEST_CASE("recall: a worker that joins late takes its share") {  // cases 40, 41
   CHECK(with * 4 < without);
 }
 
+TEST_CASE("a short task that comes with a long one does not wait behind it beside an idle worker") {
+  MiniCluster c({}, 2);
+  c.work = [](const Key& key) { return MiniCluster::Work{key == key_of("long") ? 60s : 1ms, 8}; };
+  std::vector<TaskSpec> warm;
+  for (int i = 0; i < 50; ++i) warm.push_back(task(number("warm", i)));
+  c.submit(warm);
+  c.run();
+  std::map<WorkerId, int> before = c.numbers.runs;
+  c.submit({task("long"), task("short")});
+  c.run();
+  // The short one ran beside the long one: one more run each.
+  for (const auto& [worker, runs] : c.numbers.runs) CHECK(runs == before[worker] + 1);
+}
+
 TEST_CASE("broadcast: 2 copies leave the source, and those make further copies") {
   auto numbers = [](bool on) {
     Options options;

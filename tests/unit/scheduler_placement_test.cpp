@@ -197,6 +197,21 @@ TEST_CASE("a restart ends all tasks and renews the executors of every worker") {
   for (WorkerId worker : {a, b}) CHECK(s.heard<RestartExecutors>(worker).size() == 1);
 }
 
+TEST_CASE("recall: what waits behind a task that runs longer than was thought goes to who is idle") {
+  SchedulerHarness s;
+  auto [a] = s.workers<1>();
+  for (int i = 0; i < 5; ++i) s.finish(s.submit(task(number("warm", i))), 8, 1ms);
+  Key running = s.submit(task("long")), waiting = s.submit(task("short"));
+  REQUIRE(s.assigned_to(waiting) == a);
+  s.start(running);
+  auto [b] = s.workers<1>();
+  s.pass(2s);
+  auto taken_back = s.heard<Revoke>(a);
+  REQUIRE(taken_back.size() == 1);
+  s.give_back(waiting);
+  CHECK(s.assigned_to(waiting) == b);
+}
+
 TEST_CASE("whose key is revoked is gone at once") {
   SchedulerHarness s;
   auto [a, b] = s.workers<2>();
@@ -286,7 +301,7 @@ TEST_CASE("a cluster without workers says so once, and nothing is said of tasks 
   auto told = s.heard<Advice>();
   REQUIRE(told.size() == 1);
   CHECK(told[0].text.find("there is no worker; start one with weft-worker") != std::string::npos);
-  auto [a] = s.workers<1>();
+  s.workers<1>();
   for (int i = 0; i < 50; ++i) s.submit(task(number("y", i)).label("many").cores(1));
   s.pass(30s);
   CHECK(s.heard<Advice>().empty());

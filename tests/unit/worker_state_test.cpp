@@ -185,6 +185,21 @@ TEST_CASE("a silent scheduler is left after a lease, and without any the worker 
   CHECK(w.done<Exit>()[0].code == 69);
 }
 
+TEST_CASE("a link to somebody who never welcomes is no scheduler: the worker gives up in time") {
+  worker::StateOptions options;
+  options.identity.slots = 1;
+  options.death_timeout = 10s;
+  worker::State state(options);
+  Time now{1'000'000'000};
+  std::optional<Exit> exit;
+  for (int second = 0; second < 12; ++second, now = now + 1s)
+    for (worker::Event event : {worker::Event{LinkUp{}}, worker::Event{LinkLost{}}, worker::Event{Tick{}}})
+      for (const worker::Action& action : state.step(now, {event}))
+        if (auto* said = std::get_if<Exit>(&action)) exit = *said;
+  REQUIRE(exit);
+  CHECK(exit->code == 69);
+}
+
 TEST_CASE("of what a run says about its progress the newest goes on, ten times a second at most") {
   WorkerHarness w;
   Key x = key_of("x");
