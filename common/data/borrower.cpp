@@ -2,9 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -46,22 +44,10 @@ class LoanLine {
   std::deque<std::uint64_t> late_;
 };
 
-class BorrowedSegment {
- public:
-  BorrowedSegment(int descriptor, const std::byte* base, std::size_t size)
-      : range_{.descriptor = descriptor, .segment = new_segment_id(), .length = size}, base_(base) {}
-  ~BorrowedSegment() {
-    munmap(const_cast<std::byte*>(base_), range_.length);
-    close(range_.descriptor);
-  }
-  BorrowedSegment(const BorrowedSegment&) = delete;
-  BorrowedSegment& operator=(const BorrowedSegment&) = delete;
-  std::span<const std::byte> bytes() const { return {base_, range_.length}; }
-  const SegmentRange& range() const { return range_; }
-
- private:
-  SegmentRange range_;
-  const std::byte* base_;
+/// The same segment under a number of our own, for those to whom it is lent on.
+struct BorrowedSegment {
+  std::shared_ptr<const SegmentMapping> mapping;
+  std::uint64_t number = new_segment_id();
 };
 
 namespace {
@@ -76,20 +62,6 @@ struct Loan {
   std::shared_ptr<const BorrowedSegment> segment;
   std::uint64_t number;
 };
-
-/// The owner could shrink what is not sealed, and we would die reading it. Takes the descriptor over.
-std::shared_ptr<const BorrowedSegment> map_segment(int descriptor) {
-  int seals = fcntl(descriptor, F_GET_SEALS);
-  struct stat status {};
-  void* base = MAP_FAILED;
-  bool good = seals >= 0 && (seals & F_SEAL_SHRINK) && fstat(descriptor, &status) == 0 && status.st_size > 0;
-  if (good) base = mmap(nullptr, static_cast<std::size_t>(status.st_size), PROT_READ, MAP_SHARED, descriptor, 0);
-  if (base != MAP_FAILED)
-    return std::make_shared<const BorrowedSegment>(descriptor, static_cast<const std::byte*>(base),
-                                                   static_cast<std::size_t>(status.st_size));
-  close(descriptor);
-  return nullptr;
-}
 
 }  // namespace
 
@@ -184,10 +156,9 @@ bool Borrower::accept(Lending& lending, const Lent& lent, int descriptor) {
   if (descriptor < 0) return asked.mapped()(std::nullopt), true;
   auto segment = segment_of(lending, lent.segment, descriptor);
   auto loan = std::make_shared<const Loan>(lending.line, segment, lent.loan);
-  bool inside = segment && lent.offset <= segment->bytes().size() && lent.length <= segment->bytes().size() - lent.offset;
-  if (!inside) return asked.mapped()(std::nullopt), true;
-  auto bytes = segment->bytes().subspan(lent.offset, lent.length);
-  asked.mapped()(Borrowed{Buffer(std::move(loan), bytes), lent.content, lending.lender});
+  auto bytes = segment ? segment->mapping->range(lent.offset, lent.length) : std::nullopt;
+  if (!bytes) return asked.mapped()(std::nullopt), true;
+  asked.mapped()(Borrowed{Buffer(std::move(loan), *bytes), lent.content, lending.lender});
   return true;
 }
 
@@ -199,10 +170,11 @@ std::shared_ptr<const BorrowedSegment> Borrower::segment_of(Lending& lending, st
   }
   std::erase_if(segments_, [](const auto& entry) { return entry.second.expired(); });
   std::erase_if(lending.segments, [](const auto& entry) { return entry.second.expired(); });
-  auto segment = map_segment(descriptor);
-  if (!segment) return nullptr;
+  auto mapping = SegmentMapping::map(descriptor);
+  if (!mapping) return nullptr;
+  auto segment = std::make_shared<const BorrowedSegment>(BorrowedSegment{*mapping});
   lending.segments[number] = segment;
-  segments_[segment->bytes().data()] = segment;
+  segments_[(*mapping)->bytes().data()] = segment;
   return segment;
 }
 
@@ -227,12 +199,10 @@ SegmentRange Borrower::range_of(std::span<const std::byte> bytes) const {
   if (after == segments_.begin()) return {};
   auto segment = std::prev(after)->second.lock();
   if (!segment) return {};
-  auto offset = static_cast<std::uint64_t>(bytes.data() - segment->bytes().data());
-  if (offset > segment->bytes().size() || bytes.size() > segment->bytes().size() - offset) return {};
-  SegmentRange range = segment->range();
-  range.offset = offset;
-  range.length = bytes.size();
-  return range;
+  const SegmentMapping& mapping = *segment->mapping;
+  auto offset = static_cast<std::uint64_t>(bytes.data() - mapping.bytes().data());
+  if (!mapping.range(offset, bytes.size())) return {};
+  return {.descriptor = mapping.descriptor(), .segment = segment->number, .offset = offset, .length = bytes.size()};
 }
 
 }  // namespace weft

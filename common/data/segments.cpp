@@ -295,48 +295,31 @@ std::uint64_t Segments::backed_bytes() const { return pool_->backed_bytes(); }
 std::size_t Segments::segment_count() const { return pool_->segment_count(); }
 std::uint64_t Segments::release_idle(std::uint64_t bytes) { return pool_->release_idle(bytes); }
 
-class SegmentMapping {
- public:
-  SegmentMapping(const std::byte* base, std::size_t size) : bytes_(base, size) {}
-  ~SegmentMapping() { munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size()); }
-  SegmentMapping(const SegmentMapping&) = delete;
-  SegmentMapping& operator=(const SegmentMapping&) = delete;
-  std::span<const std::byte> bytes() const { return bytes_; }
-
- private:
-  std::span<const std::byte> bytes_;
-};
-
-Result<void> SegmentReader::add(std::uint64_t segment, int descriptor) {
-  struct Closer {
-    int descriptor;
-    ~Closer() { close(descriptor); }
-  } closer{descriptor};
-  if (accept_ == Accept::sealed_only) {
-    int seals = fcntl(descriptor, F_GET_SEALS);
-    if (seals < 0 || !(seals & F_SEAL_SHRINK))
-      return failure(ErrorKind::protocol_error, "a received memory segment is not sealed against shrinking");
-  }
+Result<std::shared_ptr<const SegmentMapping>> SegmentMapping::map(int descriptor) {
+  auto refuse = [&](Failure why) {
+    close(descriptor);
+    return why;
+  };
+  int seals = fcntl(descriptor, F_GET_SEALS);
+  if (seals < 0 || !(seals & F_SEAL_SHRINK))
+    return refuse(failure(ErrorKind::protocol_error, "a received memory segment is not sealed against shrinking"));
   struct stat status {};
-  if (fstat(descriptor, &status) != 0) return system_failure("cannot inspect a received memory segment");
-  if (status.st_size <= 0) return failure(ErrorKind::protocol_error, "a received memory segment is empty");
+  if (fstat(descriptor, &status) != 0) return refuse(system_failure("cannot inspect a received memory segment"));
+  if (status.st_size <= 0) return refuse(failure(ErrorKind::protocol_error, "a received memory segment is empty"));
   auto size = static_cast<std::size_t>(status.st_size);
   void* base = mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0);
-  if (base == MAP_FAILED) return system_failure("cannot map a received memory segment");
-  mappings_[segment] = std::make_shared<const SegmentMapping>(static_cast<const std::byte*>(base), size);
-  return {};
+  if (base == MAP_FAILED) return refuse(system_failure("cannot map a received memory segment"));
+  return std::shared_ptr<const SegmentMapping>(new SegmentMapping(descriptor, {static_cast<const std::byte*>(base), size}));
 }
 
-std::optional<Buffer> SegmentReader::view(std::uint64_t segment, std::uint64_t offset, std::uint64_t length,
-                                          std::shared_ptr<const void> lease) const {
-  auto at = mappings_.find(segment);
-  if (at == mappings_.end()) return std::nullopt;
-  auto bytes = at->second->bytes();
-  if (offset > bytes.size() || length > bytes.size() - offset) return std::nullopt;
-  using Both = std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>;
-  std::shared_ptr<const void> owner = at->second;
-  if (lease) owner = std::make_shared<const Both>(at->second, std::move(lease));
-  return Buffer(std::move(owner), bytes.subspan(offset, length));
+SegmentMapping::~SegmentMapping() {
+  munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  close(descriptor_);
+}
+
+std::optional<std::span<const std::byte>> SegmentMapping::range(std::uint64_t offset, std::uint64_t length) const {
+  if (offset > bytes_.size() || length > bytes_.size() - offset) return std::nullopt;
+  return bytes_.subspan(offset, length);
 }
 
 Result<std::unique_ptr<SegmentWriter>> SegmentWriter::map(int descriptor, std::uint64_t offset, std::uint64_t length) {

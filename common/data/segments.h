@@ -1,5 +1,5 @@
 // Shared memory for values: big sealed segments whose ranges are leased. The daemon (Segments) owns the memory; executors and
-// workers on the same host map received descriptors (SegmentReader, SegmentWriter). Passing descriptors is somebody else's job.
+// workers on the same host map received descriptors (SegmentMapping, SegmentWriter). Passing descriptors is somebody else's job.
 //
 // Thread: Segments and leases may be used and dropped from any thread; readers and writers belong to one thread, their views
 // to any.
@@ -81,29 +81,23 @@ class Segments {
   std::shared_ptr<SegmentPool> pool_;
 };
 
-class SegmentMapping;
-
-/// Read-only views of segments that another process owns.
-class SegmentReader {
+/// A read-only mapping of a segment that another process owns.
+class SegmentMapping {
  public:
-  enum class Accept { sealed_only, any };
-  /// `sealed_only` refuses descriptors whose owner could shrink them under us (SIGBUS): for peers. `any` is for an executor,
-  /// which trusts its daemon and also gets spill files.
-  explicit SegmentReader(Accept accept = Accept::sealed_only) : accept_(accept) {}
-
-  /// Map a received descriptor once; takes it over, and closes it in every case.
-  Result<void> add(std::uint64_t segment, int descriptor);
-  bool knows(std::uint64_t segment) const { return mappings_.contains(segment); }
-  /// View a range; the view keeps the mapping, and `lease` (whose deleter may tell the owner) until its last copy dies.
-  /// Nothing if the segment is unknown or the range is not inside.
-  std::optional<Buffer> view(std::uint64_t segment, std::uint64_t offset, std::uint64_t length,
-                             std::shared_ptr<const void> lease = {}) const;
-  /// The segment is gone or not wanted any more; living views stay valid.
-  void forget(std::uint64_t segment) { mappings_.erase(segment); }
+  /// Takes the descriptor over, and closes it in every case of failure. Refuses what its owner could shrink under us (SIGBUS).
+  static Result<std::shared_ptr<const SegmentMapping>> map(int descriptor);
+  ~SegmentMapping();
+  SegmentMapping(const SegmentMapping&) = delete;
+  SegmentMapping& operator=(const SegmentMapping&) = delete;
+  int descriptor() const { return descriptor_; }
+  std::span<const std::byte> bytes() const { return bytes_; }
+  /// Nothing if the range is not inside.
+  std::optional<std::span<const std::byte>> range(std::uint64_t offset, std::uint64_t length) const;
 
  private:
-  Accept accept_;
-  std::unordered_map<std::uint64_t, std::shared_ptr<const SegmentMapping>> mappings_;
+  SegmentMapping(int descriptor, std::span<const std::byte> bytes) : descriptor_(descriptor), bytes_(bytes) {}
+  int descriptor_;
+  std::span<const std::byte> bytes_;
 };
 
 /// A writable mapping of one leased range, in the process that fills it. Only this range is mapped, so a stray pointer

@@ -120,43 +120,20 @@ TEST_CASE("a descriptor for readers cannot be mapped writable, and nobody can sh
   REQUIRE(range);
   CHECK(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, range.descriptor, 0) == MAP_FAILED);
   CHECK(ftruncate(lease->range().descriptor, 0) != 0);
-  SegmentReader reader;
-  REQUIRE(reader.add(range.segment, dup(range.descriptor)));
-  auto view = reader.view(range.segment, range.offset, range.length);
+  auto mapping = SegmentMapping::map(dup(range.descriptor));
+  REQUIRE(mapping);
+  auto view = (*mapping)->range(range.offset, range.length);
   REQUIRE(view);
-  CHECK(view->data()[5] == std::byte{42});
-  CHECK_FALSE(reader.view(range.segment, range.offset, 2 * mib));
-  CHECK_FALSE(reader.view(range.segment, UINT64_MAX, 2));
-  CHECK_FALSE(reader.view(range.segment + 1, 0, 1));
+  CHECK((*view)[5] == std::byte{42});
+  CHECK_FALSE((*mapping)->range(range.offset, 2 * mib));
+  CHECK_FALSE((*mapping)->range(UINT64_MAX, 2));
 }
 
 TEST_CASE("a reader refuses a descriptor that its owner could shrink") {
   int descriptor = memfd_create("unsealed", MFD_CLOEXEC);
   REQUIRE(ftruncate(descriptor, 4096) == 0);
-  SegmentReader careful;
-  CHECK_FALSE(careful.add(1, dup(descriptor)));
-  SegmentReader trusting(SegmentReader::Accept::any);
-  CHECK(trusting.add(1, descriptor));
-}
-
-TEST_CASE("a view from a reader outlives the reader and drops its lease with its last copy") {
-  Segments segments(1 * mib);
-  auto lease = *segments.lease(8 * kib);
-  lease->bytes()[0] = std::byte{9};
-  SegmentRange range = segments.range_of(lease->bytes());
-  auto held = std::make_shared<int>(1);
-  std::optional<Buffer> view;
-  {
-    SegmentReader reader;
-    REQUIRE(reader.add(range.segment, dup(range.descriptor)));
-    view = reader.view(range.segment, range.offset, range.length, held);
-  }
-  CHECK(view->data()[0] == std::byte{9});
-  Buffer part = view->slice(0, 1);
-  view.reset();
-  CHECK(held.use_count() == 2);
-  part = {};
-  CHECK(held.use_count() == 1);
+  CHECK_FALSE(SegmentMapping::map(descriptor));
+  CHECK(fcntl(descriptor, F_GETFD) < 0);  // it was taken over all the same
 }
 
 TEST_CASE("leases may be dropped on any thread") {
