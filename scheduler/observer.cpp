@@ -35,7 +35,7 @@ bool Observer::put(Sighting record, std::string_view text) {
   *place = record;
   if (text_slots > 0) {
     char* bytes = reinterpret_cast<char*>(place + 1);
-    std::memset(place + text_slots, 0, sizeof(Sighting));
+    place[text_slots] = Sighting{};  // what the text leaves of its last slot
     std::uint16_t length = static_cast<std::uint16_t>(text.size());
     std::memcpy(bytes, &length, 2);
     std::memcpy(bytes + 2, text.data(), text.size());

@@ -34,11 +34,15 @@ inline std::uint64_t number_of(std::span<const std::byte> bytes) {
   std::memcpy(&number, bytes.data(), std::min(bytes.size(), sizeof number));
   return number;
 }
+// It never returns: that is what it is for.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winfinite-recursion"
 [[gnu::noinline]] inline int deep(volatile int* from) {
   volatile int here[1024];
   here[0] = *from + 1;
   return deep(here) + here[0];
 }
+#pragma GCC diagnostic pop
 
 inline void run_echo(detail::Call& call) { reply(call, call.arguments); }
 inline void run_big(detail::Call& call) {  // `arguments` bytes, each the low byte of its place
@@ -89,7 +93,7 @@ inline detail::Thunk thunk_of(std::uint64_t function) {
     case throw_error: return [](detail::Call&) { throw std::runtime_error("no such chunk"); };
     case throw_int: return [](detail::Call&) { throw 42; };
     case throw_long: return [](detail::Call&) { throw std::runtime_error(std::string(10u << 20, 'y')); };
-    case segfault: return [](detail::Call&) { *reinterpret_cast<volatile int*>(0x10) = 1; };
+    case segfault: return [](detail::Call&) { volatile std::uintptr_t nowhere = 0x10; *reinterpret_cast<volatile int*>(nowhere) = 1; };
     case abort_it: return [](detail::Call&) { std::fprintf(stderr, "inconsistent matrix\n"); std::abort(); };
     case exit_it: return [](detail::Call&) { std::printf("half a line"); std::exit(3); };
     case spin: return [](detail::Call& call) {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <chrono>
 #include <fstream>
 #include <future>
@@ -143,7 +144,7 @@ struct Folder {
     char name[] = "/tmp/weft-images-XXXXXX";
     path = mkdtemp(name);
   }
-  ~Folder() { std::system(("rm -rf " + path).c_str()); }
+  ~Folder() { std::filesystem::remove_all(path); }
   int run(const std::string& command) const { return WEXITSTATUS(std::system(("cd " + path + " && " + command).c_str())); }
   void write(const std::string& name, const std::string& text) const { std::ofstream(path + "/" + name) << text; }
 };

@@ -301,7 +301,7 @@ struct Restarted : SchedulerHarness {
 
 TEST_CASE("a finished pure task costs the store nothing, and its release forgets everything") {
   Restarted s;
-  auto [a] = s.workers<1>();
+  s.workers<1>();
   Key x = s.submit(task("x"));
   std::size_t before = s.persisted.size();
   s.finish(x);
@@ -313,7 +313,7 @@ TEST_CASE("a finished pure task costs the store nothing, and its release forgets
 
 TEST_CASE("an impure task starts when its command is committed") {
   Restarted s;
-  auto [a] = s.workers<1>();
+  s.workers<1>();
   TaskSpec spec = task("x");
   spec.shape.options.pure = false;
   Key x = s.submit(spec);
@@ -325,7 +325,7 @@ TEST_CASE("an impure task starts when its command is committed") {
 
 TEST_CASE("after a restart nothing is given out before the workers are back, and what runs goes on") {
   Restarted s;
-  auto [a] = s.workers<1>();
+  s.workers<1>();
   Key x = s.submit(task("x"));
   AttemptId attempt = s.state.find(x)->attempt;
   std::string name = s.state.worker(s.state.find(x)->worker)->name;
@@ -347,7 +347,7 @@ TEST_CASE("after a restart nothing is given out before the workers are back, and
 
 TEST_CASE("a failure and its cause are still known after a restart") {
   Restarted s;
-  auto [a] = s.workers<1>();
+  s.workers<1>();
   Key x = s.submit(task("x"));
   s.cancel(x);
   State again = s.restart();
