@@ -290,7 +290,7 @@ void SessionState::fetch(std::uint32_t slot, Read& read) {
     locate_.push_back(key);
     return;
   }
-  actions_.push_back(Fetch{key, std::move(known->second)});
+  actions_.push_back(Fetch{key, entries_[slot].outcome->bytes, std::move(known->second)});
   locations_.erase(known);
 }
 
