@@ -136,6 +136,7 @@ class SessionState {
     std::uint32_t references = 0;
     Status status = Status::pending;
     bool releasing = false;      // listed in released_
+    bool cancelling = false;     // pending, and given up: whoever asks for it now has to ask the scheduler
   };
   struct Command {
     std::shared_ptr<const ClientMessage> message;

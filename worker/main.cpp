@@ -40,7 +40,7 @@ struct Settings {
   Amounts resources;
   std::string local_directory;
   ByteCount spill_limit;
-  double spill_at = 0.7, pause_at = 0.8;
+  Share spill_at{0.7}, pause_at{0.8};
   Duration lifetime{}, death_timeout = 600s, grace = 25s;
   std::string listen_address, contact_address;
   PortRange worker_port{};
@@ -214,9 +214,9 @@ class Program {
     if (s_.same_host_values) options_.memory_folder = s_.local_directory;
     options_.program_folder = s_.local_directory + "/programs";
     options_.store.spill_limit = s_.spill_limit.bytes;
-    options_.store.spill_at = s_.spill_at;
-    options_.store.spill_until = std::max(0.0, s_.spill_at - 0.1);
-    options_.store.pause_at = s_.pause_at;
+    options_.store.spill_at = s_.spill_at.share;
+    options_.store.spill_until = std::max(0.0, s_.spill_at.share - 0.1);
+    options_.store.pause_at = s_.pause_at.share;
 
     worker::ProcessOptions& process = options_.process;
     bool automatic = s_.executor_memory.kind == MemoryAmount::Kind::automatic;
