@@ -38,7 +38,9 @@ void SecretKey::wipe() {
 
 KeyPair make_key_pair() {
   std::array<char, key_text_size + 1> open{}, secret{};
-  WEFT_CHECK(zmq_curve_keypair(open.data(), secret.data()) == 0);
+  // People give public keys to programs as arguments: none may look like an option. Of 85 one does.
+  do WEFT_CHECK(zmq_curve_keypair(open.data(), secret.data()) == 0);
+  while (open[0] == '-');
   KeyPair keys{open.data(), SecretKey(secret.data())};
   explicit_bzero(secret.data(), secret.size());
   return keys;

@@ -68,6 +68,10 @@ TEST_CASE("a key that root gives to our group, as Kubernetes does, is taken; one
   CHECK_FALSE(read_as_somebody(somebody, 0440));
 }
 
+TEST_CASE("a drawn public key is never taken for an option, since `weft keys add` is given it") {
+  for (int i = 0; i < 600; ++i) CHECK(make_key_pair().public_key.front() != '-');
+}
+
 TEST_CASE("key pairs differ, and a moved secret leaves nothing behind") {
   KeyPair a = make_key_pair(), b = make_key_pair();
   CHECK(a.public_key != b.public_key);
