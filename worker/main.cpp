@@ -50,6 +50,7 @@ struct Settings {
                                "OMP_*", "OPENBLAS_*", "MKL_*", "CUDA_*"};
   std::uint64_t executor_tasks_max = 0;
   std::string core_files;
+  Duration profile_period = 20ms;
   bool encrypt_values = true;
   bool same_host_values = true;
   ProgramSettings program{.name = "weft-worker"};
@@ -84,6 +85,7 @@ void declare(ProgramOptions& options, Settings& s) {
   options.add("pass-environment", s.pass_environment, "variables that executors get otherwise; LC_* is all that begin so");
   options.add("executor-tasks-max", s.executor_tasks_max, "replace an executor after so many tasks; 0: never");
   options.add("executor-core-files", s.core_files, "folder for core files of executors that crash; empty: none are written");
+  options.add("profile-period", s.profile_period, "CPU time between two samples of a running task's stack; 0: none are taken");
   options.add("encrypt-values", s.encrypt_values, "encrypt values between hosts; off only in a network that you trust");
   options.add("same-host-values", s.same_host_values, "let readers on this host map values in place; off: copy them through sockets");
   add_program_options(options, s.program);
@@ -199,6 +201,7 @@ class Program {
                                                                               : s_.inherit_environment == Choice::yes;
     process.allowed_environment = s_.pass_environment;
     process.tasks_max = s_.executor_tasks_max;
+    process.profile_period = s_.profile_period;
     if (!s_.core_files.empty()) process.core_folder = std::filesystem::absolute(s_.core_files).string();
     process.scratch = std::filesystem::absolute(s_.local_directory + "/executors-" + std::to_string(getpid())).string();
     // Who inherits the environment is on one machine with its user, and means the same files by the same names.
