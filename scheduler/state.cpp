@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/coverage_mark.h"
+#include "common/stack_samples.h"
 
 namespace weft::scheduler {
 
@@ -243,6 +244,7 @@ void State::log_line(std::uint32_t level, std::string text, std::string worker, 
     const Worker* found = find_worker(worker);
     observer_->write(Sighting{.when = now_, .key = key, .worker = found ? found->id.number : 0, .extra = level, .what = Seen::log}, text);
   }
+  if (level == samples_level) return;
   if (log_.size() >= 10'000) log_.pop_front();
   log_.push_back({now_, std::move(worker), level, key, std::move(text)});
 }

@@ -53,6 +53,7 @@ struct Settings {
   std::string core_files;
   ExecutorFiles executor_files = ExecutorFiles::automatic;
   TextList allowed_paths;
+  Duration profile_period = 20ms;
   bool encrypt_values = true;
   bool same_host_values = true;
   ProgramSettings program{.name = "weft-worker"};
@@ -92,6 +93,7 @@ void declare(ProgramOptions& options, Settings& s) {
                                     "own: tasks write only in their own folder and the allowed paths, and cannot read keys; user: they may "
                                     "what our user may; auto: user if the scheduler is on an ipc:// socket");
   options.add("executor-allow-path", s.allowed_paths, "folders and files that tasks may write too, with --executor-files own");
+  options.add("profile-period", s.profile_period, "CPU time between two samples of a running task's stack; 0: none are taken");
   options.add("encrypt-values", s.encrypt_values, "encrypt values between hosts; off only in a network that you trust");
   options.add("same-host-values", s.same_host_values, "let readers on this host map values in place; off: copy them through sockets");
   add_program_options(options, s.program);
@@ -226,6 +228,7 @@ class Program {
                                                                               : s_.inherit_environment == Choice::yes;
     process.allowed_environment = s_.pass_environment;
     process.tasks_max = s_.executor_tasks_max;
+    process.profile_period = s_.profile_period;
     if (!s_.core_files.empty()) process.core_folder = std::filesystem::absolute(s_.core_files).string();
     process.scratch = std::filesystem::absolute(s_.local_directory + "/executors-" + std::to_string(getpid())).string();
     // Who inherits the environment is on one machine with its user, and means the same files by the same names.

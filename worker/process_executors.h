@@ -63,6 +63,7 @@ struct ProcessOptions {
   std::string core_folder;                           // where core files end up; empty: there are none
   std::uint64_t tasks_max = 0;                       // a process leaves after this many; 0 is never
   std::uint64_t resident_bytes_max = 0;              // or when it is larger than this after a task; 0 is never
+  Duration profile_period = 20ms;                    // CPU time between two samples of a task's stack; 0: none are taken
   bool echo_output = false;                          // also write what tasks print to our own stderr
   Duration start_timeout = 10s;                      // from exec to the first word
 };
