@@ -101,7 +101,7 @@ class Executor::Task final : public TaskContext, public detail::ResultSink {
 
   void log(std::uint32_t level, std::string_view text) override {
     LogLine line{.level = level, .key = record_.key, .text = std::string(text)};
-    limit_text(line.text);
+    shorten(line.text, failure_text_max);
     executor_.tell(std::move(line));
   }
   void progress(double fraction) override {

@@ -1,6 +1,5 @@
 // weft-worker: a worker as a program. Wiring only: options, keys, sockets, signals around worker::Server.
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -27,7 +26,7 @@ namespace {
 constexpr std::uint16_t scheduler_port = 8788;
 constexpr const char* value_role = "values";
 // Two times the endpoint's most connections in practice, and what executors, segments and spill files need.
-constexpr rlim_t wanted_descriptors = 65'536;
+constexpr std::uint64_t open_files_wanted = 65'536;
 
 enum class Choice : std::uint8_t { automatic, yes, no };
 enum class ExecutorFiles : std::uint8_t { automatic, own, user };
@@ -161,16 +160,6 @@ Result<void> check_allowed_paths(const TextList& paths, const std::vector<std::s
   return {};
 }
 
-/// Raise the soft limit of descriptors to what a busy worker wants, as far as the hard limit lets us. Returns the limit before.
-rlim_t raise_descriptors() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted_descriptors) return 0;
-  rlim_t before = limit.rlim_cur;
-  limit.rlim_cur = std::min(wanted_descriptors, limit.rlim_max);
-  setrlimit(RLIMIT_NOFILE, &limit);
-  return before;
-}
-
 class Program {
  public:
   explicit Program(Settings& settings) : s_(settings) {}
@@ -181,7 +170,8 @@ class Program {
       if (!held) return fail_program(s_.program, held.error(), exit_code::cannot_create);
       pid_file_ = std::move(*held);
     }
-    options_.process.containment.descriptors_max = raise_descriptors();
+    options_.process.containment.descriptors_max = raise_open_files(0);  // tasks keep what we were started with
+    raise_open_files(open_files_wanted);
     worker::adopt_orphans();
     Result<std::string> scheduler = find_scheduler(s_);
     if (!scheduler) return fail_program(s_.program, scheduler.error());

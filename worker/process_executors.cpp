@@ -211,7 +211,7 @@ void ProcessExecutors::read_news(Child& child) {
     } else if (auto* report = std::get_if<TaskReports>(&news)) {
       if (child.find(report->attempt)) events_.progress.push_back({report->attempt, report->fraction});
     } else if (auto* line = std::get_if<LogLine>(&news)) {
-      limit_text(line->text);
+      shorten(line->text, failure_text_max);
       events_.logs.push_back(std::move(*line));
     } else if (auto* message = std::get_if<FromTask>(&news)) {
       if (child.find(AttemptId{message->channel})) events_.from_tasks.push_back(std::move(*message));
@@ -242,7 +242,7 @@ void ProcessExecutors::handle(Child& child, RunFailed& failed) {
   Outcome outcome;
   outcome.failure = std::move(failed.failure.failure);
   if (outcome.failure.kind == ErrorKind::none) outcome.failure.kind = ErrorKind::task_error;
-  for (auto* text : {&outcome.failure.message, &outcome.failure.type, &outcome.failure.traceback}) limit_text(*text);
+  for (auto* text : {&outcome.failure.message, &outcome.failure.type, &outcome.failure.traceback}) shorten(*text, failure_text_max);
   if (outcome.failure.frames.size() > CrashNote::frames_max) outcome.failure.frames.resize(CrashNote::frames_max);
   end_run(child, failed.attempt, failed.output_end, failed.run_time, std::move(outcome));
 }

@@ -9,6 +9,7 @@
 #include <weft/function.h>
 
 #include "common/graph.h"
+#include "common/limits.h"
 #include "common/result.h"
 #include "common/time.h"
 
@@ -30,10 +31,6 @@ struct FunctionRuntime {
 struct NoPlace {
   Failure failure;
 };
-
-/// Longest message, traceback or output that a Failure carries.
-inline constexpr std::size_t failure_text_max = 64 * 1024;
-void limit_text(std::string& text);
 
 /// A duration as a person writes it: "250 ms", "1.5 s".
 std::string text_of(Duration duration);
