@@ -213,6 +213,8 @@ class Program {
     worker::ProcessOptions& process = options_.process;
     bool automatic = s_.executor_memory.kind == MemoryAmount::Kind::automatic;
     process.memory_limit = automatic ? options_.store.memory_limit : s_.executor_memory.resolve(memory);
+    // What tasks leak must not become the failure of a later one.
+    process.resident_bytes_max = process.memory_limit / 2;
     process.wrapper = words_of(s_.executor_wrapper);
     process.inherit_environment = s_.inherit_environment == Choice::automatic ? options_.scheduler.starts_with("ipc://")
                                                                               : s_.inherit_environment == Choice::yes;
