@@ -185,6 +185,7 @@ void SessionState::on(PutFailed& event) {
   std::uint32_t slot = slot_of(event.key);
   auto placement = placements_.find(slot);
   if (slot == KeyIndex::none || placement == placements_.end()) return;
+  WEFT_MARK("client: a put failed");
   if (++placement->second.tries > placement_tries_max) {
     // Whoever reads it must not wait for bytes that will never come.
     command(Cancel{0, {event.key}, true, "its data could not be put on a worker: " + event.failure.message});
@@ -208,7 +209,7 @@ void SessionState::store(std::uint32_t slot, Value value, std::uint64_t bytes) {
   entry.status = Status::stored;
   entry.cancelling = false;
   entry.outcome = std::make_shared<const Outcome>(Outcome{std::move(value), bytes, nullptr});
-  end_placement(slot);
+  WEFT_UNLESS(67) end_placement(slot);
   actions_.push_back(Complete{slot, entry.key, entry.outcome});
 }
 

@@ -198,7 +198,7 @@ void SessionState::hear(ClientWelcome& message) {
   for (auto& [slot, read] : reads_) {  // a Locate on the old link has no answer
     read.busy = false;
     read.retry_at = now_;
-    WEFT_UNLESS(54) retries_.insert(slot);
+    retries_.insert(slot);
   }
   if (leaving_) send(ClientGoodbye{});
 }

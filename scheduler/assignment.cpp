@@ -76,6 +76,7 @@ bool State::somebody_has_bytes(const Task& task) const {
 void State::await_bytes(TaskNumber number) {
   Time since = bytes_awaited_.try_emplace(number, now_).first->second;
   if (now_ - since >= options_.client_grace) return fail(number, data_lost(number));
+  WEFT_MARK("scatter: nobody offers the bytes now");
   Task& task = tasks_[number];
   task.queue_serial = ++serials_;
   task.delayed = true;
@@ -90,19 +91,20 @@ void State::expect_put(TaskNumber number, Worker& worker) {
   for (const WantEdge& want : task.wants) {
     if (!want.has_data) continue;
     Location place = locate(task, worker);
-    tell(worker, ExpectPut{task.key, task.bytes, place.token});
+    WEFT_UNLESS(64) tell(worker, ExpectPut{task.key, task.bytes, place.token});
     tell(want.holder, ScatterTo{task.key, std::move(place)});
   }
 }
 
-AssignedInput State::describe(TaskNumber number, std::uint32_t part, Worker& reader) {
+/// `ordered`: it is told because of a copy that was ordered, not to an attempt that reads it and may be taken back.
+AssignedInput State::describe(TaskNumber number, std::uint32_t part, Worker& reader, bool ordered) {
   const Task& input = tasks_[number];
   AssignedInput described{.key = input.key, .part = part, .bytes = input.bytes};
   if (input.state != TaskState::stored) return described;
   for (const Replica& replica : input.replicas)
     if (replica.worker == reader.id) return described;
   if (!input.small.empty() && part == whole_value) described.small = bytes_of(input.small);
-  else described.locations = part == whole_value ? locations_for(number, reader) : all_locations(number, reader);
+  else described.locations = part == whole_value ? locations_for(number, reader, ordered) : all_locations(number, reader);
   return described;
 }
 
@@ -125,10 +127,9 @@ std::vector<Location> State::all_locations(TaskNumber number, const Worker& read
 
 /// Where the reader fetches from. Of a big value that many want, each holder serves a few; the others wait for
 /// those to have it, so that copies spread as a tree and not all from one source.
-std::vector<Location> State::locations_for(TaskNumber number, Worker& reader) {
+std::vector<Location> State::locations_for(TaskNumber number, Worker& reader, bool ordered) {
   const Task& task = tasks_[number];
-  bool ordered = replicas_wanted_.contains(number);
-  bool many = ordered || task.dependents.size() > options_.broadcast_fan_out;
+  bool many = replicas_wanted_.contains(number) || task.dependents.size() > options_.broadcast_fan_out;
   if (!options_.broadcast || task.bytes < options_.broadcast_min || !many) return all_locations(number, reader);
   Spread& spread = spreads_[number];
   for (const Flight& flight : spread.flights)
@@ -178,11 +179,17 @@ void State::forget_flights(WorkerId worker) {
   }
 }
 
-void State::end_flight(TaskNumber number, WorkerId to) {
+/// True if it was for an ordered copy.
+bool State::end_flight(TaskNumber number, WorkerId to) {
   auto spread = spreads_.find(number);
-  if (spread == spreads_.end()) return;
-  std::erase_if(spread->second.flights, [&](const Flight& flight) { return flight.to == to; });
-  spread_review_.insert(number);
+  if (spread == spreads_.end()) return false;
+  bool ordered = false;
+  std::erase_if(spread->second.flights, [&](const Flight& flight) {
+    ordered |= flight.to == to && flight.ordered;
+    return flight.to == to;
+  });
+  WEFT_UNLESS(63) spread_review_.insert(number);
+  return ordered;
 }
 
 /// A worker whose attempts were all taken back has given up its fetch without a word: its place is free for others.
@@ -210,7 +217,7 @@ void State::spread_replicas(TaskNumber number, std::uint32_t copies) {
     bool has = std::any_of(task.replicas.begin(), task.replicas.end(), [&](const Replica& r) { return r.worker == reader.id; });
     if (has || !reader.usable()) continue;
     // Without a place it asks, and waits for its turn in the tree.
-    tell(reader, Replicate{AssignedInput{.key = task.key, .bytes = task.bytes, .locations = locations_for(number, reader)}});
+    tell(reader, Replicate{AssignedInput{.key = task.key, .bytes = task.bytes, .locations = locations_for(number, reader, true)}});
     ++have;
   }
   ++cursor_;

@@ -68,8 +68,13 @@ void State::check() const {
   WEFT_CHECK(review_.empty() && retract_.empty() && spread_review_.empty());
   for (const auto& [number, spread] : spreads_) {
     WEFT_CHECK(tasks_[number].key && (!spread.flights.empty() || !spread.readers.empty()));
-    for (const Flight& flight : spread.flights) WEFT_CHECK(worker(flight.from) && worker(flight.to));
+    std::set<WorkerId> targets;
+    for (const Flight& flight : spread.flights) WEFT_CHECK(worker(flight.from) && worker(flight.to) && targets.insert(flight.to).second);
     for (WorkerId reader : spread.readers) WEFT_CHECK(worker(reader));
+    // Who waits for its turn waits for a copy that is on its way, or for a holder to come back.
+    bool readable = std::any_of(tasks_[number].replicas.begin(), tasks_[number].replicas.end(),
+                                [&](const Replica& replica) { return worker(replica.worker)->peer; });
+    WEFT_CHECK(spread.readers.empty() || !readable || !spread.flights.empty());
   }
   for (const auto& [number, source] : moving_) WEFT_CHECK(tasks_[number].state == TaskState::stored && worker(source));
   for (const auto& [number, copies] : replicas_wanted_) WEFT_CHECK(tasks_[number].key);
@@ -108,6 +113,7 @@ void State::check_workers() const {
   for (WorkerId id : alive_) {
     const Worker& worker = *workers_[id.number];
     slots += worker.slots;
+    WEFT_CHECK(worker.peer || !worker.leave_sent);  // who left is forgotten at once
     Duration load{};
     std::uint32_t recalls = 0, cores = 0;
     std::uint64_t bytes = 0;

@@ -51,7 +51,7 @@ void State::keep_no_more(TaskNumber number) {
   worker_ref(task.kept_for).reserved.erase({task.rank, number});
   task.kept_for = {};
   --queues_[queue_of(task)].kept;
-  --kept_;
+  WEFT_UNLESS(62) --kept_;
 }
 
 bool State::is_current(TaskNumber number, std::uint32_t serial) const {
@@ -171,7 +171,7 @@ void State::note_room(Worker& worker) {
     return;
   }
   idle_[worker.idle_slot] = idle_.back();
-  worker_ref(idle_.back()).idle_slot = worker.idle_slot;
+  WEFT_UNLESS(70) worker_ref(idle_.back()).idle_slot = worker.idle_slot;
   idle_.pop_back();
   worker.idle_slot = Worker::no_slot;
 }

@@ -48,7 +48,7 @@ void State::recall_for_idle() {
       });
       if (!better) continue;
       WEFT_MARK("recall: asked for");
-      revoke(waiting[i].second, false);
+      revoke(waiting[i].second, WEFT_MUTANT(61, false, true));
       --movable;
       --idle_slots;
     }

@@ -65,6 +65,8 @@ class State {
   const Task* find(const Key& key) const;
   const Worker* find_worker(std::string_view name_or_endpoint) const;
   const Worker* worker(WorkerId id) const;
+  /// Whether this client holds a future of it.
+  bool wants(SessionId session, const Key& key) const;
   /// Every finished run so far; rises by one for each accepted AttemptFinished.
   std::uint64_t finished_runs() const { return finished_runs_; }
   const std::deque<Transition>& story() const { return story_; }
@@ -320,14 +322,14 @@ class State {
   void expect_put(TaskNumber number, Worker& worker);
   void recall_for_idle();
   Duration expected_wait(const Worker& worker) const;
-  AssignedInput describe(TaskNumber input, std::uint32_t part, Worker& reader);
+  AssignedInput describe(TaskNumber input, std::uint32_t part, Worker& reader, bool ordered = false);
   Location locate(const Task& task, const Worker& holder);
-  std::vector<Location> locations_for(TaskNumber number, Worker& reader);
+  std::vector<Location> locations_for(TaskNumber number, Worker& reader, bool ordered);
   std::vector<Location> all_locations(TaskNumber number, const Worker& reader);
   void serve_waiting_readers(TaskNumber number);
   void forget_flights(WorkerId worker);
   void review_spread(TaskNumber number);
-  void end_flight(TaskNumber number, WorkerId to);
+  bool end_flight(TaskNumber number, WorkerId to);
 
   void check_workers() const;
   void note_transition(const Task& task, TaskState from, TaskState to);

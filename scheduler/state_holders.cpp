@@ -74,6 +74,13 @@ bool State::remove_want(HolderNumber holder, TaskNumber number) {
   return true;
 }
 
+bool State::wants(SessionId session, const Key& key) const {
+  auto holder = sessions_.find(session);
+  const Task* task = find(key);
+  return holder != sessions_.end() && task &&
+         std::any_of(task->wants.begin(), task->wants.end(), [&](const WantEdge& want) { return want.holder == holder->second; });
+}
+
 void State::tell(HolderNumber session, ClientBound message) {
   Holder& holder = holders_[session];
   if (!holder.peer && !holder.through) return;

@@ -119,7 +119,10 @@ void State::hand_over(Worker& worker, bool& holds_unique) {
     bool elsewhere = std::any_of(task.replicas.begin(), task.replicas.end(),
                                  [&](const Replica& r) { return !worker_ref(r.worker).retiring; });
     if (elsewhere || !task.needed()) continue;
-    if (!others) return;  // the values are given up with the worker
+    if (!others) {
+      WEFT_MARK("retire: gives up what only it holds");
+      return;
+    }
     holds_unique = true;
     if (under_way >= hand_over_max) return;
     auto spread = spreads_.find(number);

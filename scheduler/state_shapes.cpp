@@ -2,6 +2,7 @@
 // no task has stay for the next submission of the same call.
 #include <algorithm>
 
+#include "common/coverage_mark.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
@@ -66,9 +67,9 @@ std::uint32_t State::queue_for(const Key& signature) {
 /// A task of this template is forgotten.
 void State::leave_shape(std::uint32_t number) {
   Shape& shape = shapes_[number];
-  if (--shape.tasks > 0 || shape.unused) return;
+  if (WEFT_MUTANT(65, --shape.tasks, shape.tasks) > 0 || WEFT_MUTANT(69, shape.unused, false)) return;
   shape.unused = true;
-  unused_shapes_.push_back(number);
+  WEFT_UNLESS(68) unused_shapes_.push_back(number);
 }
 
 /// The oldest of those that no task has go, and with the last of a label or signature its group or queue.

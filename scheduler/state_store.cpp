@@ -2,6 +2,7 @@
 // says what must be kept, acknowledgements carry its ticket, and `Committed` tells how far the store has come.
 #include <algorithm>
 
+#include "common/coverage_mark.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
@@ -88,7 +89,7 @@ void State::flush_tasks() {
     Task& task = tasks_[number];
     if (!task.key) continue;
     StoredTask row{.key = task.key, .errors = task.errors, .losses = task.losses,
-                   .done = task.was_stored && (task.is_data || runs_once(task))};
+                   .done = WEFT_MUTANT(8, task.was_stored && (task.is_data || runs_once(task)), false)};
     if (task.state == TaskState::failed && task.failed_first) row.failure = WireFailure{*task.failure};
     bool unusual = row.errors || row.losses || row.done || row.failure;
     if (unusual) persist(std::move(row));
@@ -133,6 +134,7 @@ bool State::runs_once(const Task& task) const {
 bool State::must_wait_to_start(TaskNumber number) {
   Task& task = tasks_[number];
   if (is_committed(task) || shape_of(task).options.pure) return false;
+  WEFT_MARK("store: a start waits for its command");
   task.queue_serial = ++serials_;
   task.delayed = true;
   starts_held_.push_back({intents_[task.intent].ticket, number, task.queue_serial});
@@ -146,6 +148,7 @@ bool State::keep_until_committed(TaskNumber number) {
   if (!durable() || task.released_durably || task.state != TaskState::stored) return false;
   const TaskOptions& options = shape_of(task).options;
   if (options.pure && !task.is_data && options.max_attempts > 1) return false;
+  WEFT_MARK("store: a value waits for its release");
   hold(number);
   return true;
 }
@@ -161,7 +164,7 @@ void State::on(const Committed& event) {
   std::size_t done = 0;
   for (; done < held_back_.size() && held_back_[done].first <= committed_; ++done) {
     TaskNumber number = number_of(held_back_[done].second);
-    if (number == KeyIndex::none || !remove_want(unreleased_, number)) continue;
+    if (number == KeyIndex::none || WEFT_MUTANT(41, !remove_want(unreleased_, number), true)) continue;
     tasks_[number].released_durably = true;
   }
   held_back_.erase(held_back_.begin(), held_back_.begin() + static_cast<std::ptrdiff_t>(done));
@@ -203,7 +206,7 @@ void State::take_back(StoredSession& stored) {
   session.id = stored.holder;
   session.session = stored.session;
   session.name = std::move(stored.name);
-  session.executed = stored.executed;
+  session.executed = WEFT_MUTANT(60, stored.executed, 0);
   session.expires = now_ + options_.client_grace;
   for (StoredRefusal& refusal : stored.refusals)
     session.refusals.push_back({now_, refusal.sequence, std::move(refusal.failure.failure)});
@@ -271,7 +274,7 @@ void State::take_back(StoredWants& stored) {
   for (const Key& key : stored.keys) {
     TaskNumber number = number_of(key);
     if (number == KeyIndex::none) continue;
-    if (stored.added) add_want(holder->second, number);
+    if (WEFT_MUTANT(12, stored.added, true)) add_want(holder->second, number);
     else remove_want(holder->second, number);
   }
 }
@@ -327,7 +330,7 @@ void State::check_recovery() {
   if (!recovering_) return;
   // Peers can reach us since the first step; reading a big store took its time before that.
   if (recovering_until_ == Time{}) recovering_until_ = now_ + options_.recovery_grace;
-  if (now_ < recovering_until_ && !workers_expected_.empty()) return;
+  if (WEFT_MUTANT(54, now_ < recovering_until_ && !workers_expected_.empty(), false)) return;
   recovering_ = false;
   for (const std::string& name : std::exchange(workers_expected_, {})) {
     log_line(4, "worker did not come back after the scheduler's restart", name);
@@ -337,7 +340,9 @@ void State::check_recovery() {
     TaskNumber number = number_of(key);
     if (number == KeyIndex::none || !tasks_[number].was_stored || !(tasks_[number].is_data || runs_once(tasks_[number]))) continue;
     TaskState state = tasks_[number].state;
-    if (state == TaskState::waiting || state == TaskState::ready) fail(number, data_lost(number));
+    if (state != TaskState::waiting && state != TaskState::ready) continue;
+    WEFT_MARK("store: a value did not come back");
+    fail(number, data_lost(number));
   }
 }
 

@@ -43,7 +43,6 @@ void State::move_to(TaskNumber number, TaskState state) {
     task.failed_first = false;
   }
   if (from == TaskState::ready) {
-    WEFT_UNLESS(8) task.queue_serial = ++serials_;  // its queue entries are stale now
     if (task.kept_for) keep_no_more(number);
     task.delayed = false;
   }
@@ -270,13 +269,10 @@ void State::fail_or_retry(TaskNumber number, const Failure& cause) {
   fail(number, std::make_shared<const Failure>(std::move(failure)));
 }
 
-/// Back to the start of its way; its inputs may be gone in the meantime.
+/// Back to the start of its way. Its inputs are stored or open, as those of every open task.
 void State::run_again(TaskNumber number, Duration delay) {
   move_to(number, TaskState::waiting);
-  for (const InputEdge& edge : tasks_[number].inputs)
-    WEFT_UNLESS(12) if (tasks_[edge.task].state == TaskState::released) require(edge.task);
-  Task& task = tasks_[number];
-  if (task.state != TaskState::waiting || task.missing > 0) return;
+  if (tasks_[number].missing > 0) return;
   move_to(number, TaskState::ready);
   if (delay > Duration{}) {
     tasks_[number].queue_serial = ++serials_;

@@ -308,7 +308,7 @@ void State::handle(Worker& worker, const InputMissing& message) {
     }
     return;
   }
-  end_flight(number, worker.id);
+  bool ordered = end_flight(number, worker.id);
   moving_.erase(number);
   for (WorkerId tried : message.tried) {
     SmallVector<Replica>& replicas = tasks_[number].replicas;
@@ -327,7 +327,7 @@ void State::handle(Worker& worker, const InputMissing& message) {
     if (std::find(readers.begin(), readers.end(), worker.id) == readers.end()) readers.push_back(worker.id);
     return;
   }
-  tell(worker, Holders{describe(number, whole_value, worker)});
+  tell(worker, Holders{describe(number, whole_value, worker, ordered)});
 }
 
 void State::handle(Worker& worker, const WorkerHeartbeat& message) {

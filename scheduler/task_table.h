@@ -28,7 +28,7 @@ class TaskTable {
   std::size_t free_rows() const { return free_.size(); }
 
  private:
-  static constexpr TaskNumber page_rows = 4096;
+  static constexpr TaskNumber page_rows = 256;
   std::vector<std::vector<Task>> pages_;
   std::vector<TaskNumber> free_;
   TaskNumber size_ = 0;

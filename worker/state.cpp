@@ -101,7 +101,7 @@ void State::keep_link(Time now) {
 void State::on(const LinkUp&) {
   link_ = Link::greeted;
   link_since_ = heard_ = now_;
-  WEFT_UNLESS(41) shapes_.clear();  // numbers are of one connection
+  shapes_.clear();  // numbers are of one connection
   WorkerHello hello = options_.identity;
   hello.protocol_min = hello.protocol_max = 1;
   hello.epoch = epoch_;
@@ -346,6 +346,7 @@ void State::on(RunEnded& event) {
 void State::on(const RunImpossible& event) {
   auto found = attempts_.find(event.attempt);
   if (found == attempts_.end() || !found->second.in_hand) return;
+  WEFT_MARK("worker: inputs were gone when the run began");
   // Simplest truth: the attempt is given back; the scheduler knows about the lost values and plans anew.
   for (const Key& key : event.lost) on(ValueDamaged{key});
   send(AttemptReturned{event.attempt, found->second.order.key});

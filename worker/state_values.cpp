@@ -43,7 +43,7 @@ void State::use(Attempt& attempt, const AssignedInput& input) {
   ++attempt.missing;
   if (input.bytes > 0) item.bytes = input.bytes;
   learn_locations(number, input.locations);
-  if (!items_[number].fetch && !items_[number].queued) ask_later(number);
+  if (!items_[number].fetch && !items_[number].queued) WEFT_UNLESS(66) ask_later(number);
 }
 
 void State::learn_locations(ItemNumber number, const std::vector<Location>& locations) {

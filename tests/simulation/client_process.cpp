@@ -43,7 +43,10 @@ void Cluster::perform(int number, client::Action& action, std::vector<ClientMess
     bool stored = !complete->outcome->failure && complete->outcome->value.block().empty() && !truth_.at(complete->key).data;
     if (stored) at(now_ + 1ms, client_actor(number), [this, number, key = complete->key] { step_client(number, {client::ReadValue{key}}); });
   } else if (auto* pending = std::get_if<client::Pending>(&action)) {
-    process.ended.erase(pending->key);
+    auto ended = process.ended.find(pending->key);
+    if (ended == process.ended.end()) return;
+    if (!ended->second->failure && !ended->second->value.block().empty()) wrong("a client that has a value is told to wait for it");
+    process.ended.erase(ended);
   } else if (std::get_if<client::Finished>(&action)) {
     process.finished = true;
     changed_ = true;
@@ -65,7 +68,7 @@ void Cluster::read_for_client(int number, const client::Fetch& order) {
         });
         return;
       }
-      if (auto held = worker.store.find(key); held != worker.store.end())
+      if (auto held = worker.store.find(key); held != worker.store.end() && !worker.rotten.contains(key))
         return step_client(number, {client::FetchDone{key, value_of(held->second)}});
     }
     step_client(number, {client::FetchFailed{key, failure(ErrorKind::connection_failed, "holder gone")}});
@@ -81,7 +84,7 @@ void Cluster::put_value(int number, const Key& key, const Location& location) {
       WorkerProcess& worker = workers_[i];
       if (!worker.state || worker.endpoint != location.endpoint || worker.paused_until > now_) continue;
       if (worker.puts.erase(location.token.nonce) == 0) break;
-      worker.store[key] = clients_[number].scattered.at(key);
+      keep(worker, key, clients_[number].scattered.at(key));
       return step_worker(i, {worker::PutArrived{key, value_of(0).size()}});
     }
     step_client(number, {client::PutFailed{key, failure(ErrorKind::connection_failed, "worker gone")}});

@@ -36,8 +36,10 @@ struct TrueTask {
   std::vector<Key> inputs;
   Hash value = 0;
   bool data = false;
-  bool may_throw = false, may_crash = false, cancelled = false, shared = false;
-  std::uint32_t runs = 0;
+  bool may_throw = false, may_crash = false, shared = false;
+  bool rotten = false;              // a copy of it was
+  std::uint32_t begun = 0;          // runs that executors were given, and
+  std::uint32_t runs = 0;           // those that ended well
 };
 
 struct Link {
@@ -45,12 +47,15 @@ struct Link {
   bool late = false;                // what is on its way when it is cut arrives all the same
   Time up_frozen_until, down_frozen_until;
   Time last_up, last_down;          // FIFO: no frame overtakes another
+  std::uint32_t frames = 0;         // on their way
   int client = -1, worker = -1;
 };
 
 struct ClientProcess {
   std::unique_ptr<client::SessionState> state;
+  SessionId session;
   PeerId peer;
+  std::set<Key> cancelled;                       // by itself
   std::map<Key, std::shared_ptr<const client::Outcome>> ended;
   std::set<Key> wanted;
   std::set<std::size_t> graphs_seen;
@@ -69,13 +74,26 @@ struct WorkerProcess {
   Time paused_until;
   Time restart_at;
   Time tick_at;
+  bool leaving = false;                          // it was told to end
   std::map<Key, Hash> store;
+  std::set<Key> rotten;                          // copies that nobody can read
+  std::set<Key> stolen;                          // not in the store any more, and nobody knows yet
+  std::set<AttemptId> undead;                    // in hand still, though it was to be stopped
   std::map<AttemptId, worker::StartRun> queue;   // in hand, not running yet
   std::map<Key, AttemptId> newest;               // attempts of a key only rise
   std::vector<AttemptId> order;
   std::set<AttemptId> running;
   std::set<FetchId> fetching;
   std::set<std::uint64_t> puts;                  // nonces
+};
+
+// What the scheduler can know of a worker, by its own time: the time it slept does not count.
+struct Acquaintance {
+  std::uint64_t instance = 0;       // 0: a stranger
+  PeerId peer;
+  Time heard, echoed;               // the last word, and the last of our ticks that it had heard
+  Time cut = Time::never();         // when its link was lost
+  bool leaving = false;
 };
 
 // Something that will happen. Of one channel, what was sent first happens first.
@@ -147,6 +165,8 @@ class Cluster {
   void end_run(int number, std::uint64_t instance, AttemptId attempt);
   void fetch(int number, const worker::StartFetch& order);
 
+  void keep(WorkerProcess& process, const Key& key, Hash hash);
+
   // Story (workload.cpp, faults.cpp).
   void submit_graph(int number);
   bool share_graph(int number);
@@ -156,12 +176,33 @@ class Cluster {
   void strike(const Fault& fault);
   void strike_link(const Fault& fault, Random& random);
   void strike_worker(const Fault& fault, Random& random);
+  void strike_value(const Fault& fault, Random& random, int number);
+  bool loses_nothing(int number) const;
   void heal();
+
+  // What is asked of each step (judges.cpp).
+  struct Stale {
+    Key key;
+    WorkerId worker;
+    AttemptId attempt;
+    std::uint32_t errors, losses;
+    bool started;
+  };
+  std::vector<Stale> stale_words(const std::vector<scheduler::Event>& events) const;
+  void judge_stale(const std::vector<Stale>& before);
+  void get_acquainted(const std::vector<scheduler::Event>& events);
+  void judge_losses();
+  void judge_idleness();
+  void judge_storm();
+  void judge_views();
+  void judge_heartbeats(int number, const std::vector<worker::Action>& actions);
+  std::size_t in_hand(const WorkerProcess& process) const { return process.queue.size() - process.undead.size(); }
 
   // Oracles.
   Hash truth(const Key& key) { return truth_.at(key).value; }
   void judge(int number, const Key& key, const client::Outcome& outcome);
-  bool is_allowed(const Key& key, const Failure& failure);
+  bool is_allowed(int number, const Key& key, const Failure& failure);
+  Duration patience() const;
   void judge_run(const Key& key, TrueTask& task);
   bool all_ended() const;
   bool is_clean() const;
@@ -202,7 +243,14 @@ class Cluster {
   std::uint64_t peers_ = 0, instances_ = 0;
   std::map<Key, TrueTask> truth_;
   std::vector<GraphChunk> graphs_;               // that may be submitted again
-  bool workers_died_ = false;
+  std::vector<Acquaintance> acquaintances_;      // by worker, of this scheduler
+  Duration asleep_{};                            // the scheduler, since it started
+  Time last_step_;
+  Time idle_since_;                              // a task that could run and a slot for it, side by side
+  Time second_, ended_at_;
+  std::uint64_t events_at_second_ = 0;
+  bool harm_ = false;                            // something was struck that costs work
+  bool amnesia_ = false, rot_ = false;
   bool healed_ = false;
   bool releasing_ = false;                       // everything was answered
   bool changed_ = true;                          // perhaps all has ended now

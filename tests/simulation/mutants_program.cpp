@@ -19,7 +19,7 @@ using namespace weft::simulation;
 
 namespace {
 
-constexpr int mutants = 59;  // numbered from 1
+constexpr int mutants = 70;  // numbered from 1
 constexpr std::uint64_t tasks_max = 8, faults_max = 10;
 
 // What a child that dies of its bug leaves behind.
@@ -55,7 +55,7 @@ void hunt(int mutant, std::uint64_t first, std::uint64_t seeds, bool tests, Find
   if (!finding.found) return;
   Shrunk small = shrink(failing);
   finding.tasks = small.report.tasks;
-  finding.faults = small.report.faults;
+  finding.faults = small.plan.faults.size();
   std::string error = small.report.error.substr(0, small.report.error.find_first_of(";\n"));
   std::printf("%6d  %10llu  %8llu  %5llu  %6llu  %s\n", mutant, (unsigned long long)(finding.seed - first), (unsigned long long)finding.events,
               (unsigned long long)finding.tasks, (unsigned long long)finding.faults, error.substr(0, 110).c_str());

@@ -39,8 +39,10 @@ void Cluster::to_scheduler(PeerId peer, std::vector<Message> messages) {
   Link& link = found->second;
   Time arrival = std::max({now_ + delay(), link.last_up, link.up_frozen_until});
   link.last_up = arrival;
+  ++link.frames;
   auto deliver = [this, peer, frame = encode(messages)] {
-    const Link& from = links_[peer];
+    Link& from = links_[peer];
+    --from.frames;
     if (!from.open && !from.late) return;
     auto decoded = decode<std::vector<Message>>(frame);
     if (!decoded) return wrong(std::string("a frame of ours does not decode: ") + decoded.error().message);
@@ -58,13 +60,16 @@ void Cluster::to_scheduler(PeerId peer, std::vector<Message> messages) {
 template <class Message>
 void Cluster::from_scheduler(PeerId peer, std::vector<Message> messages) {
   auto found = links_.find(peer);
-  if (found == links_.end() || !found->second.open) return;
+  if (found == links_.end()) return wrong("the scheduler speaks to nobody");
+  if (!found->second.open) return;
   Link& link = found->second;
   Time arrival = std::max({now_ + delay(), link.last_down, link.down_frozen_until});
   if (link.worker >= 0) arrival = std::max(arrival, workers_[link.worker].paused_until);
   link.last_down = arrival;
+  ++link.frames;
   auto deliver = [this, peer, frame = encode(messages)] {
     Link& to = links_[peer];
+    --to.frames;
     if (!to.open) return;
     auto decoded = decode<std::vector<Message>>(frame);
     if (!decoded) return wrong(std::string("a frame of ours does not decode: ") + decoded.error().message);

@@ -24,8 +24,9 @@ void Cluster::wrong(std::string what) {
 
 void Cluster::judge(int number, const Key& key, const client::Outcome& outcome) {
   if (outcome.failure) {
-    if (!is_allowed(key, *outcome.failure))
-      wrong("client " + std::to_string(number) + " got " + name_of(outcome.failure->kind) + " (" + outcome.failure->message + ") for " + key.hex());
+    if (!is_allowed(number, key, *outcome.failure))
+      wrong("client " + std::to_string(number) + " got " + name_of(outcome.failure->kind) + " (" + outcome.failure->message + ") for " + key.hex() + ", which executors got " +
+            std::to_string(truth_.at(key).begun) + " times");
     return;
   }
   if (outcome.value.block().empty()) return;  // stored, not read yet
@@ -33,7 +34,7 @@ void Cluster::judge(int number, const Key& key, const client::Outcome& outcome) 
 }
 
 /// A failure must be one that the faults of this run allow.
-bool Cluster::is_allowed(const Key& key, const Failure& failure) {
+bool Cluster::is_allowed(int number, const Key& key, const Failure& failure) {
   std::set<Key> seen;
   std::vector<Key> work{key};
   bool crashes = false, cancelled = false, data = false;
@@ -43,18 +44,24 @@ bool Cluster::is_allowed(const Key& key, const Failure& failure) {
     if (!seen.insert(next).second) continue;
     const TrueTask& task = truth_.at(next);
     crashes |= task.may_crash;
-    cancelled |= task.cancelled;
+    cancelled |= clients_[number].cancelled.contains(next);
     data |= task.data;
     work.insert(work.end(), task.inputs.begin(), task.inputs.end());
   }
-  bool lossy = !plan_.faults.empty() || plan_.fetch_fail_percent > 0;
+  bool lossy = harm_ || plan_.fetch_fail_percent > 0;
+  // Whose fault it is said to be must have been tried as often as that. A run that was given up with its worker, and that the next
+  // scheduler took over, counts twice.
+  auto cause = truth_.find(failure.key);
+  bool tried = cause != truth_.end() && seen.contains(failure.key) && cause->second.begun + epoch_ - 1 >= TaskOptions{}.max_attempts;
   switch (failure.kind) {
     case ErrorKind::task_error: return false;  // one retry is allowed, and the second try does not throw
-    case ErrorKind::task_crashed: return crashes;
-    case ErrorKind::task_poisoned: return lossy;
+    case ErrorKind::task_crashed: return crashes && tried;
+    case ErrorKind::task_poisoned: return lossy && tried;
     case ErrorKind::cancelled: return cancelled || (data && lossy && failure.message.starts_with("its data could not be put"));
-    case ErrorKind::data_lost: return data && lossy;
-    case ErrorKind::connection_failed: return truth_.at(key).data && lossy;  // no worker took the client's bytes
+    case ErrorKind::data_lost: return (data && lossy) || amnesia_;
+    case ErrorKind::connection_failed: return (truth_.at(key).data && lossy) || truth_.at(key).rotten;  // no worker took, or gave, the bytes
+    case ErrorKind::scheduler_reset:
+    case ErrorKind::protocol_error: return amnesia_;
     default: return false;
   }
 }
@@ -67,9 +74,14 @@ void Cluster::judge_run(const Key& key, TrueTask& task) {
   bool forgotten = task.shared || plan_.release_early_percent > 0;  // and asked for again, which is new work
   if (plan_.only(FaultKind::scheduler_death) && plan_.impure && !forgotten)
     wrong("only the scheduler died, and impure task " + key.hex() + " ran twice");
-  if (plan_.faults.empty() && plan_.crash_percent + plan_.throw_percent + plan_.fetch_fail_percent == 0 && !forgotten)
-    wrong("there were no faults, and task " + key.hex() + " ran twice");
+  if (!harm_ && plan_.crash_percent + plan_.throw_percent + plan_.fetch_fail_percent == 0 && !forgotten)
+    wrong("nothing was lost, and task " + key.hex() + " ran twice");
+  if (task.runs > 2 + report_.faults) wrong("task " + key.hex() + " ran " + std::to_string(task.runs) + " times");
 }
+
+/// How long after healing every future may take to end, and what is released to be gone: leases, a client that is waited for because
+/// it may have bytes, all work one after the other, and a client's tries to read what cannot be read.
+Duration Cluster::patience() const { return 110s + 1s * static_cast<std::int64_t>(report_.tasks) + (rot_ ? 120s : 0s); }
 
 bool Cluster::all_ended() const {
   for (const ClientProcess& client : clients_) {

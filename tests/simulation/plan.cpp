@@ -10,9 +10,11 @@ namespace weft::simulation {
 static constexpr std::size_t faults_max = 200;
 
 static const char* const kind_names[fault_kinds] = {"worker_kill", "link_cut", "link_half_cut", "link_freeze", "link_one_way", "worker_pause",
-                                                    "value_damage", "worker_retire", "worker_pressure", "scheduler_death", "scheduler_pause"};
+                                                    "value_damage", "worker_retire", "worker_pressure", "scheduler_death", "scheduler_pause",
+                                                    "value_rot", "worker_revoked", "scheduler_amnesia"};
 
-static void draw_faults(Plan& plan, std::uint64_t seed) {
+/// `alone`: only this kind, and more of it.
+static void draw_faults(Plan& plan, std::uint64_t seed, FaultKind kind, bool alone) {
   struct Rate {
     FaultKind kind;
     std::uint64_t percent;  // of seeds that have it
@@ -23,12 +25,14 @@ static void draw_faults(Plan& plan, std::uint64_t seed) {
                                {FaultKind::link_one_way, 20, 50ms, 10s},    {FaultKind::worker_pause, 20, 100ms, 10s},
                                {FaultKind::value_damage, 30, 5ms, 1s},      {FaultKind::worker_retire, 20, 100ms, 10s},
                                {FaultKind::worker_pressure, 20, 100ms, 5s}, {FaultKind::scheduler_death, 40, 50ms, 5s},
-                               {FaultKind::scheduler_pause, 10, 1s, 10s}};
+                               {FaultKind::scheduler_pause, 10, 1s, 10s},   {FaultKind::value_rot, 15, 5ms, 1s},
+                               {FaultKind::worker_revoked, 10, 100ms, 5s},  {FaultKind::scheduler_amnesia, 5, 500ms, 5s}};
   for (const Rate& rate : rates) {
     // A generator for each kind, so that one kind does not shift another.
     Random random(seed ^ (0xfa17 + static_cast<std::uint64_t>(rate.kind) * 0x10001));
-    if (!random.chance(rate.percent)) continue;
+    if (alone ? rate.kind != kind : !random.chance(rate.percent)) continue;
     std::uint64_t mean = static_cast<std::uint64_t>(rate.low.count()) + random.below(static_cast<std::uint64_t>((rate.high - rate.low).count()));
+    if (alone) mean /= 4;
     Duration when{};
     for (std::size_t i = 0; i < faults_max; ++i) {
       when += Duration(static_cast<std::int64_t>(random.below(2 * mean)));
@@ -45,10 +49,11 @@ Plan Plan::draw(std::uint64_t seed) {
   plan.workers = static_cast<std::uint32_t>(random.between(1, 4));
   plan.clients = static_cast<std::uint32_t>(random.between(1, 2));
   plan.graphs = static_cast<std::uint32_t>(random.between(1, 3));
+  // Small graphs find most; large ones find what grows too fast.
   std::uint64_t size = random.below(1000);
-  plan.tasks = size < 2 ? 400 : size < 300 ? 40 : 10;
-  std::uint64_t span = random.below(4);
-  plan.faults_until = span == 0 ? 20s : span == 1 ? 8s : 3s;
+  plan.tasks = size < 1 ? 400 : size < 250 ? 30 : 8;
+  std::uint64_t span = random.below(8);
+  plan.faults_until = span == 0 ? 20s : span < 3 ? 6s : 2s;
   auto percent = [&](std::uint64_t on, std::uint64_t max) {
     bool is_on = random.chance(on);
     std::uint64_t value = random.between(1, max);
@@ -67,12 +72,13 @@ Plan Plan::draw(std::uint64_t seed) {
   std::uint64_t slow = random.below(3);
   plan.delay_max = slow == 0 ? 200us : slow == 1 ? 5ms : 300ms;
   plan.impure = random.chance(30);
-  // Some seeds have one kind of fault only: what must not happen under it can be asked sharply.
+  // Some seeds have one kind of fault only, or none: what must not happen under it can be asked sharply.
   std::uint64_t sharp = random.below(20);
-  if (sharp == 0) plan.throw_percent = plan.crash_percent = plan.fetch_fail_percent = plan.late_frame_percent = 0;
-  draw_faults(plan, seed);
-  if (sharp == 0) std::erase_if(plan.faults, [](const Fault& fault) { return fault.kind != FaultKind::scheduler_death; });
-  if (sharp == 1) plan.faults.clear();
+  if (sharp < 3) plan.throw_percent = plan.crash_percent = plan.fetch_fail_percent = plan.late_frame_percent = 0;
+  draw_faults(plan, seed, sharp == 0 ? FaultKind::scheduler_death : FaultKind::worker_retire, sharp < 2);
+  if (sharp == 0) plan.impure = random.chance(70);
+  if (sharp == 1) plan.workers = std::max(plan.workers, 2u);
+  if (sharp == 2) plan.faults.clear();
   return plan;
 }
 

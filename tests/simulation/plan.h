@@ -22,8 +22,11 @@ enum class FaultKind : std::uint8_t {
   worker_pressure,  // its memory is nearly full for a while
   scheduler_death,  // at one of its next boundaries: persist, commit, acknowledge, send
   scheduler_pause,
+  value_rot,         // a copy that no reader can use; its holder does not know
+  worker_revoked,    // its key is taken back: the process ends, and comes back with another key
+  scheduler_amnesia, // it dies, and its disk with it
 };
-inline constexpr int fault_kinds = 11;
+inline constexpr int fault_kinds = 14;
 
 struct Fault {
   Duration when{};         // since the start

@@ -17,8 +17,13 @@ void Cluster::step_scheduler(std::vector<scheduler::Event> events) {
     waited.insert(waited.end(), std::make_move_iterator(events.begin()), std::make_move_iterator(events.end()));
     events = std::move(waited);
   }
+  get_acquainted(events);
+  std::vector<Stale> stale = stale_words(events);
   std::vector<scheduler::Action> actions = scheduler_->step(now_, std::move(events));
   if (plan_.tasks <= 60 || report_.events % 64 == 0) scheduler_->check();
+  judge_stale(stale);
+  judge_losses();
+  judge_idleness();
   scheduler_tick_at_ = std::min(scheduler_->wake_at(), now_ + 1s);
   gate_.pass(actions, [this](scheduler::Action& action) { perform(action); });
 }
@@ -79,6 +84,10 @@ void Cluster::start_scheduler() {
     records.push_back(std::move(*record));
   }
   scheduler_->restore(now_, std::move(records));
+  acquaintances_.assign(plan_.workers, {});
+  asleep_ = {};
+  last_step_ = now_;
+  idle_since_ = {};
   step_scheduler({scheduler::Tick{}});
 }
 

@@ -25,7 +25,6 @@ void Cluster::start_worker(int number) {
 void Cluster::kill_worker(int number) {
   WorkerProcess& process = workers_[number];
   if (!process.state) return;
-  workers_died_ = true;
   process.state.reset();
   if (process.peer) cut(process.peer, false);
   process.peer = {};
@@ -38,6 +37,7 @@ void Cluster::step_worker(int number, std::vector<worker::Event> events) {
   std::vector<worker::Action> actions = process.state->step(now_, std::move(events));
   process.state->check();
   process.tick_at = process.state->wake_at();
+  judge_heartbeats(number, actions);
   for (worker::Action& action : actions) {
     if (!process.state) return;  // it exited
     perform(number, action);
@@ -66,7 +66,10 @@ void Cluster::perform(int number, worker::Action& action) {
     begin_run(number, *run);
   } else if (auto* stop = std::get_if<worker::StopRun>(&action)) {
     // A run on a thread cannot be stopped, and one that was just ending is reported after all.
-    if (process.running.contains(stop->attempt) && plan_.late_end_percent && random_.chance(plan_.late_end_percent)) return;
+    if (process.running.contains(stop->attempt) && plan_.late_end_percent && random_.chance(plan_.late_end_percent)) {
+      process.undead.insert(stop->attempt);
+      return;
+    }
     process.queue.erase(stop->attempt);
     process.running.erase(stop->attempt);
     std::erase(process.order, stop->attempt);
@@ -77,8 +80,10 @@ void Cluster::perform(int number, worker::Action& action) {
     process.fetching.erase(abort->fetch);
   } else if (auto* drop = std::get_if<worker::DropValue>(&action)) {
     process.store.erase(drop->key);
+    process.rotten.erase(drop->key);
+    process.stolen.erase(drop->key);
   } else if (auto* small = std::get_if<worker::StoreSmall>(&action)) {
-    process.store[small->key] = hash_of(*Value::from(Buffer::own(small->value)));
+    keep(process, small->key, hash_of(*Value::from(Buffer::own(small->value))));
   } else if (auto* await = std::get_if<worker::AwaitPut>(&action)) {
     process.puts.insert(await->put.token.nonce);
   } else if (std::get_if<worker::Exit>(&action)) {
@@ -89,14 +94,21 @@ void Cluster::perform(int number, worker::Action& action) {
   }
 }
 
+void Cluster::keep(WorkerProcess& process, const Key& key, Hash hash) {
+  process.store[key] = hash;
+  process.rotten.erase(key);
+  process.stolen.erase(key);
+}
+
 /// What the executors are given must be runnable, and newer than what they had of the same key.
 void Cluster::begin_run(int number, worker::StartRun& run) {
   WorkerProcess& process = workers_[number];
   for (const worker::RunInput& input : run.inputs)
-    if (input.small.empty() && !process.store.contains(input.store_key)) wrong("a run was started without its input in the store");
+    if (input.small.empty() && !process.store.contains(input.store_key) && !process.stolen.contains(input.store_key)) wrong("a run was started without its input in the store");
   AttemptId& newest = process.newest[run.key];
   if (newest >= run.attempt) wrong("attempt " + std::to_string(run.attempt.number) + " was started after a newer one of the same task");
   newest = run.attempt;
+  ++truth_.at(run.key).begun;
   process.order.push_back(run.attempt);
   process.queue.emplace(run.attempt, std::move(run));
 }
@@ -108,8 +120,17 @@ void Cluster::try_runs(int number) {
   while (process.running.size() < slots && !process.order.empty()) {
     AttemptId id = process.order.front();
     process.order.erase(process.order.begin());
-    process.running.insert(id);
     std::uint64_t instance = process.instance;
+    std::vector<Key> lost;
+    for (const worker::RunInput& input : process.queue.at(id).inputs)
+      if (input.small.empty() && process.stolen.erase(input.store_key)) lost.push_back(input.store_key);
+    if (!lost.empty()) {
+      process.queue.erase(id);
+      step_worker(number, {worker::RunImpossible{id, std::move(lost)}});
+      if (!process.state || process.instance != instance) return;
+      continue;
+    }
+    process.running.insert(id);
     at(now_ + 1us, worker_actor(number), [this, number, instance, id] {
       WorkerProcess& p = workers_[number];
       if (p.state && p.instance == instance && p.running.contains(id)) step_worker(number, {worker::RunStarted{id}});
@@ -128,6 +149,7 @@ void Cluster::end_run(int number, std::uint64_t instance, AttemptId id) {
   worker::StartRun run = std::move(process.queue.at(id));
   process.queue.erase(id);
   process.running.erase(id);
+  process.undead.erase(id);
   worker::RunEnded ended{.attempt = id, .key = run.key, .run_time = 100us};
   TrueTask& task = truth_.at(run.key);
   Random luck(mix(plan_.network_seed, id.number));
@@ -145,7 +167,7 @@ void Cluster::end_run(int number, std::uint64_t instance, AttemptId id) {
       hash = mix(hash, input.small.empty() ? truth(input.store_key) : hash_of(*Value::from(Buffer::own(input.small))));
     }
     Value value = value_of(hash);
-    process.store[run.key] = hash;
+    keep(process, run.key, hash);
     ended.bytes = value.size();
     if (small) ended.small.assign(value.block().bytes().begin(), value.block().bytes().end());
     judge_run(run.key, task);
@@ -174,8 +196,8 @@ void Cluster::fetch(int number, const worker::StartFetch& order) {
         return;
       }
       auto held = holder.store.find(order.key);
-      if (held == holder.store.end()) continue;
-      reader.store[order.store_as] = held->second;
+      if (held == holder.store.end() || holder.rotten.contains(order.key)) continue;
+      keep(reader, order.store_as, held->second);
       return step_worker(number, {worker::FetchDone{order.fetch, value_of(0).size()}});
     }
     step_worker(number, {worker::FetchFailed{order.fetch}});

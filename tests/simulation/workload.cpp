@@ -105,7 +105,7 @@ void Cluster::send_graph(int number, GraphChunk chunk, std::vector<client::Event
   for (const Key& key : wanted)
     at(now_ + 1ms, client_actor(number), [this, number, key] { step_client(number, {client::ReadValue{key}}); });
   if (cancel) {
-    for (const Key& key : keys) truth_[key].cancelled = true;
+    clients_[number].cancelled.insert(last);
     at(now_ + 20 * delay(), client_actor(number),
        [this, number, last] { step_client(number, {client::CancelKeys{{last}, false, "simulated"}}); });
   } else if (release) {

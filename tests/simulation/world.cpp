@@ -7,9 +7,6 @@
 
 namespace weft::simulation {
 
-// After healing every future ends within this, and after release everything is gone.
-static constexpr Duration patience = 300s;
-
 Duration Cluster::delay() {
   std::uint64_t drawn = random_.below(static_cast<std::uint64_t>(std::max<Duration>(plan_.delay_max, 1us).count()));
   return 1us + Duration(static_cast<std::int64_t>(drawn));
@@ -114,7 +111,17 @@ void Cluster::finish_if_done() {
   changed_ = false;
   bool calm = healed_ || (next_fault_ == plan_.faults.size() && !death_in_) || chooser_;
   if (!calm) changed_ = true;
-  if (!calm || !all_ended()) return;
+  if (!calm || !all_ended()) {
+    ended_at_ = {};
+    return;
+  }
+  // What is on its way arrives; then everybody must see the same.
+  if (!chooser_) {
+    if (ended_at_ == Time{}) ended_at_ = now_;
+    changed_ = true;
+    if (now_ < ended_at_ + 1s) return;
+    judge_views();
+  }
   releasing_ = true;
   for (int i = 0; i < static_cast<int>(clients_.size()); ++i) {
     std::vector<Key> keys(clients_[i].wanted.begin(), clients_[i].wanted.end());
@@ -130,7 +137,7 @@ void Cluster::live() {
   for (std::uint32_t i = 0; i < plan_.clients; ++i) {
     ClientProcess process;
     client::SessionOptions options;
-    options.session = {plan_.seed + 1, i + 1};
+    options.session = process.session = {plan_.seed + 1, i + 1};
     options.name = "client" + std::to_string(i);
     options.patience = 100000s;
     options.connect_timeout = 100000s;
@@ -149,7 +156,8 @@ void Cluster::live() {
     if (!healed_ && now_ >= healing) heal();
     finish_if_done();
     if (releasing_ && is_clean()) break;
-    if (now_ > healing + patience) wrong(what_is_left());
+    if (now_ > healing + patience()) wrong(what_is_left());
+    judge_storm();
   }
 }
 
