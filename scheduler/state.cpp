@@ -5,6 +5,7 @@
 
 #include "common/coverage_mark.h"
 #include "common/limits.h"
+#include "common/stack_samples.h"
 
 namespace weft::scheduler {
 
@@ -242,11 +243,12 @@ bool State::empty() const {
 }
 
 void State::log_line(std::uint32_t level, std::string text, std::string worker, Key key) {
-  shorten(text, log_line_max);
+  if (level != samples_level) shorten(text, log_line_max);
   if (observer_) {
     const Worker* found = find_worker(worker);
     observer_->write(Sighting{.when = now_, .key = key, .worker = found ? found->id.number : 0, .extra = level, .what = Seen::log}, text);
   }
+  if (level == samples_level) return;
   if (log_.size() >= log_lines_max) log_.pop_front();
   log_.push_back({now_, std::move(worker), level, key, std::move(text)});
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <unordered_map>
 
 #include <weft/function.h>
@@ -22,6 +23,8 @@ struct FunctionRuntime {
   std::function<Failure()> describe_exception;
   /// Executor processes only: runs once before the first task (weft::on_executor_start).
   std::function<void()> on_start = [] {};
+  /// Executor processes only: the function at an address of this process, for samples of stacks; empty if unknown. Thread-safe.
+  std::function<std::string(const void*)> name_of = nullptr;
 };
 
 /// A place for the result could not be had. Thrown by sinks through user code's thunk; never leaves `run_function`.

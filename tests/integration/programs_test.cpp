@@ -172,7 +172,7 @@ TEST_CASE("a client with a wrong key is refused with a clear sentence, and let i
   CHECK(ask()->exit_code() == exit_code::unavailable);
 }
 
-TEST_CASE("revoking a key ends what is connected with it, and nobody else") {
+TEST_CASE("A36: revoking a key ends what is connected with it, and nobody else") {
   Home home, guest;
   auto scheduler = home.scheduler();
   auto reread = [&](const std::string& says) {
@@ -213,7 +213,7 @@ TEST_CASE("revoking a key ends what is connected with it, and nobody else") {
   CHECK(Json::parse(owner->ask("status", {}, {}, true)).at("clients") == 1);
 }
 
-TEST_CASE("a worker's key opens no client's door") {
+TEST_CASE("A36: a worker's key opens no client's door") {
   Home home, thief;
   auto scheduler = home.scheduler();
   std::string address = read_scheduler_file(home.file())->client_address;

@@ -168,3 +168,17 @@ TEST_CASE("what is released with the goodbye needs no words") {
   CHECK(s.messages<Release>().empty());
   CHECK(s.state.held() == 0);
 }
+
+TEST_CASE("a call that is made again after its cancel is asked for anew, and the old cancel does not end it") {
+  Story s;
+  s.connect();
+  s.submit(1);
+  s.on(CancelKeys{{key(1)}, false, "enough"});
+  s.submit(1);
+  REQUIRE(s.messages<Submit>().size() == 1);
+  CHECK(s.messages<Submit>()[0].sequence == 3);
+  s.hear(TaskFailed{key(1), {failure(ErrorKind::cancelled, "enough")}, 2}, Executed{2});
+  CHECK(s.all<Complete>().empty());
+  s.stored_small(1);
+  CHECK(s.has_value(1));
+}
