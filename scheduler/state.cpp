@@ -243,7 +243,7 @@ bool State::empty() const {
 }
 
 void State::log_line(std::uint32_t level, std::string text, std::string worker, Key key) {
-  shorten(text, log_line_max);
+  if (level != samples_level) shorten(text, log_line_max);
   if (observer_) {
     const Worker* found = find_worker(worker);
     observer_->write(Sighting{.when = now_, .key = key, .worker = found ? found->id.number : 0, .extra = level, .what = Seen::log}, text);
