@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/peers.h"
 #include "bench/runner.h"
 
 namespace weft::bench {
@@ -13,17 +14,17 @@ namespace weft::bench {
 struct Line {
   const Workload* workload = nullptr;
   Row row;
-  std::string variant;                              // of the cluster, such as "tcp"; empty: the only one
   std::vector<Sample> samples;
   std::string failure;                              // why there are none
-  std::map<std::string, std::vector<double>> peers;  // the peers' values of the same run, by peer
+  std::map<std::string, std::vector<PeerSample>> peers;  // of the same run, by peer
   double foreign_cores = 0;                         // used by other programs just before
 };
 
 /// "met", "MISS …" with what was missed, or "not measured".
 std::string verdict_of(const Line& line);
 
-void print_head();
+/// Tasks and bytes have one table, shapes another.
+void print_head(bool shapes);
 void print(const Line& line);
 /// Everything that was printed, and where, with what and when it was measured.
 void write_json(const std::string& path, const std::vector<Line>& lines);

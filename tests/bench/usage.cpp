@@ -18,7 +18,6 @@
 #include <map>
 #include <set>
 #include <string>
-#include <thread>
 
 #include "common/time.h"
 
@@ -83,6 +82,25 @@ std::vector<int> descendants(int pid) {
   }
   found.erase(found.begin());
   return found;
+}
+
+MemoryPeak::MemoryPeak(std::vector<int> pids) : pids_(std::move(pids)), first_(now()), peak_(first_), thread_([this](std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    peak_ = std::max(peak_, now());
+    std::this_thread::sleep_for(5ms);
+  }
+}) {}
+
+std::uint64_t MemoryPeak::now() const {
+  std::uint64_t sum = 0;
+  for (int pid : pids_) sum += resident_bytes(pid);
+  return sum;
+}
+
+std::uint64_t MemoryPeak::bytes() {
+  thread_.request_stop();
+  if (thread_.joinable()) thread_.join();
+  return peak_ - first_;
 }
 
 static void add_links(int family, const std::set<int>& ports, Traffic& traffic) {

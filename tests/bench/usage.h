@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <thread>
 #include <vector>
 
 namespace weft::bench {
@@ -12,6 +13,7 @@ struct Processes {
   int scheduler = 0;
   std::vector<int> workers;
   std::vector<int> ports;       // that the scheduler listens on: whose links carry control messages
+  std::vector<int> value_ports; // that workers serve values on
 };
 
 /// CPU seconds, user and system, of all threads that a process has or had; 0 for one that is gone.
@@ -24,6 +26,20 @@ std::uint64_t peak_resident_bytes(int pid);
 void forget_peak_memory(int pid);
 /// Direct and indirect children.
 std::vector<int> descendants(int pid);
+
+/// The most memory that these processes had together, above what they had at first; looked at 200 times a second
+/// by a thread, as long as it lives.
+class MemoryPeak {
+ public:
+  explicit MemoryPeak(std::vector<int> pids);
+  std::uint64_t bytes();   // ends the looking
+
+ private:
+  std::uint64_t now() const;
+  std::vector<int> pids_;
+  std::uint64_t first_, peak_;
+  std::jthread thread_;    // last: it uses the others
+};
 
 /// Both directions of all established TCP links whose local port is one of these.
 struct Traffic {

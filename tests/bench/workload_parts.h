@@ -1,6 +1,7 @@
 // What the workloads' files share.
 #pragma once
 
+#include <cstring>
 #include <stdexcept>
 #include <vector>
 
@@ -28,6 +29,9 @@ std::vector<T> collect(Client& client, const std::vector<Delayed<T>>& roots) {
   return gather(persist_all(client, roots));
 }
 
+// Each file's part of the table.
 void add_task_workloads(std::vector<Workload>& all);
+void add_data_workloads(std::vector<Workload>& all);
+void add_shape_workloads(std::vector<Workload>& all);
 
 }  // namespace weft::bench

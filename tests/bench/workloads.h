@@ -24,6 +24,9 @@ struct Run {
   bool quick = false;                     // a warm-up of a long workload: a tenth of it
   std::function<void()> start, stop;
   std::function<void(int)> kill_worker;
+  int workers = 0;
+  bool zero = false;                      // workers say "done" without doing anything: results are not checked
+  std::function<double()> scheduler_cpu;  // its CPU seconds so far
   double value = 0;                       // the workload's own number; 0: made from the time
   std::map<std::string, double> more;     // what else it found
 };
@@ -33,7 +36,12 @@ enum class Rows : std::uint8_t {
   all,        // embedded; threads and executors with one and two workers, with two also with the store
   one,        // embedded; one worker on threads and in executors, with and without the store
   pair,       // two workers, on threads and in executors
-  transfer,   // two workers on threads, values through TCP in clear, encrypted, and mapped on the same host
+  transfer,   // two workers: values through TCP in clear, encrypted, and mapped on the same host
+  shape,      // four workers on threads, values through TCP
+  unequal,    // the same, and the first has four slots
+  zero,       // 1, 10, 100, 1,000 workers that are mere connections
+  many_zero,  // 10,000 of them
+  tight,      // two workers on threads with little memory
 };
 
 struct Workload {
@@ -48,6 +56,9 @@ struct Workload {
   double ratio_executors = 0;             // for user functions; 0: as `ratio`, and the target holds there too
   double ratio_ray = 0;
   std::function<void(Run&)> run;
+  double ratio_iperf = 0;                 // of values through TCP in clear to one iperf3 stream
+  std::string bound;                      // of a shape: the formula of the least time; empty: not a shape
+  double bound_ms = 0, bound_megabytes = 0;  // least time; least bytes moved between workers (or most held, where memory is the matter)
 };
 
 const std::vector<Workload>& workloads();
