@@ -194,7 +194,7 @@ void ClientCore::perform(Reconnect&) {
   later_.push_back(LinkUp{});
 }
 
-void ClientCore::perform(Fetch& action) { values_->fetch(action.key, std::move(action.locations), monotonic_now()); }
+void ClientCore::perform(Fetch& action) { values_->fetch(action.key, action.bytes, std::move(action.locations), monotonic_now()); }
 
 void ClientCore::perform(PutValue& action) {
   auto value = to_put_.find(action.key);

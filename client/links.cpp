@@ -4,49 +4,56 @@
 
 #include "common/address.h"
 #include "common/credentials.h"
+#include "common/data/segments.h"
 #include "common/data/transfer.h"
 
 namespace weft::client {
 
 namespace {
 
-/// Borrows what lies on this host, fetches the rest into fresh heap memory, puts from the user's values.
+/// Big results come into memory that is used again for the next ones: touching it first costs as much as a transfer does.
+constexpr std::uint64_t heap_below = 64 * 1024;
+/// How often what is not used of it goes back to the system.
+constexpr Duration memory_kept = 10s;
+
+/// Borrows what lies on this host, fetches the rest, puts from the user's values.
 class TransferLink final : public ValueLink {
  public:
   explicit TransferLink(Endpoint& endpoint)
       : endpoint_(endpoint),
-        fetcher_(endpoint, [this](FetchId id, std::uint64_t total) { return place(id, total); }, {}, connect(endpoint), &borrower_),
-        sender_(endpoint, {}, connect(endpoint)) {
+        fetcher_(endpoint, [this](FetchId id, std::uint64_t total) { return place(id, total); }, {}, &borrower_),
+        sender_(endpoint) {
     endpoint_.watch(borrower_.descriptor());
   }
   ~TransferLink() override { endpoint_.unwatch(borrower_.descriptor()); }
 
-  void fetch(const Key& key, std::vector<Location> locations, Time now) override {
+  void fetch(const Key& key, std::uint64_t bytes, std::vector<Location> locations, Time) override {
     FetchId id{++count_};
     fetches_[id] = Fetching{key, {}};
-    fetcher_.start(weft::Fetch{.id = id, .key = key, .locations = std::move(locations)}, now);
+    fetcher_.start(weft::Fetch{.id = id, .key = key, .bytes = bytes, .locations = std::move(locations)});
   }
-  void put(const Key& key, const Value& value, const Location& location, Time now) override {
+  void put(const Key& key, const Value& value, const Location& location, Time) override {
     FetchId id{++count_};
     puts_[id] = key;
-    sender_.start(id, key, value.block(), location, now);
+    sender_.start(id, key, value.block(), location);
   }
   bool handle(EndpointEvent& event, Time now) override { return fetcher_.on_event(event, now) || sender_.on_event(event, now); }
 
   std::vector<Event> take(Time now) override {
     borrower_.serve(now);
     static_cast<void>(borrower_.take_unsure());  // what the user looks at cannot move
-    fetcher_.on_time(now);
-    sender_.on_time(now);
+    fetcher_.serve(now);
+    sender_.serve(now);
     std::vector<Event> events;
     for (FetchEnded& ended : fetcher_.take()) {
       Fetching fetch = std::move(fetches_.at(ended.id));
       fetches_.erase(ended.id);
-      std::optional<Value> value;
-      if (ended.borrowed) value = Value::from(std::move(ended.borrowed->bytes));
-      else if (ended.failure.kind == ErrorKind::none) value = Value::from(Buffer::own(std::move(fetch.block)));
+      if (ended.failure.kind != ErrorKind::none) {
+        events.push_back(FetchFailed{fetch.key, std::move(ended.failure)});
+        continue;
+      }
+      auto value = Value::from(ended.borrowed ? std::move(ended.borrowed->bytes) : std::move(fetch.bytes));
       if (value) events.push_back(FetchDone{fetch.key, std::move(*value)});
-      else if (ended.failure.kind != ErrorKind::none) events.push_back(FetchFailed{fetch.key, std::move(ended.failure)});
       else events.push_back(FetchFailed{fetch.key, failure(ErrorKind::protocol_error, "a worker sent bytes that are no value")});
     }
     for (PutEnded& ended : sender_.take()) {
@@ -54,29 +61,36 @@ class TransferLink final : public ValueLink {
       puts_.erase(ended.id);
       if (ended.failure.kind != ErrorKind::none) events.push_back(PutFailed{key, std::move(ended.failure)});
     }
+    if (now >= memory_until_) {
+      segments_.release_idle(segments_.idle_bytes());
+      memory_until_ = segments_.leased_bytes() > 0 ? now + memory_kept : Time::never();
+    }
     return events;
   }
-  Time wake_at() const override { return std::min({fetcher_.wake_at(), sender_.wake_at(), borrower_.wake_at()}); }
+  Time wake_at() const override {
+    return std::min({fetcher_.wake_at(), sender_.wake_at(), borrower_.wake_at(), memory_until_});
+  }
 
  private:
   struct Fetching {
     Key key;
-    Bytes block;
+    Buffer bytes;                        // its place, if it is not borrowed
   };
-  static ValueLinks::Connect connect(Endpoint& endpoint) {
-    return [&endpoint](const Location& location) {
-      std::string key(reinterpret_cast<const char*>(location.public_key.data()), location.public_key.size());
-      return endpoint.connect(location.endpoint, key);
-    };
-  }
   Result<std::span<std::byte>> place(FetchId id, std::uint64_t total) {
     Fetching& fetch = fetches_.at(id);
-    try {
-      fetch.block = Bytes(total);
-    } catch (const std::bad_alloc&) {
-      return failure(ErrorKind::memory_limit, "no memory for a result of " + std::to_string(total) + " bytes");
+    fetch.bytes = {};
+    if (total >= heap_below) {
+      auto lease = segments_.lease(total);
+      if (!lease) return lease.error();
+      if (memory_until_ == Time::never()) memory_until_ = monotonic_now() + memory_kept;
+      std::span<std::byte> place = (*lease)->bytes();
+      fetch.bytes = Buffer(std::move(*lease), place);
+      return place;
     }
-    return std::span<std::byte>(fetch.block);
+    auto block = std::make_shared<Bytes>(total);
+    std::span<std::byte> place(*block);
+    fetch.bytes = Buffer(std::move(block), place);
+    return place;
   }
 
   Endpoint& endpoint_;
@@ -85,6 +99,8 @@ class TransferLink final : public ValueLink {
   ValueSender sender_;
   std::map<FetchId, Fetching> fetches_;
   std::map<FetchId, Key> puts_;
+  Segments segments_;
+  Time memory_until_ = Time::never();
   std::uint64_t count_ = 0;
 };
 

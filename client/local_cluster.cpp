@@ -17,6 +17,7 @@
 
 #include <weft/init.h>
 
+#include "common/machine.h"
 #include "common/programs.h"
 #include "common/scheduler_file.h"
 #include "common/time.h"
@@ -153,7 +154,7 @@ class LocalCluster::Impl {
         "--local-directory", folder_ + "/" + name, "--listen-address", "ipc://" + folder_ + "/" + name + ".values",
         "--log-level", options_.log_level};
     std::uint64_t limit = options_.memory_limit;
-    if (limit == 0) limit = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE) / 10 * 6 / options_.workers;
+    if (limit == 0) limit = usable_memory() / 10 * 6 / options_.workers;
     arguments.insert(arguments.end(), {"--memory-limit", std::to_string(limit)});
     std::string resources;
     for (const auto& [what, amount] : options_.resources) resources += (resources.empty() ? "" : " ") + what + "=" + std::to_string(amount);

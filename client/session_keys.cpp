@@ -52,7 +52,7 @@ bool SessionState::open_again(std::uint32_t slot) {
     actions_.push_back(Complete{slot, entry.key, entry.outcome});
     return false;
   }
-  if (entry.status == Status::pending) return entry.sequence == 0;
+  if (entry.status == Status::pending) return std::exchange(entry.cancelling, false) || entry.sequence == 0;
   entry.status = Status::pending;
   entry.outcome = nullptr;
   actions_.push_back(Pending{slot, entry.key});
@@ -122,6 +122,8 @@ void SessionState::flush_releases() {
 
 void SessionState::on(CancelKeys& event) {
   if (closed_) return;
+  for (const Key& key : event.keys)
+    if (std::uint32_t slot = slot_of(key); slot != KeyIndex::none) entries_[slot].cancelling = entries_[slot].status == Status::pending;
   in_pieces(std::move(event.keys), [&](std::vector<Key> keys) { command(Cancel{0, std::move(keys), event.force, event.reason}); });
 }
 
@@ -204,6 +206,7 @@ void SessionState::end_placement(std::uint32_t slot) {
 void SessionState::store(std::uint32_t slot, Value value, std::uint64_t bytes) {
   Entry& entry = entries_[slot];
   entry.status = Status::stored;
+  entry.cancelling = false;
   entry.outcome = std::make_shared<const Outcome>(Outcome{std::move(value), bytes, nullptr});
   end_placement(slot);
   actions_.push_back(Complete{slot, entry.key, entry.outcome});
@@ -212,6 +215,7 @@ void SessionState::store(std::uint32_t slot, Value value, std::uint64_t bytes) {
 void SessionState::fail(std::uint32_t slot, Failure why) {
   Entry& entry = entries_[slot];
   entry.status = Status::failed;
+  entry.cancelling = false;
   entry.outcome = std::make_shared<const Outcome>(Outcome{{}, 0, std::make_shared<const Failure>(std::move(why))});
   reads_.erase(slot);
   locations_.erase(slot);
@@ -251,7 +255,12 @@ void SessionState::hear(TaskStored& message) {
 
 void SessionState::hear(TaskFailed& message) {
   std::uint32_t slot = slot_of(message.key);
-  if (slot != KeyIndex::none) fail(slot, std::move(message.failure.failure));
+  if (slot == KeyIndex::none) return;
+  if (message.executed < entries_[slot].sequence) {
+    WEFT_MARK("client: a failure of before it asked again");
+    return;
+  }
+  fail(slot, std::move(message.failure.failure));
 }
 
 void SessionState::hear(TaskPending& message) {
@@ -290,7 +299,7 @@ void SessionState::fetch(std::uint32_t slot, Read& read) {
     locate_.push_back(key);
     return;
   }
-  actions_.push_back(Fetch{key, std::move(known->second)});
+  actions_.push_back(Fetch{key, entries_[slot].outcome->bytes, std::move(known->second)});
   locations_.erase(known);
 }
 

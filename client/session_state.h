@@ -86,7 +86,7 @@ using Event = std::variant<SubmitGraph, Acquire, ReleaseKeys, CancelKeys, RetryK
 struct Send { std::shared_ptr<const ClientMessage> message; };
 /// Drop the present link, if any, and open a new one; answered by LinkUp or LinkLost.
 struct Reconnect {};
-struct Fetch { Key key; std::vector<Location> locations; };
+struct Fetch { Key key; std::uint64_t bytes; std::vector<Location> locations; };
 struct PutValue { Key key; Location location; };
 /// A worker lacks this file of an announced program: scatter it.
 struct ProvideFile { Key key; };
@@ -136,6 +136,7 @@ class SessionState {
     std::uint32_t references = 0;
     Status status = Status::pending;
     bool releasing = false;      // listed in released_
+    bool cancelling = false;     // pending, and given up: whoever asks for it now has to ask the scheduler
   };
   struct Command {
     std::shared_ptr<const ClientMessage> message;

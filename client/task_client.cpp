@@ -64,7 +64,9 @@ class TaskValueLink final : public ValueLink {
  public:
   explicit TaskValueLink(std::shared_ptr<TaskLink> link) : link_(std::move(link)) {}
 
-  void fetch(const Key& key, std::vector<Location> locations, Time) override { link_->task.read(key, std::move(locations)); }
+  void fetch(const Key& key, std::uint64_t, std::vector<Location> locations, Time) override {
+    link_->task.read(key, std::move(locations));
+  }
   void put(const Key& key, const Value& value, const Location& location, Time) override { link_->task.put(key, value, location); }
   bool handle(EndpointEvent&, Time) override { return false; }
 

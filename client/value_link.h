@@ -12,8 +12,8 @@ namespace weft::client {
 class ValueLink {
  public:
   virtual ~ValueLink() = default;
-  /// Fetch the whole value from one of these places; ends as FetchDone or FetchFailed.
-  virtual void fetch(const Key& key, std::vector<Location> locations, Time now) = 0;
+  /// Fetch the whole value, of this size, from one of these places; ends as FetchDone or FetchFailed.
+  virtual void fetch(const Key& key, std::uint64_t bytes, std::vector<Location> locations, Time now) = 0;
   /// Write the value there; a failure ends as PutFailed, success is the scheduler's to tell.
   virtual void put(const Key& key, const Value& value, const Location& location, Time now) = 0;
   /// Handle an event of one of its own connections; false: it belongs to somebody else.

@@ -240,9 +240,10 @@ struct TaskStored {
 struct TaskFailed {
   Key key;
   WireFailure failure;
+  std::uint64_t executed = UINT64_MAX;  // commands of the session done when it was said: one that asked for the key since makes it stale
   template <class A>
   void fields(A& a) {
-    a(key, failure);
+    a(key, failure, executed);
   }
 };
 /// A result that was stored is gone and is being computed again, or a failed task was retried: back to pending.

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <optional>
 #include <sstream>
@@ -38,7 +40,22 @@ bool is_file(const std::string& path) {
   return stat(path.c_str(), &status) == 0;
 }
 
-std::string line_of(const AuthorizedKey& key) { return key.role + ' ' + key.name + ' ' + key.public_key; }
+constexpr std::int64_t day = 24 * 60 * 60;
+constexpr std::string_view not_after_word = "not-after=";
+
+/// The end of this day in UTC; nothing if it is no day of the form 2027-01-31.
+std::optional<std::int64_t> end_of_day(std::string_view text) {
+  std::tm date{};
+  std::string copy(text);
+  const char* end = text.size() == 10 ? strptime(copy.c_str(), "%Y-%m-%d", &date) : nullptr;
+  if (!end || *end || show_day(timegm(&date) + day) != text) return std::nullopt;
+  return timegm(&date) + day;
+}
+
+std::string line_of(const AuthorizedKey& key) {
+  return key.role + ' ' + key.name + ' ' + key.public_key +
+         (key.not_after ? ' ' + std::string(not_after_word) + show_day(*key.not_after) : "");
+}
 
 // Held while the folder is changed. The folder itself is locked, so that no file is left behind.
 struct FolderLock {
@@ -67,7 +84,7 @@ Result<Credentials> read_credentials(const std::string& folder, const std::strin
     if (!key) return key.error();
     server_key = *key;
   }
-  return Credentials{std::move(*keys), std::move(server_key)};
+  return Credentials{std::move(*keys), std::move(server_key), folder};
 }
 
 Result<Credentials> find_credentials(const std::string& role, const std::string& address, std::string scheduler_file) {
@@ -124,15 +141,20 @@ Result<AuthorizedKeys> AuthorizedKeys::parse(std::string_view text, const std::s
     if (used.empty() || used.front() == '#') continue;
     std::istringstream words{std::string(used)};
     AuthorizedKey key;
-    std::string surplus;
-    words >> key.role >> key.name >> key.public_key >> surplus;
+    std::string more, surplus;
+    words >> key.role >> key.name >> key.public_key >> more >> surplus;
     auto wrong = [&](const std::string& why) {
-      return failure(ErrorKind::invalid_argument, path + ':' + std::to_string(number) + ": " + why + "; write `role name public-key`");
+      return failure(ErrorKind::invalid_argument, path + ':' + std::to_string(number) + ": " + why + "; write `role name public-key [not-after=2027-01-31]`");
     };
     if (!is_role(key.role)) return wrong('"' + key.role + "\" is no role: client or worker");
     if (!is_key_name(key.name)) return wrong('"' + key.name + "\" is no name");
     if (!is_key_text(key.public_key)) return wrong("the key of " + key.name + " has not 40 characters of Z85");
-    if (!surplus.empty()) return wrong("unknown word \"" + surplus + '"');
+    if (more.starts_with(not_after_word)) {
+      key.not_after = end_of_day(std::string_view(more).substr(not_after_word.size()));
+      if (!key.not_after) return wrong('"' + more + "\" names no day");
+      more.clear();
+    }
+    if (!more.empty() || !surplus.empty()) return wrong("unknown word \"" + (more.empty() ? surplus : more) + '"');
     list.keys_.push_back(std::move(key));
   }
   return list;
@@ -147,9 +169,24 @@ Result<AuthorizedKeys> AuthorizedKeys::read(const std::string& path) {
   return parse(*text, path);
 }
 
-bool AuthorizedKeys::allows(std::string_view role, std::string_view public_key) const {
-  return std::any_of(keys_.begin(), keys_.end(),
-                     [&](const AuthorizedKey& key) { return key.role == role && key.public_key == public_key; });
+bool AuthorizedKeys::allows(std::string_view role, std::string_view public_key, std::int64_t now) const {
+  return std::any_of(keys_.begin(), keys_.end(), [&](const AuthorizedKey& key) {
+    return key.role == role && key.public_key == public_key && (!key.not_after || now < *key.not_after);
+  });
+}
+
+std::optional<std::int64_t> AuthorizedKeys::next_end(std::int64_t now) const {
+  std::optional<std::int64_t> next;
+  for (const AuthorizedKey& key : keys_)
+    if (key.not_after && *key.not_after > now) next = std::min(next.value_or(*key.not_after), *key.not_after);
+  return next;
+}
+
+std::string show_day(std::int64_t not_after) {
+  std::time_t last = not_after - 1;
+  std::tm date{};
+  std::array<char, 64> text{};
+  return std::string(text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%d", gmtime_r(&last, &date)));
 }
 
 // ---------------------------------------------------------------------------------------------------- the key folder
@@ -166,7 +203,7 @@ Result<void> KeyFolder::init() const {
     KeyPair keys = make_key_pair();
     unlink(path.c_str());  // of an init that did not come to its end
     if (auto written = write_key_file(path, keys); !written) return written;
-    list += line_of({role, role, keys.public_key}) + '\n';
+    list += line_of({role, role, keys.public_key, {}}) + '\n';
   }
   if (auto written = write_whole_file(authorized_path(), list, 0600); !written) return written;
   KeyPair scheduler = make_key_pair();
@@ -195,11 +232,14 @@ Result<void> KeyFolder::change_list(Change change) const {
   return write_whole_file(authorized_path(), **changed, 0600);
 }
 
-Result<AuthorizedKey> KeyFolder::add(const std::string& role, const std::string& name, const std::string& public_key) const {
+Result<AuthorizedKey> KeyFolder::add(const std::string& role, const std::string& name, const std::string& public_key,
+                                     const std::string& not_after) const {
   if (!is_role(role)) return failure(ErrorKind::invalid_argument, '"' + role + "\" is no role: client or worker");
   if (!is_key_name(name) || name == "scheduler")
     return failure(ErrorKind::invalid_argument, '"' + name + "\" is no name for a key: use letters, digits, - _ .");
   AuthorizedKey added{role, name, public_key};
+  if (!not_after.empty() && !(added.not_after = end_of_day(not_after)))
+    return failure(ErrorKind::invalid_argument, '"' + not_after + "\" is no day: write it as 2027-01-31");
   auto done = change_list([&](std::string text, const AuthorizedKeys& list) -> Result<std::optional<std::string>> {
     for (const AuthorizedKey& key : list.all())
       if (key.name == name) return failure(ErrorKind::invalid_argument, "there is a key named " + name + " already; revoke it first");

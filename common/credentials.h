@@ -4,10 +4,12 @@
 //   scheduler.key    the scheduler's pair; stays on its machine
 //   scheduler.pub    its public half: whoever connects must have it
 //   client.key, worker.key    one pair for each role; `weft keys add` makes more
-//   authorized_keys  who may come in: lines `role name public-key`, `#` begins a comment
+//   authorized_keys  who may come in: lines `role name public-key [not-after=2027-01-31]`, `#` begins a comment
 // A client elsewhere needs `client.key` and `scheduler.pub`, a worker elsewhere `worker.key` and `scheduler.pub`.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +23,7 @@ namespace weft {
 struct Credentials {
   KeyPair keys;
   std::string server_key;  // Z85: the scheduler's public key
+  std::string folder;      // where they were found
 };
 using ClientCredentials = Credentials;
 using WorkerCredentials = Credentials;
@@ -37,8 +40,12 @@ Result<WorkerCredentials> find_worker_credentials(const std::string& address, co
 /// $WEFT_KEYS, else $XDG_CONFIG_HOME/weft/keys, else ~/.config/weft/keys; empty if none of the variables is set.
 std::string default_key_folder();
 
+/// The day of a `not_after`, as people write it.
+std::string show_day(std::int64_t not_after);
+
 struct AuthorizedKey {
   std::string role, name, public_key;
+  std::optional<std::int64_t> not_after = {};  // seconds since 1970 from which it is refused: the end of that day, UTC
   bool operator==(const AuthorizedKey&) const = default;
 };
 
@@ -49,7 +56,9 @@ class AuthorizedKeys {
   static Result<AuthorizedKeys> parse(std::string_view text, const std::string& path);
   /// Refuses a file that others may change.
   static Result<AuthorizedKeys> read(const std::string& path);
-  bool allows(std::string_view role, std::string_view public_key) const;
+  bool allows(std::string_view role, std::string_view public_key, std::int64_t now) const;
+  /// When the next key after `now` ends; nothing if none does.
+  std::optional<std::int64_t> next_end(std::int64_t now) const;
   const std::vector<AuthorizedKey>& all() const { return keys_; }
 
  private:
@@ -71,7 +80,9 @@ class KeyFolder {
   Result<KeyPair> scheduler_keys() const;
   Result<AuthorizedKeys> authorized() const { return AuthorizedKeys::read(authorized_path()); }
   /// Let somebody in: with a new pair, written to NAME.key, or with the public key that they sent. Returns the line.
-  Result<AuthorizedKey> add(const std::string& role, const std::string& name, const std::string& public_key = {}) const;
+  /// `not_after`: the last day on which it is let in, as 2027-01-31; empty: there is none.
+  Result<AuthorizedKey> add(const std::string& role, const std::string& name, const std::string& public_key = {},
+                            const std::string& not_after = {}) const;
   /// Take every line of this name, or with this public key, out of the list; returns how many.
   Result<std::size_t> revoke(const std::string& name_or_key) const;
 

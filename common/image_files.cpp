@@ -1,49 +1,18 @@
 #include "common/image_files.h"
 
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 
 #include <elf.h>
-#include <fcntl.h>
 #include <link.h>
-#include <unistd.h>
 
 #include <sodium.h>
 
 namespace weft {
 
-namespace {
-class File {
- public:
-  // A pipe under this name must not hold us up: some paths come from processes of users.
-  explicit File(const std::string& path) : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
-  ~File() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  File(const File&) = delete;
-  explicit operator bool() const { return descriptor_ >= 0; }
-  std::size_t read(void* data, std::size_t bytes, std::uint64_t offset) const {
-    std::size_t done = 0;
-    while (done < bytes) {
-      ssize_t n = ::pread(descriptor_, static_cast<char*>(data) + done, bytes - done, static_cast<off_t>(offset + done));
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) break;
-      done += static_cast<std::size_t>(n);
-    }
-    return done;
-  }
-
- private:
-  int descriptor_;
-};
-}  // namespace
-
-std::optional<FileHash> hash_file(const std::string& path) {
-  File file(path);
-  if (!file) return std::nullopt;
+FileHash hash_file(const OpenFile& file) {
   crypto_hash_sha256_state state;
   crypto_hash_sha256_init(&state);
   std::vector<unsigned char> buffer(1 << 20);
@@ -55,6 +24,12 @@ std::optional<FileHash> hash_file(const std::string& path) {
   result.sha256.resize(crypto_hash_sha256_BYTES);
   crypto_hash_sha256_final(&state, reinterpret_cast<unsigned char*>(result.sha256.data()));
   return result;
+}
+
+std::optional<FileHash> hash_file(const std::string& path) {
+  OpenFile file(path);
+  if (!file) return std::nullopt;
+  return hash_file(file);
 }
 
 std::string hex_of(std::span<const std::byte> bytes) {
@@ -80,8 +55,9 @@ Bytes build_id_in(std::span<const std::byte> notes, std::size_t alignment) {
   return {};
 }
 
-Bytes build_id_of_file(const std::string& path) {
-  File file(path);
+Bytes build_id_of_file(const std::string& path) { return build_id_of_file(OpenFile(path)); }
+
+Bytes build_id_of_file(const OpenFile& file) {
   ElfW(Ehdr) head;
   if (!file || file.read(&head, sizeof head, 0) != sizeof head || std::memcmp(head.e_ident, ELFMAG, SELFMAG) != 0) return {};
   for (int i = 0; i < head.e_phnum; ++i) {
@@ -96,7 +72,7 @@ Bytes build_id_of_file(const std::string& path) {
 }
 
 std::uint64_t link_base_of_file(const std::string& path) {
-  File file(path);
+  OpenFile file(path);
   ElfW(Ehdr) head;
   if (!file || file.read(&head, sizeof head, 0) != sizeof head || std::memcmp(head.e_ident, ELFMAG, SELFMAG) != 0) return 0;
   for (int i = 0; i < head.e_phnum; ++i) {

@@ -10,6 +10,8 @@
 #include <weft/buffer.h>
 #include <weft/key.h>
 
+#include "common/open_file.h"
+
 namespace weft {
 
 using Address = std::uintptr_t;
@@ -23,6 +25,7 @@ struct FileHash {
   Bytes sha256;
   std::uint64_t size = 0;
 };
+FileHash hash_file(const OpenFile& file);
 /// SHA-256 and size of a file; nothing if it cannot be opened.
 std::optional<FileHash> hash_file(const std::string& path);
 
@@ -32,6 +35,7 @@ std::string hex_of(std::span<const std::byte> bytes);
 /// The NT_GNU_BUILD_ID among ELF notes; empty if there is none.
 Bytes build_id_in(std::span<const std::byte> notes, std::size_t alignment);
 /// The same of a file; empty also if the file is no ELF file.
+Bytes build_id_of_file(const OpenFile& file);
 Bytes build_id_of_file(const std::string& path);
 
 /// The address at which the linker put the file's first byte: 0 but for programs that cannot be moved.

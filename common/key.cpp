@@ -1,6 +1,7 @@
 #include <weft/key.h>
 
 #include <cstring>
+#include <ostream>
 #include <random>
 
 #include <xxhash.h>
@@ -17,6 +18,8 @@ std::string Key::hex() const {
   }
   return text;
 }
+
+std::ostream& operator<<(std::ostream& out, const Key& key) { return out << key.hex(); }
 
 std::optional<Key> Key::from_hex(std::string_view text) {
   if (text.size() != 32) return std::nullopt;

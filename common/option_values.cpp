@@ -127,6 +127,14 @@ Result<void> read_option(std::string_view text, double& value) {
   return {};
 }
 
+Result<void> read_option(std::string_view text, Share& value) {
+  auto quantity = read_quantity(text);
+  double part = !quantity ? -1 : quantity->unit == "%" ? quantity->number / 100 : quantity->unit.empty() ? quantity->number : -1;
+  if (part < 0 || part > 1) return wrong(text, "share: write 0.7 or 70%, from 0 to 1");
+  value.share = part;
+  return {};
+}
+
 Result<std::int64_t> option_detail::read_integer(std::string_view text, std::int64_t least, std::int64_t most) {
   std::string digits(trimmed(text));
   std::erase(digits, '_');
@@ -249,6 +257,8 @@ std::string show_option(const MemoryAmount& value) {
   }
   return shortest(value.fraction * 100) + "%";
 }
+
+std::string show_option(Share value) { return shortest(value.share); }
 
 std::string show_option(const TextList& value) {
   std::string out;

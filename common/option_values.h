@@ -35,6 +35,12 @@ struct MemoryAmount {
   std::uint64_t resolve(std::uint64_t total, double share = 1) const;
 };
 
+/// A part of something, 0 to 1: "0.7", "70%".
+struct Share {
+  double share = 0;
+  auto operator<=>(const Share&) const = default;
+};
+
 using TextList = std::vector<std::string>;
 /// "GPU=2, ram=1.5".
 using Amounts = std::map<std::string, double>;
@@ -47,6 +53,7 @@ Result<void> read_option(std::string_view text, double& value);
 Result<void> read_option(std::string_view text, Duration& value);
 Result<void> read_option(std::string_view text, ByteCount& value);
 Result<void> read_option(std::string_view text, MemoryAmount& value);
+Result<void> read_option(std::string_view text, Share& value);
 Result<void> read_option(std::string_view text, TextList& value);
 Result<void> read_option(std::string_view text, Amounts& value);
 
@@ -56,6 +63,7 @@ std::string show_option(double value);
 std::string show_option(Duration value);
 std::string show_option(ByteCount value);
 std::string show_option(const MemoryAmount& value);
+std::string show_option(Share value);
 std::string show_option(const TextList& value);
 std::string show_option(const Amounts& value);
 
@@ -66,6 +74,7 @@ inline const char* option_type(const double&) { return "NUMBER"; }
 inline const char* option_type(const Duration&) { return "DURATION"; }
 inline const char* option_type(const ByteCount&) { return "BYTES"; }
 inline const char* option_type(const MemoryAmount&) { return "MEMORY"; }
+inline const char* option_type(const Share&) { return "SHARE"; }
 inline const char* option_type(const TextList&) { return "LIST"; }
 inline const char* option_type(const Amounts&) { return "NAME=AMOUNT,..."; }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 
@@ -11,6 +12,8 @@
 
 #include "common/check.h"
 #include "common/exit_codes.h"
+
+extern char** environ;
 
 namespace weft {
 
@@ -57,6 +60,12 @@ std::optional<std::string> unquoted(std::string_view text) {
 std::optional<std::string> environment(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   return value ? std::optional<std::string>(value) : std::nullopt;
+}
+
+std::vector<std::string> variable_names() {
+  std::vector<std::string> names;
+  for (char** at = environ; at && *at; ++at) names.emplace_back(*at, std::strcspn(*at, "="));
+  return names;
 }
 
 bool asks_for_help(std::string_view flag) { return flag == "--help" || flag == "-h"; }
@@ -181,6 +190,20 @@ Result<void> ProgramOptions::read_environment(const std::function<std::optional<
   return {};
 }
 
+Result<void> ProgramOptions::check_variables(std::span<const std::string> names) const {
+  std::string prefix = "WEFT_" + as_variable(section_) + "__";
+  for (const std::string& name : names) {
+    if (!name.starts_with(prefix)) continue;
+    std::vector<std::string> known;
+    for (const Entry& entry : entries_) known.push_back(as_variable(entry.name));
+    std::string own = name.substr(prefix.size());
+    if (std::find(known.begin(), known.end(), own) != known.end()) continue;
+    std::string near = nearest_name(own, known);
+    return mistake("unknown variable " + name + (near.empty() ? "" : ": did you mean " + prefix + near + '?'));
+  }
+  return {};
+}
+
 Result<void> ProgramOptions::read_config_line(std::string_view line, const std::string& where, std::string& section) {
   line = trimmed(without_comment(line));
   if (line.empty()) return {};
@@ -256,6 +279,7 @@ std::optional<int> ProgramOptions::start(std::span<const std::string> arguments)
     return exit_code::ok;
   }
   if (auto done = read_environment(environment); !done) return complain(done.error(), exit_code::usage);
+  if (auto done = check_variables(variable_names()); !done) return complain(done.error(), exit_code::usage);
   if (auto done = read_files(); !done) return complain(done.error(), exit_code::configuration);
   return std::nullopt;
 }

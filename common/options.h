@@ -69,6 +69,8 @@ class ProgramOptions {
   Result<Next> read_arguments(std::span<const std::string> arguments);
   /// Read WEFT_* variables; `variable` returns nothing for one that is not set.
   Result<void> read_environment(const std::function<std::optional<std::string>(const std::string&)>& variable);
+  /// Refuse a variable of our section that names no option; others may be anybody's (Kubernetes sets WEFT_* for a service "weft").
+  Result<void> check_variables(std::span<const std::string> names) const;
   /// Read one configuration file's text; `path` is for messages. Other programs' sections are skipped, unknown names
   /// refused.
   Result<void> read_file(std::string_view text, const std::string& path);

@@ -1,12 +1,21 @@
 #include "common/program.h"
 
+#include <sys/prctl.h>
+
 #include <cstdio>
+#include <fstream>
 
 #include <nlohmann/json.hpp>
 
 #include "common/exit_codes.h"
 
 namespace weft {
+
+void keep_memory(Memory how) {
+  if (how == Memory::out_of_reach) prctl(PR_SET_DUMPABLE, 0);
+  // Unlike a limit on core files this holds also where the kernel pipes them to a program.
+  else static_cast<void>(std::ofstream("/proc/self/coredump_filter") << "0");
+}
 
 void add_program_options(ProgramOptions& options, ProgramSettings& program) {
   program.log.program = program.name;
@@ -57,6 +66,12 @@ int fail_program(const ProgramSettings& program, const Failure& why, std::option
   if (!program.log.file.empty()) log_error("ended with an error", {{"why", why.message}, {"exit_code", exit}});
   flush_log();
   return exit;
+}
+
+int fail_listen(const ProgramSettings& program, const Failure& why) {
+  // A place that cannot be had is connection_failed (endpoint.h).
+  if (why.kind == ErrorKind::io_error) return fail_program(program, why, exit_code::configuration);
+  return fail_program(program, why);
 }
 
 }  // namespace weft

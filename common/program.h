@@ -19,6 +19,13 @@ struct ProgramSettings {
   ShowConfig show_config = ShowConfig::no;
 };
 
+/// For daemons that hold keys, first thing in `main`: what other processes of our user learn of their memory.
+enum class Memory : std::uint8_t {
+  not_in_cores,  // a core file has registers and no memory
+  out_of_reach,  // nor may they trace us, read our memory or open our descriptors
+};
+void keep_memory(Memory how);
+
 /// Declare the logging options, --pid-file and --show-config.
 void add_program_options(ProgramOptions& options, ProgramSettings& program);
 
@@ -27,6 +34,9 @@ std::optional<int> start_program(ProgramOptions& options, ProgramSettings& progr
 
 /// Tell people (stderr) and the log's file why the program ends; returns the exit code, by default that of the failure's kind.
 int fail_program(const ProgramSettings& program, const Failure& why, std::optional<int> code = {});
+
+/// The same when listening failed: exit code 78 if it is the guard that does not hold (strangers would be let in).
+int fail_listen(const ProgramSettings& program, const Failure& why);
 
 /// Every option with its value and where it came from, as `weft config` shows it.
 std::string describe_config(const std::string& program, const ProgramOptions& options, ShowConfig format);

@@ -12,7 +12,9 @@ namespace weft {
 
 // ---------------------------------------------------------------------------------------------- value plane
 
-/// Any holder of a token -> worker: send this range of this value. Answered by ValueRange (payload in the next frame).
+// A frame is a list of requests or of replies; its payload has the bytes of its ranges, one after another (data/value_frames).
+
+/// Any holder of a token -> worker: send this range of this value. Answered by ValueRange.
 struct GetRange {
   std::uint64_t request = 0;             // the asker's own number
   Key key;
@@ -30,21 +32,23 @@ struct ValueRange {
   std::uint64_t offset = 0;
   std::uint64_t total = 0;               // bytes of the whole value or part
   std::uint64_t content = 0;             // drawn when the value was made, carried by its copies: equal numbers, equal bytes
-  std::string error;                     // empty: the payload follows
+  std::uint64_t bytes = 0;               // of the payload that are this range
+  std::string error;                     // empty: here it is
   template <class A>
   void fields(A& a) {
-    a(request, offset, total, content, error);
+    a(request, offset, total, content, bytes, error);
   }
 };
-/// Client -> worker: bytes of a scattered value; ranges in order, payload in the next frame. Each is answered by PutDone.
+/// Client -> worker: bytes of a scattered value; ranges in order. Each is answered by PutDone.
 struct PutRange {
   Key key;
   std::uint64_t offset = 0;
   std::uint64_t total = 0;
+  std::uint64_t bytes = 0;               // of the payload that are this range
   Token token;
   template <class A>
   void fields(A& a) {
-    a(key, offset, total, token);
+    a(key, offset, total, bytes, token);
   }
 };
 struct PutDone {

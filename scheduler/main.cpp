@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <mutex>
 
@@ -94,7 +95,13 @@ class DoorList {
   }
   bool allows(const std::string& role, const std::string& key) const {
     std::lock_guard lock(mutex_);
-    return list_.allows(role, key);
+    return list_.allows(role, key, std::time(nullptr));
+  }
+  /// Ask for a SIGALRM when the next key on the list ends; at least once a day, since clocks are set.
+  void watch_ends() const {
+    std::lock_guard lock(mutex_);
+    const std::int64_t now = std::time(nullptr);
+    if (std::optional<std::int64_t> end = list_.next_end(now)) alarm(static_cast<unsigned>(std::min<std::int64_t>(*end - now, 86'400)));
   }
   const KeyFolder& folder() const { return folder_; }
 
@@ -208,9 +215,9 @@ class Program {
     ZeromqOptions options;
     if (places.tcp()) {
       if (doors_.folder().path().empty())
-        return fail_program(s_.program, failure(ErrorKind::invalid_argument, "no folder for keys: name one with --keys"));
+        return fail_program(s_.program, failure(ErrorKind::invalid_argument, "no folder for keys: name one with --keys"), exit_code::configuration);
       Result<KeyPair> keys = doors_.folder().scheduler_keys();
-      if (!keys) return fail_program(s_.program, keys.error(), exit_code::cannot_create);
+      if (!keys) return fail_program(s_.program, keys.error(), doors_.folder().exists() ? exit_code::configuration : exit_code::cannot_create);
       if (auto read = doors_.read(); !read) return fail_program(s_.program, read.error(), exit_code::configuration);
       public_key_ = keys->public_key;
       options.keys = std::move(*keys);
@@ -218,9 +225,9 @@ class Program {
     }
     endpoint_ = make_zeromq_endpoint(options);
     Result<Listening> client = listen_at(*endpoint_, places.client, scheduler::Server::client_role, s_.contact, host_name());
-    if (!client) return fail_program(s_.program, client.error());
+    if (!client) return fail_listen(s_.program, client.error());
     Result<Listening> worker = listen_at(*endpoint_, places.worker, scheduler::Server::worker_role, s_.worker_contact, host_name());
-    if (!worker) return fail_program(s_.program, worker.error());
+    if (!worker) return fail_listen(s_.program, worker.error());
     client_ = *client;
     worker_ = *worker;
     return std::nullopt;
@@ -289,13 +296,17 @@ class Program {
         auto read = doors_.read();
         if (!read) return log_error("allow-list not changed", {{"why", read.error().message}});
         log_info("allow-list read again", {{"path", doors_.folder().authorized_path()}});
+      }
+      if (signal == SIGHUP || signal == SIGALRM) {
+        doors_.watch_ends();
         return server.access_changed();
       }
       if (++ends > 1 || signal == SIGQUIT) _exit(exit_code::interrupted);
       log_info("stopping", {{"signal", signal}});
       server.stop();
     };
-    Signals signals({SIGTERM, SIGINT, SIGQUIT, SIGHUP}, on_signal, take_lifeline());
+    Signals signals({SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGALRM}, on_signal, take_lifeline());
+    doors_.watch_ends();
     // Whoever hears of us may send signals from then on.
     if (auto code = announce()) return *code;
     server.run();
@@ -325,6 +336,7 @@ class Program {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_memory(Memory::not_in_cores);
   Settings settings;
   ProgramOptions options("weft-scheduler", "scheduler", "Serve clients and workers: place their tasks. Runs no user code.");
   declare(options, settings);

@@ -110,6 +110,7 @@ class State {
   std::uint32_t scatter_shape(const Scatter& message, WorkerId at);
   std::vector<TaskNumber> add_data(const Scatter& message, std::uint32_t shape);
   Result<void> check_against_known(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes) const;
+  bool waits_for_its_own_task(const Holder& session, std::vector<TaskNumber> tasks) const;
   bool is_same_call(TaskNumber number, const GraphChunk& chunk, std::size_t row, const std::vector<std::uint32_t>& shapes) const;
   void cancel_task(TaskNumber number, const std::string& reason);
   std::set<TaskNumber> needed_by_others(HolderNumber session, const std::vector<Key>& keys) const;
@@ -120,6 +121,7 @@ class State {
   void add_want(HolderNumber holder, TaskNumber task);
   bool remove_want(HolderNumber holder, TaskNumber task);
   void tell(HolderNumber session, ClientBound message);
+  void tell_failed(HolderNumber session, const Key& key, Failure failure);
   void tell_outcome(HolderNumber holder, TaskNumber task);
   void tell_everyone(TaskNumber task);
   void answer(HolderNumber session, std::uint64_t request, std::string body);

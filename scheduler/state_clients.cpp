@@ -138,20 +138,6 @@ void State::refuse(HolderNumber session, std::uint64_t sequence, Failure failure
 
 // ------------------------------------------------------------------------------------------------ other commands
 
-void State::handle(HolderNumber session, const Want& message) {
-  for (const Key& key : message.keys) {
-    TaskNumber number = number_of(key);
-    if (number == KeyIndex::none) {
-      Failure gone{.kind = ErrorKind::data_lost, .message = "the scheduler knows no task of this key; submit it first", .key = key};
-      tell(session, TaskFailed{key, {std::move(gone)}});
-      continue;
-    }
-    add_want(session, number);
-    if (tasks_[number].state == TaskState::released) require(number);
-    else tell_outcome(session, number);
-  }
-}
-
 void State::handle(HolderNumber session, const Release& message) {
   for (const Key& key : message.keys)
     if (TaskNumber number = number_of(key); number != KeyIndex::none) remove_want(session, number);
@@ -169,7 +155,7 @@ void State::handle(HolderNumber session, const Cancel& message) {
       cancel_task(number, reason);
     } else if (remove_want(session, number)) {
       WEFT_MARK("cancel: others need it");
-      tell(session, TaskFailed{key, {Failure{.kind = ErrorKind::cancelled, .message = reason, .key = key}}});
+      tell_failed(session, key, Failure{.kind = ErrorKind::cancelled, .message = reason, .key = key});
     }
   }
 }
@@ -328,7 +314,7 @@ void State::handle(HolderNumber session, const Locate& message) {
                   std::any_of(tasks_[number].wants.begin(), tasks_[number].wants.end(),
                               [&](const WantEdge& w) { return w.holder == session; });
     if (wanted) tell_outcome(session, number);
-    else tell(session, TaskFailed{key, {Failure{.kind = ErrorKind::cancelled, .message = "it was cancelled or released", .key = key}}});
+    else tell_failed(session, key, Failure{.kind = ErrorKind::cancelled, .message = "it was cancelled or released", .key = key});
   }
 }
 

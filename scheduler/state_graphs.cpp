@@ -70,9 +70,57 @@ Result<void> State::check_against_known(const GraphChunk& chunk, const std::vect
   return {};
 }
 
+/// Whether one of these waits, by its inputs or inside its function, for the task that this session belongs to: neither would ever end.
+bool State::waits_for_its_own_task(const Holder& session, std::vector<TaskNumber> tasks) const {
+  if (!session.through) return false;
+  std::set<TaskNumber> seen;
+  while (!tasks.empty()) {
+    TaskNumber number = tasks.back();
+    tasks.pop_back();
+    if (number == KeyIndex::none || !is_open(tasks_[number].state) || !seen.insert(number).second) continue;
+    const Task& task = tasks_[number];
+    for (const InputEdge& edge : task.inputs) tasks.push_back(edge.task);
+    if (task.state != TaskState::assigned) continue;
+    if (task.worker == session.through && task.attempt.number == session.channel) return true;
+    auto own = session_of_channel_.find({task.worker, task.attempt.number});
+    if (own == session_of_channel_.end()) continue;
+    tasks.insert(tasks.end(), holders_[own->second].wanted.begin(), holders_[own->second].wanted.end());
+  }
+  return false;
+}
+
+static Failure endless_wait() {
+  return failure(ErrorKind::invalid_argument, "a task would wait for itself: what it asks for needs its own result; call the function "
+                                              "directly, or give the inner call other arguments");
+}
+
+void State::handle(HolderNumber session, const Want& message) {
+  for (const Key& key : message.keys) {
+    TaskNumber number = number_of(key);
+    if (number == KeyIndex::none) {
+      tell_failed(session, key, Failure{.kind = ErrorKind::data_lost, .message = "the scheduler knows no task of this key; submit it first",
+                                        .key = key});
+      continue;
+    }
+    if (waits_for_its_own_task(holders_[session], {number})) {
+      tell_failed(session, key, endless_wait());
+      continue;
+    }
+    add_want(session, number);
+    if (tasks_[number].state == TaskState::released) require(number);
+    else tell_outcome(session, number);
+  }
+}
+
 Result<void> State::admit(HolderNumber session, const Submit& message) {
   const GraphChunk& chunk = message.chunk;
   if (Result<void> good = check_chunk(chunk); !good) return good.error();
+  if (holders_[session].through) {
+    std::vector<TaskNumber> known;
+    for (const Key& key : chunk.externals) known.push_back(number_of(key));
+    for (std::size_t row = 0; row < chunk.size(); ++row) known.push_back(number_of(chunk.key(row)));
+    if (waits_for_its_own_task(holders_[session], std::move(known))) return endless_wait();
+  }
   std::vector<std::uint32_t> shapes;
   for (const Template& shape : chunk.templates) shapes.push_back(intern_shape(shape));
   if (Result<void> good = check_against_known(chunk, shapes); !good) return good.error();

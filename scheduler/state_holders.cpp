@@ -81,12 +81,16 @@ void State::tell(HolderNumber session, ClientBound message) {
   holder.outbox.push_back(std::move(message));
 }
 
+void State::tell_failed(HolderNumber session, const Key& key, Failure failure) {
+  tell(session, TaskFailed{key, {std::move(failure)}, holders_[session].executed});
+}
+
 /// Say how a wanted task stands, if it stands anywhere final.
 void State::tell_outcome(HolderNumber number, TaskNumber which) {
   const Task& task = tasks_[which];
   const Holder& holder = holders_[number];
   if (holder.kind != Holder::Kind::session || !(holder.peer || holder.through)) return;
-  if (WEFT_MUTANT(29, task.state == TaskState::failed, false)) tell(number, TaskFailed{task.key, {*task.failure}});
+  if (WEFT_MUTANT(29, task.state == TaskState::failed, false)) tell_failed(number, task.key, *task.failure);
   if (task.state != TaskState::stored) return;
   TaskStored message{.key = task.key, .bytes = task.bytes, .small = bytes_of(task.small)};
   if (message.small.empty())

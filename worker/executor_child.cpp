@@ -46,7 +46,7 @@ Failure system_failure(const char* what) {
 ExecutorChild::ExecutorChild(std::uint64_t number, const Key& program, const ProgramSpec& spec, const ProcessOptions& options,
                              ExecutorBoard board, int socket, int pipe)
     : number(number), program(program), name(spec.name.empty() ? spec.path : spec.name),
-      mark(std::to_string(getpid()) + "-" + std::to_string(number)),
+      brand(new_brand()),
       folder(options.scratch.empty() ? "" : options.scratch + "/executor-" + std::to_string(number)), output(pipe, options.echo_output),
       link_(std::move(board), socket), shapes_(shapes_max), core_folder_(options.core_folder), oom_kills_(oom_kills()) {
   for (std::uint32_t i = ExecutorBoard::claims_max; i-- > 0;) claims_free_.push_back(i);
@@ -61,7 +61,8 @@ ExecutorChild::~ExecutorChild() {
 }
 
 Result<std::unique_ptr<ExecutorChild>> ExecutorChild::start(std::uint64_t number, const Key& program, const ProgramSpec& spec,
-                                                            const ProcessOptions& options, int bell, ExecutorSpawner& spawner) {
+                                                            const ProcessOptions& options, Containment& containment,
+                                                            int bell, ExecutorSpawner& spawner) {
   auto board = ExecutorBoard::create();
   if (!board) return board.error();
   int memory = board->descriptor();
@@ -87,7 +88,10 @@ Result<std::unique_ptr<ExecutorChild>> ExecutorChild::start(std::uint64_t number
   order.words.insert(order.words.end(), spec.arguments.begin(), spec.arguments.end());
   order.path = find_program(order.words[0]);
   if (order.path.empty()) order.path = order.words[0];
-  order.environment = executor_environment(spec, options, {child->mark, child->folder});
+  order.environment = executor_environment(spec, options, child->folder);
+  order.restraints = containment.restraints(child->folder, child->brand);
+  // A wrapper, and a loader of the program's own, open it by its path.
+  if (options.wrapper.empty()) order.image = spec.image;
   std::byte hello[1] = {};
   if (!send_descriptor(sockets[0], hello, memory) || !send_descriptor(sockets[0], hello, bell)) {
     close(sockets[1]), close(pipes[1]);
@@ -329,7 +333,7 @@ Failure ExecutorChild::autopsy(bool wait_for_it) {
   bool ours = waitid(P_PIDFD, static_cast<id_t>(process), &ended, peek) == 0 && ended.si_pid == pid;
   // While it is not reaped its number cannot be another's.
   if (ours) ::kill(-pid, SIGKILL), waitid(P_PIDFD, static_cast<id_t>(process), &ended, WEXITED | __WALL);
-  if (adopts_orphans()) kill_orphans(mark);
+  if (adopts_orphans()) kill_orphans(brand);
   const CrashNote& note = link_.board.shared().crash;
   Failure death = failure(ErrorKind::task_crashed, "");
   death.signal = note.signal.load();

@@ -38,7 +38,7 @@ class ExecutorChild {
 
   /// Make link and pipe and order the process.
   static Result<std::unique_ptr<ExecutorChild>> start(std::uint64_t number, const Key& program, const ProgramSpec& spec,
-                                                      const ProcessOptions& options, int bell, ExecutorSpawner& spawner);
+                                                      const ProcessOptions& options, Containment& containment, int bell, ExecutorSpawner& spawner);
   ~ExecutorChild();
 
   /// Give it an attempt; on `done` the run is moved from. An error is the run's own.
@@ -76,7 +76,7 @@ class ExecutorChild {
   std::uint32_t writer = 0;               // of the segments for its results; no other living process has it
   const Key program;
   const std::string name;                 // of the program, for messages
-  const std::string mark;                 // in the environment of its descendants
+  const std::uint64_t brand;              // of it and all that it starts
   const std::string folder;               // its own, removed with it; empty: none
   State state = State::starting;
   int pid = -1, process = -1;

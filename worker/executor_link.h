@@ -186,8 +186,6 @@ inline constexpr std::uint64_t temporary_memory = 1ull << 63;
 
 /// The environment variable by which a program learns that it is an executor: the number of its descriptor.
 inline constexpr const char* executor_variable = "WEFT_EXECUTOR";
-/// What a process and all that it starts carry, so that orphans of it are known.
-inline constexpr const char* mark_variable = "WEFT_EXECUTOR_MARK";
 /// The folder that holds the files its client attached.
 inline constexpr const char* files_variable = "WEFT_FILES";
 /// And the name of its worker.

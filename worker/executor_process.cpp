@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -375,6 +376,7 @@ int receive_start(int socket) {
 }  // namespace
 
 void run_executor(int descriptor, FunctionRuntime runtime) {
+  prctl(PR_SET_NAME, program_invocation_short_name);  // the kernel's own choice is the number of a descriptor
   unsetenv(executor_variable);  // programs that the task starts are no executors
   int memory = receive_start(descriptor);
   int low_bell = receive_start(descriptor);

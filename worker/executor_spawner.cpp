@@ -19,6 +19,7 @@ namespace weft::worker {
 namespace {
 
 constexpr std::size_t stack_bytes = 64 * 1024;
+constexpr int image_descriptor = 4;
 
 // What the child needs between clone and exec, all made before: there it shares our memory and may only make system calls.
 struct Launch {
@@ -29,11 +30,13 @@ struct Launch {
   const char* step = "";
 };
 
-void set_limit(__rlimit_resource_t resource, rlim_t soft) {
+enum class Raise : bool { never, by_itself };
+void set_limit(__rlimit_resource_t resource, rlim_t soft, Raise raise) {
   rlimit limit{};
   getrlimit(resource, &limit);
   if (limit.rlim_max != RLIM_INFINITY && (soft == RLIM_INFINITY || soft > limit.rlim_max)) soft = limit.rlim_max;
   limit.rlim_cur = soft;
+  if (raise == Raise::never) limit.rlim_max = soft;
   setrlimit(resource, &limit);
 }
 
@@ -48,26 +51,34 @@ int launch(void* argument) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != it.parent) _exit(127);  // the daemon died before the line above
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  setpgid(0, 0);  // the terminal's Ctrl-C is for the daemon; one kill reaches what the task starts
+  // The terminal is the daemon's, and so is its Ctrl-C; one kill reaches what the task starts.
+  setsid();
   if (!order.folder.empty() && chdir(order.folder.c_str()) != 0) fail("its working folder cannot be entered");
   // Out of the way of 0..3 first, then into place.
   int output = fcntl(order.output, F_DUPFD, 10), socket = fcntl(order.socket, F_DUPFD, 10);
   int nothing = open("/dev/null", O_RDONLY);
   if (output < 0 || socket < 0 || nothing < 0) fail("no descriptors");
   if (dup2(nothing, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 || dup2(socket, 3) < 0) fail("no descriptors");
-  if (syscall(SYS_close_range, 4u, ~0u, 0u) != 0) {  // before Linux 5.9: at exec at least
-    for (int i = 4; i < 4096; ++i) close(i);
-  }
-  if (order.memory_limit) set_limit(RLIMIT_DATA, order.memory_limit);
-  set_limit(RLIMIT_CORE, order.core_files ? RLIM_INFINITY : 0);
+  if (order.memory_limit) set_limit(RLIMIT_DATA, order.memory_limit, Raise::never);
+  set_limit(RLIMIT_CORE, order.core_files ? RLIM_INFINITY : 0, Raise::by_itself);
   for (int signal = 1; signal < NSIG; ++signal) {
     struct sigaction fresh {};
     fresh.sa_handler = SIG_DFL;
     sigaction(signal, &fresh, nullptr);
   }
+  if (const char* step = order.restraints.take_on()) fail(step);
+  // Last: what is above was needed until here. Closed by exec.
+  const bool has_image = order.image && (order.image->number() == image_descriptor ||
+                                        dup3(order.image->number(), image_descriptor, O_CLOEXEC) == image_descriptor);
+  if (syscall(SYS_close_range, has_image ? image_descriptor + 1u : image_descriptor, ~0u, 0u) != 0) {  // before Linux 5.9
+    for (int i = image_descriptor + has_image; i < 65536; ++i) close(i);
+  }
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  // The very file that was checked, whatever its path leads to by now.
+  if (has_image) syscall(SYS_execveat, image_descriptor, "", it.words.data(), it.environment.data(), AT_EMPTY_PATH);
+  if (has_image && errno != ENOSYS) fail("exec");
   execve(order.path.c_str(), it.words.data(), it.environment.data());
   fail("exec");
   return 127;

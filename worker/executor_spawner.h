@@ -5,10 +5,14 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "common/open_file.h"
+#include "worker/containment.h"
 
 namespace weft::worker {
 
@@ -22,6 +26,8 @@ struct SpawnOrder {
   int output = -1;                         // becomes descriptors 1 and 2; closed here afterwards
   std::uint64_t memory_limit = 0;          // bytes of private memory; 0 is none
   bool core_files = false;
+  std::shared_ptr<const OpenFile> image;   // what `path` is, as it was checked; null: the path decides
+  Restraints restraints;
 };
 
 struct SpawnResult {

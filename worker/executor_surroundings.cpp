@@ -21,7 +21,7 @@ bool is_allowed(std::string_view name, const ProcessOptions& options) {
 
 }  // namespace
 
-std::vector<std::string> executor_environment(const ProgramSpec& spec, const ProcessOptions& options, const OwnNames& own) {
+std::vector<std::string> executor_environment(const ProgramSpec& spec, const ProcessOptions& options, const std::string& folder) {
   std::map<std::string, std::string> all;
   for (char** entry = environ; *entry; ++entry) {
     std::string_view text(*entry);
@@ -29,12 +29,13 @@ std::vector<std::string> executor_environment(const ProgramSpec& spec, const Pro
     if (equals == std::string_view::npos || !is_allowed(text.substr(0, equals), options)) continue;
     all[std::string(text.substr(0, equals))] = text.substr(equals + 1);
   }
+  // The one place for temporary files that it can write.
+  if (options.containment.files == Files::own && !folder.empty()) all["TMPDIR"] = folder;
   for (const auto* more : {&options.environment, &spec.environment})
     for (const auto& [name, value] : *more) all[name] = value;
   if (std::string& path = all["LD_LIBRARY_PATH"]; !spec.libraries.empty()) path = spec.libraries + (path.empty() ? "" : ":" + path);
   if (all["LD_LIBRARY_PATH"].empty()) all.erase("LD_LIBRARY_PATH");
-  if (!spec.attached.empty()) all[files_variable] = own.folder;
-  all[mark_variable] = own.mark;
+  if (!spec.attached.empty()) all[files_variable] = folder;
   all[executor_variable] = "3";
   all[worker_variable] = options.worker;
   std::vector<std::string> words;

@@ -8,14 +8,9 @@
 
 namespace weft::worker {
 
-/// What tells one process from the others of its worker.
-struct OwnNames {
-  std::string mark;     // in the environment of all that it starts
-  std::string folder;   // empty: it has none
-};
-
-/// NAME=value for each variable: what the daemon passes on, above it what the worker's options set, above it the client's.
-std::vector<std::string> executor_environment(const ProgramSpec& spec, const ProcessOptions& options, const OwnNames& own);
+/// NAME=value for each variable: what the daemon passes on, above it what the worker's options set, above it the client's. `folder`: of
+/// the process's own; empty: it has none.
+std::vector<std::string> executor_environment(const ProgramSpec& spec, const ProcessOptions& options, const std::string& folder);
 
 /// Make the folder of one process, with the attached files in it as links: other processes share them.
 Result<void> make_executor_folder(const std::string& folder, const ProgramSpec& spec);

@@ -30,6 +30,7 @@ constexpr const char* value_role = "values";
 constexpr rlim_t wanted_descriptors = 65'536;
 
 enum class Choice : std::uint8_t { automatic, yes, no };
+enum class ExecutorFiles : std::uint8_t { automatic, own, user };
 
 struct Settings {
   TextList scheduler;
@@ -39,7 +40,7 @@ struct Settings {
   Amounts resources;
   std::string local_directory;
   ByteCount spill_limit;
-  double spill_at = 0.7, pause_at = 0.8;
+  Share spill_at{0.7}, pause_at{0.8};
   Duration lifetime{}, death_timeout = 600s, grace = 25s;
   std::string listen_address, contact_address;
   PortRange worker_port{};
@@ -50,6 +51,8 @@ struct Settings {
                                "OMP_*", "OPENBLAS_*", "MKL_*", "CUDA_*"};
   std::uint64_t executor_tasks_max = 0;
   std::string core_files;
+  ExecutorFiles executor_files = ExecutorFiles::automatic;
+  TextList allowed_paths;
   bool encrypt_values = true;
   bool same_host_values = true;
   ProgramSettings program{.name = "weft-worker"};
@@ -84,6 +87,11 @@ void declare(ProgramOptions& options, Settings& s) {
   options.add("pass-environment", s.pass_environment, "variables that executors get otherwise; LC_* is all that begin so");
   options.add("executor-tasks-max", s.executor_tasks_max, "replace an executor after so many tasks; 0: never");
   options.add("executor-core-files", s.core_files, "folder for core files of executors that crash; empty: none are written");
+  options.add_choice<ExecutorFiles>("executor-files", s.executor_files,
+                                    {{"auto", ExecutorFiles::automatic}, {"own", ExecutorFiles::own}, {"user", ExecutorFiles::user}},
+                                    "own: tasks write only in their own folder and the allowed paths, and cannot read keys; user: they may "
+                                    "what our user may; auto: user if the scheduler is on an ipc:// socket");
+  options.add("executor-allow-path", s.allowed_paths, "folders and files that tasks may write too, with --executor-files own");
   options.add("encrypt-values", s.encrypt_values, "encrypt values between hosts; off only in a network that you trust");
   options.add("same-host-values", s.same_host_values, "let readers on this host map values in place; off: copy them through sockets");
   add_program_options(options, s.program);
@@ -135,12 +143,30 @@ Result<Address> place_for_values(const Settings& s, const Address& scheduler) {
   return Address(TcpAddress{local_address_towards(std::get<TcpAddress>(scheduler)), s.worker_port});
 }
 
-/// Raise the soft limit of descriptors to what a busy worker wants, as far as the hard limit lets us.
-void raise_descriptors() {
+/// Tasks that may write where keys lie could let anybody in.
+Result<void> check_allowed_paths(const TextList& paths, const std::vector<std::string>& secret) {
+  for (const std::string& path : paths) {
+    std::error_code error;
+    std::string place = std::filesystem::canonical(path, error).string();
+    if (error) return failure(ErrorKind::invalid_argument, "--executor-allow-path " + path + ": " + error.message());
+    for (const std::string& folder : secret) {
+      std::string keys = std::filesystem::weakly_canonical(folder, error).string() + '/';
+      if (keys.starts_with(place == "/" ? place : place + '/') || (place + '/').starts_with(keys))
+        return failure(ErrorKind::invalid_argument, "--executor-allow-path " + path + " would open the keys in " + folder +
+                                                        " to tasks; allow a folder beside them");
+    }
+  }
+  return {};
+}
+
+/// Raise the soft limit of descriptors to what a busy worker wants, as far as the hard limit lets us. Returns the limit before.
+rlim_t raise_descriptors() {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted_descriptors) return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted_descriptors) return 0;
+  rlim_t before = limit.rlim_cur;
   limit.rlim_cur = std::min(wanted_descriptors, limit.rlim_max);
   setrlimit(RLIMIT_NOFILE, &limit);
+  return before;
 }
 
 class Program {
@@ -153,13 +179,14 @@ class Program {
       if (!held) return fail_program(s_.program, held.error(), exit_code::cannot_create);
       pid_file_ = std::move(*held);
     }
-    raise_descriptors();
+    options_.process.containment.descriptors_max = raise_descriptors();
     worker::adopt_orphans();
     Result<std::string> scheduler = find_scheduler(s_);
     if (!scheduler) return fail_program(s_.program, scheduler.error());
     options_.scheduler = *scheduler;
     if (auto code = take_resources()) return *code;
     if (auto code = open()) return *code;
+    if (auto code = contain()) return *code;
     return serve();
   }
 
@@ -187,9 +214,9 @@ class Program {
     if (s_.same_host_values) options_.memory_folder = s_.local_directory;
     options_.program_folder = s_.local_directory + "/programs";
     options_.store.spill_limit = s_.spill_limit.bytes;
-    options_.store.spill_at = s_.spill_at;
-    options_.store.spill_until = std::max(0.0, s_.spill_at - 0.1);
-    options_.store.pause_at = s_.pause_at;
+    options_.store.spill_at = s_.spill_at.share;
+    options_.store.spill_until = std::max(0.0, s_.spill_at.share - 0.1);
+    options_.store.pause_at = s_.pause_at.share;
 
     worker::ProcessOptions& process = options_.process;
     bool automatic = s_.executor_memory.kind == MemoryAmount::Kind::automatic;
@@ -211,7 +238,7 @@ class Program {
     Result<Address> scheduler = read_contact_address(options_.scheduler);
     if (!scheduler) return fail_program(s_.program, scheduler.error());
     Result<WorkerCredentials> credentials = find_worker_credentials(options_.scheduler, s_.scheduler_file);
-    if (!credentials) return fail_program(s_.program, credentials.error(), exit_code::no_input);
+    if (!credentials) return fail_program(s_.program, credentials.error(), exit_code::configuration);
     Result<Address> place = place_for_values(s_, *scheduler);
     if (!place) return fail_program(s_.program, place.error());
 
@@ -222,15 +249,36 @@ class Program {
     options.allow = [](const std::string&, const std::string&) { return true; };
     options.clear_values = !s_.encrypt_values;
     options_.scheduler_key = credentials->server_key;
+    for (const std::string& folder : {credentials->folder, default_key_folder()})
+      if (!folder.empty()) options_.process.containment.secret.push_back(folder);
     if (tcp && s_.encrypt_values) options_.public_key = options.keys.public_key;
     endpoint_ = make_zeromq_endpoint(options);
     Result<Listening> listening = listen_at(*endpoint_, *place, value_role, s_.contact_address, host_name());
-    if (!listening) return fail_program(s_.program, listening.error());
+    if (!listening) return fail_listen(s_.program, listening.error());
     options_.endpoint = listening->contact;
     log_info("listening", {{"name", options_.name}, {"values", listening->bound}, {"contact", listening->contact},
                            {"scheduler", options_.scheduler}, {"threads", options_.slots},
                            {"memory_limit", ByteCount{options_.store.memory_limit}}, {"local_directory", s_.local_directory}});
     if (!s_.encrypt_values) log_warning("values are not encrypted between hosts");
+    return std::nullopt;
+  }
+
+  /// What tasks are kept from. Who asks for it by name is not served without it.
+  std::optional<int> contain() {
+    worker::ContainmentOptions& containment = options_.process.containment;
+    containment.tracing = !options_.process.wrapper.empty();
+    bool own = s_.executor_files == ExecutorFiles::own ||
+               (s_.executor_files == ExecutorFiles::automatic && !options_.scheduler.starts_with("ipc://"));
+    if (!own || s_.isolation == worker::Isolation::thread) return std::nullopt;
+    containment.files = worker::Files::own;
+    containment.allowed = s_.allowed_paths;
+    if (auto checked = check_allowed_paths(containment.allowed, containment.secret); !checked)
+      return fail_program(s_.program, checked.error());
+    std::string missing = worker::Containment::missing();
+    if (missing.empty()) return std::nullopt;
+    if (s_.executor_files == ExecutorFiles::own)
+      return fail_program(s_.program, failure(ErrorKind::io_error, "--executor-files own: " + missing), exit_code::configuration);
+    log_warning("executors are not fully confined", {{"why", missing}});
     return std::nullopt;
   }
 
@@ -276,6 +324,8 @@ class Program {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_memory(Memory::out_of_reach);
+  worker::start_keeper();
   Settings settings;
   ProgramOptions options("weft-worker", "worker", "Hold values and run tasks for a scheduler.");
   declare(options, settings);

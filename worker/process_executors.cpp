@@ -194,8 +194,10 @@ void ProcessExecutors::read_news(Child& child) {
   ExecutorNews news;
   for (int i = 0; i < news_max && child.next(news); ++i) {
     if (std::holds_alternative<ExecutorReady>(news)) {
-      if (child.state == Child::State::starting) child.state = Child::State::ready, child.since = monotonic_now();
       child.was_ready = true;
+      // Files that changed while it started: nobody knows what it is.
+      if (!options_.program_for(child.program)) child.kill();
+      if (child.state == Child::State::starting) child.state = Child::State::ready, child.since = monotonic_now();
       programs_[child.program].worked = true;
       programs_[child.program].failed_starts = 0;
     } else if (auto* ended = std::get_if<RunCompleted>(&news)) {

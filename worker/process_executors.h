@@ -9,7 +9,9 @@
 #include <memory>
 #include <unordered_map>
 
+#include "common/open_file.h"
 #include "common/result.h"
+#include "worker/containment.h"
 #include "worker/executors.h"
 #include "worker/orphans.h"
 #include "worker/value_store.h"
@@ -28,6 +30,7 @@ struct ProgramSpec {
   std::map<std::string, std::string> environment;    // what the client sets
   std::string libraries;                             // folders to search first, as in LD_LIBRARY_PATH
   std::vector<std::string> attached;                 // files for its tasks
+  std::shared_ptr<const OpenFile> image;             // what `path` was when it was checked; null: the path decides
 };
 
 /// Where values lie in memory that processes can share. A segment's number is below 2^62 and never reused; number 0 is
@@ -56,6 +59,7 @@ struct ProcessOptions {
   std::map<std::string, std::string> environment;    // set for every executor
   std::vector<std::string> wrapper;                  // words before the program, such as "valgrind -q"
   std::uint64_t memory_limit = 0;                    // RLIMIT_DATA of each executor; 0 is none
+  ContainmentOptions containment;
   std::string core_folder;                           // where core files end up; empty: there are none
   std::uint64_t tasks_max = 0;                       // a process leaves after this many; 0 is never
   std::uint64_t resident_bytes_max = 0;              // or when it is larger than this after a task; 0 is never
@@ -128,6 +132,7 @@ class ProcessExecutors final : public Executors {
   Habit& habit(const std::shared_ptr<const Template>& shape);
 
   ProcessOptions options_;
+  Containment containment_{options_.containment};
   int bell_ = -1, epoll_ = -1;
   std::unique_ptr<ScratchFolder> scratch_;
   std::unique_ptr<ExecutorSpawner> spawner_;

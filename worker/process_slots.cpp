@@ -140,7 +140,7 @@ bool ProcessExecutors::spawn(const Key& program, Time now) {
   };
   auto spec = options_.program_for(program);
   if (!spec) return refuse(spec.error());
-  auto child = Child::start(++last_child_, program, *spec, options_, bell_, *spawner_);
+  auto child = Child::start(++last_child_, program, *spec, options_, containment_, bell_, *spawner_);
   if (!child) {
     // Out of descriptors or memory: others of this program can go on with what they have.
     if (!std::ranges::any_of(children_, [&](auto& c) { return alive(*c.second) && c.second->program == program; }))

@@ -18,16 +18,6 @@ namespace weft::worker {
 
 namespace {
 
-/// Whether the file has the bytes that were announced, as far as it was said. Any trouble means no.
-bool is_same(const std::string& path, const ProgramFile& wanted) {
-  struct stat status;
-  if (stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
-  if (static_cast<std::uint64_t>(status.st_size) != wanted.size) return false;
-  if (wanted.sha256.empty()) return image_key(build_id_of_file(path)) == wanted.build;
-  auto hash = hash_file(path);
-  return hash && hash->size == wanted.size && hex_of(hash->sha256) == wanted.sha256;
-}
-
 std::string sha256_of(std::span<const std::byte> bytes) {
   Bytes hash(crypto_hash_sha256_BYTES);
   crypto_hash_sha256(reinterpret_cast<unsigned char*>(hash.data()), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
@@ -61,6 +51,28 @@ std::string folder_of(const std::string& path) { return path.substr(0, path.rfin
 
 }  // namespace
 
+/// The file under this path if it has the bytes that were announced, as far as it was said. Any trouble means no.
+std::optional<Programs::Place> Programs::check(const std::string& path, const ProgramFile& wanted) {
+  Place place{.path = path, .file = std::make_shared<const OpenFile>(path)};
+  if (!*place.file) return std::nullopt;
+  std::optional<FileStamp> stamp = stamp_of(*place.file);
+  if (!stamp || stamp->size != wanted.size) return std::nullopt;
+  place.stamp = *stamp;
+  place.settled = is_settled(*stamp);
+  bool same = wanted.sha256.empty() ? image_key(build_id_of_file(*place.file)) == wanted.build
+                                    : hex_of(hash_file(*place.file).sha256) == wanted.sha256;
+  // Written to while we read it: what we saw may be no moment's file.
+  if (!same || stamp_of(*place.file) != stamp) return std::nullopt;
+  return place;
+}
+
+bool Programs::still_holds(Place& place, const ProgramFile& wanted) {
+  if (place.settled && stamp_of(place.path) == place.stamp) return true;
+  std::optional<Place> now = check(place.path, wanted);
+  if (now) place = std::move(*now);
+  return now.has_value();
+}
+
 std::string Programs::kept_at(const ProgramFile& file) const {
   return folder_ + "/" + (file.sha256.empty() ? file.key.hex() : file.sha256) + "/" + file.name;
 }
@@ -80,8 +92,8 @@ std::vector<Key> Programs::add(const DefineProgram& message) {
   std::vector<Key> missing;
   for (const ProgramFile& file : program.setup.files) {
     std::string kept = kept_at(file);
-    if (is_same(file.path, file)) program.places[file.key] = file.path;
-    else if (is_same(kept, file)) program.places[file.key] = kept;
+    if (auto there = check(file.path, file)) program.places[file.key] = std::move(*there);
+    else if (auto ours = check(kept, file)) program.places[file.key] = std::move(*ours);
     else {
       awaited_[file.key].insert(message.program);
       missing.push_back(file.key);
@@ -127,8 +139,9 @@ std::vector<Key> Programs::provide(const Key& key, const Value& value) {
       if (file.key != key) continue;
       Result<std::string> place = value.part_count() == 1 ? keep(file, value.part(0).bytes())
                                                           : failure(ErrorKind::protocol_error, "a file of the program has no bytes");
-      if (place) program.places[key] = *place;
-      else program.bad = place.error();
+      if (!place) program.bad = place.error();
+      else if (auto checked = check(*place, file)) program.places[key] = std::move(*checked);
+      else program.bad = failure(ErrorKind::io_error, "what was written to " + *place + " is not what lies there now");
     }
     if (state(name) != State::incomplete) settled.push_back(name);
   }
@@ -143,17 +156,22 @@ Programs::State Programs::state(const Key& name) const {
   return found->second.places.size() == found->second.setup.files.size() ? State::ready : State::incomplete;
 }
 
-Result<ProgramSpec> Programs::spec(const Key& name) const {
+Result<ProgramSpec> Programs::spec(const Key& name) {
   if (state(name) == State::unknown) return failure(ErrorKind::program_error, "the client did not say which program its functions belong to");
-  const Program& program = programs_.at(name);
+  Program& program = programs_.at(name);
   if (state(name) == State::bad) return program.bad;
   WEFT_CHECK(state(name) == State::ready);
+  for (const ProgramFile& file : program.setup.files) {
+    Place& place = program.places.at(file.key);
+    if (!still_holds(place, file))
+      return failure(ErrorKind::program_changed, place.path + " is not what the client announced any more; was it rebuilt while the program runs?");
+  }
   ProgramSpec spec{.environment = program.setup.environment};
   std::string loader;
   auto search = [&](const std::string& place) { spec.libraries += (spec.libraries.empty() ? "" : ":") + folder_of(place); };
   for (const ProgramFile& file : program.setup.files) {
-    const std::string& place = program.places.at(file.key);
-    if (file.role == FileRole::main) spec.path = spec.name = place;
+    const auto& [place, stamp, settled, opened] = program.places.at(file.key);
+    if (file.role == FileRole::main) spec.path = spec.name = place, spec.image = opened;
     else if (file.role == FileRole::attached) spec.attached.push_back(place);
     else if (file.role == FileRole::loader) loader = place;
     // Libraries that are not where the program was linked to look for them; a foreign loader must not find ours.
@@ -162,6 +180,7 @@ Result<ProgramSpec> Programs::spec(const Key& name) const {
   if (!program.own_loader) return spec;
   spec.arguments = {"--library-path", std::exchange(spec.libraries, {}), spec.path};
   spec.path = loader;
+  spec.image = nullptr;  // the loader opens it by its path
   return spec;
 }
 

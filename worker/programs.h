@@ -12,6 +12,7 @@
 #include <weft/value.h>
 
 #include "common/messages.h"
+#include "common/open_file.h"
 #include "worker/process_executors.h"
 
 namespace weft::worker {
@@ -30,16 +31,27 @@ class Programs {
 
   enum class State { unknown, incomplete, ready, bad };
   State state(const Key& program) const;
-  /// How to start it; the failure says why it cannot be started.
-  Result<ProgramSpec> spec(const Key& program) const;
+  /// How to start it now; the failure says why it cannot be started. A file that changed since it was checked is checked again:
+  /// only what has the announced hash is started, and a process during whose start a file changed must not be used, so ask again
+  /// when it is there.
+  Result<ProgramSpec> spec(const Key& program);
 
  private:
+  /// Where a file is, as it was when its bytes were checked.
+  struct Place {
+    std::string path;
+    FileStamp stamp;
+    bool settled = false;                 // when they were checked
+    std::shared_ptr<const OpenFile> file;
+  };
   struct Program {
     ProgramSetup setup;                 // without the files that are not needed here
     bool own_loader = false;            // starts with the shipped loader: ours is too old for it
-    std::map<Key, std::string> places;  // by file key
+    std::map<Key, Place> places;        // by file key
     Failure bad;
   };
+  static std::optional<Place> check(const std::string& path, const ProgramFile& wanted);
+  static bool still_holds(Place& place, const ProgramFile& wanted);
   std::string kept_at(const ProgramFile& file) const;
   Result<std::string> keep(const ProgramFile& file, std::span<const std::byte> bytes);
 

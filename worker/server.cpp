@@ -48,14 +48,6 @@ static StateOptions state_options(const ServerOptions& options, const Bytes& sec
   return state;
 }
 
-/// The fetcher's way to another worker: the key that must answer travels in the location.
-static ValueLinks::Connect connect_by(Endpoint& endpoint) {
-  return [&endpoint](const Location& location) {
-    std::string key(reinterpret_cast<const char*>(location.public_key.data()), location.public_key.size());
-    return endpoint.connect(location.endpoint, key);
-  };
-}
-
 Server::Server(ServerOptions options, std::unique_ptr<Endpoint> endpoint)
     : options_(std::move(options)),
       endpoint_(std::move(endpoint)),
@@ -72,8 +64,8 @@ Server::Server(ServerOptions options, std::unique_ptr<Endpoint> endpoint)
         if (!place) return place.error();
         found->second.place = std::move(*place);
         return found->second.place->bytes();
-      }, {}, connect_by(*endpoint_), options_.memory_folder.empty() ? nullptr : &borrower_),
-      task_values_(store_, *endpoint_, connect_by(*endpoint_), options_.endpoint, options_.memory_folder.empty() ? nullptr : &borrower_),
+      }, {}, options_.memory_folder.empty() ? nullptr : &borrower_),
+      task_values_(store_, *endpoint_, options_.endpoint, options_.memory_folder.empty() ? nullptr : &borrower_),
       programs_(options_.program_folder) {
   kernels_ = std::make_unique<ThreadExecutors>(ThreadOptions{.slots = options_.slots, .runtime = options_.runtime});
   if (options_.isolation == Isolation::thread) {
@@ -168,20 +160,21 @@ void Server::receive(EndpointEvent& event) {
   if (fetcher_.on_event(event, now) || task_values_.on_event(event, now)) return;
   if (auto* lost = std::get_if<PeerLost>(&event)) return values_.on_lost(lost->peer);
   auto& frame = std::get<Received>(event);
-  auto request = decode<ValueRequest>(frame.head.bytes());
-  if (!request) {
-    log_warning("peer cut: it does not speak our protocol", {{"peer", frame.peer.number}, {"why", request.error().message}});
-    values_.on_lost(frame.peer);
-    return endpoint_->close(frame.peer);
-  }
-  if (auto reply = values_.on_request(frame.peer, *request, frame.payload))
-    endpoint_->send(reply->peer, encode(reply->message), std::move(reply->payload));
+  auto replies = values_.on_frame(frame.peer, frame.head, frame.payload);
+  if (replies) return send(std::move(*replies));
+  log_warning("peer cut: it does not speak our protocol", {{"peer", frame.peer.number}, {"why", replies.error().message}});
+  values_.on_lost(frame.peer);
+  endpoint_->close(frame.peer);
+}
+
+void Server::send(std::vector<ServerFrame> frames) {
+  for (ServerFrame& frame : frames) endpoint_->send(frame.peer, std::move(frame.head), std::move(frame.payload));
 }
 
 void Server::take_news() {
   Time now = monotonic_now();
   serve_loans();
-  fetcher_.on_time(now);
+  fetcher_.serve(now);
   for (FetchEnded& ended : fetcher_.take()) {
     auto found = fetches_.find(ended.id);
     if (found == fetches_.end()) continue;
@@ -224,7 +217,7 @@ void Server::take_outcomes(Executors& executors) {
   for (AttemptId id : news.waiting) events_.push_back(RunBlocked{id, true});
   for (AttemptId id : news.resumed) events_.push_back(RunBlocked{id, false});
   for (FromTask& message : news.from_tasks) events_.push_back(TaskSays{std::move(message)});
-  for (TaskRead& read : news.reads) task_values_.read(std::move(read), monotonic_now());
+  for (TaskRead& read : news.reads) task_values_.read(std::move(read));
   for (TaskPut& put : news.puts)
     if (put.location.endpoint == options_.endpoint) store_put(put);
     else send_put(put);
@@ -281,7 +274,7 @@ void Server::send_put(TaskPut& put) {
                                  .failure = kept ? failure(ErrorKind::memory_limit, "no memory for the value") : kept.error()});
     put.value = std::move(*value);
   }
-  task_values_.put(std::move(put), monotonic_now());
+  task_values_.put(std::move(put));
 }
 
 void Server::take_store_news() {
@@ -291,9 +284,8 @@ void Server::take_store_news() {
     events_.push_back(Logged{LogLine{4, {}, news.trouble}});
   }
   auto arrived = [&](const Key& key) {
-    for (ServerReply& reply : values_.arrived(key))
-      endpoint_->send(reply.peer, encode(reply.message), std::move(reply.payload));
-    task_values_.arrived(key, monotonic_now());
+    send(values_.arrived(key));
+    task_values_.arrived(key);
     if (!awaited_.contains(key)) return;
     std::vector<AttemptId> ready;
     for (auto& [id, loading] : loading_)

@@ -72,6 +72,7 @@ class Server : private ValueHolder {
 
   // Events (server.cpp).
   void receive(EndpointEvent& event);
+  void send(std::vector<ServerFrame> frames);
   void flush();
   void take_news();
   void take_outcomes(Executors& executors);

@@ -95,7 +95,7 @@ void Server::perform(TellTask& action) { user_code_->to_task(action.message); }
 void Server::perform(StartFetch& action) {
   fetches_[action.fetch] = Fetching{.store_as = action.store_as};
   fetcher_.start(Fetch{.id = action.fetch, .key = action.key, .part = action.part, .bytes = action.bytes,
-                       .locations = {std::move(action.from)}}, monotonic_now());
+                       .locations = {std::move(action.from)}});
 }
 
 void Server::perform(AbortFetch& action) {

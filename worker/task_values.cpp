@@ -2,7 +2,7 @@
 
 namespace weft::worker {
 
-TaskValues::TaskValues(ValueStore& store, Endpoint& links, ValueLinks::Connect connect, std::string endpoint, Borrower* borrower)
+TaskValues::TaskValues(ValueStore& store, Endpoint& links, std::string endpoint, Borrower* borrower)
     : store_(store),
       fetcher_(links, [this](FetchId id, std::uint64_t total) -> Result<std::span<std::byte>> {
         auto found = fetches_.find(id);
@@ -12,11 +12,11 @@ TaskValues::TaskValues(ValueStore& store, Endpoint& links, ValueLinks::Connect c
         if (!place) return place.error();
         found->second.place = std::move(*place);
         return found->second.place->bytes();
-      }, {}, connect, borrower),
-      sender_(links, {}, connect),
+      }, {}, borrower),
+      sender_(links),
       endpoint_(std::move(endpoint)) {}
 
-void TaskValues::read(TaskRead read, Time now) {
+void TaskValues::read(TaskRead read) {
   if (store_.contains(read.key)) {
     if (auto value = store_.find(read.key); value || (store_.load(read.key) && (value = store_.find(read.key)))) {
       answers_.push_back({.attempt = read.attempt, .key = read.key, .value = std::move(*value)});
@@ -34,20 +34,20 @@ void TaskValues::read(TaskRead read, Time now) {
   FetchId id{++count_};
   weft::Fetch fetch{.id = id, .key = read.key, .locations = std::move(read.locations)};
   fetches_[id] = Fetching{std::move(read), {}};
-  fetcher_.start(std::move(fetch), now);
+  fetcher_.start(std::move(fetch));
 }
 
-void TaskValues::arrived(const Key& key, Time now) {
+void TaskValues::arrived(const Key& key) {
   auto found = loading_.find(key);
   if (found == loading_.end()) return;
   std::vector<TaskRead> reads = std::move(found->second);
   loading_.erase(found);
-  for (TaskRead& read : reads) this->read(std::move(read), now);
+  for (TaskRead& read : reads) this->read(std::move(read));
 }
 
-void TaskValues::put(TaskPut put, Time now) {
+void TaskValues::put(TaskPut put) {
   FetchId id{++count_};
-  sender_.start(id, put.key, put.value.block(), put.location, now);
+  sender_.start(id, put.key, put.value.block(), put.location);
   puts_[id] = std::move(put);
 }
 
@@ -72,8 +72,8 @@ void TaskValues::finish(FetchEnded& ended) {
 }
 
 std::vector<TaskAnswer> TaskValues::take(Time now) {
-  fetcher_.on_time(now);
-  sender_.on_time(now);
+  fetcher_.serve(now);
+  sender_.serve(now);
   for (FetchEnded& ended : fetcher_.take()) finish(ended);
   for (PutEnded& ended : sender_.take()) {
     auto put = puts_.extract(ended.id);

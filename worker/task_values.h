@@ -16,13 +16,13 @@ namespace weft::worker {
 class TaskValues {
  public:
   /// `endpoint`: where others reach our own values; nothing is fetched from there.
-  TaskValues(ValueStore& store, Endpoint& links, ValueLinks::Connect connect, std::string endpoint, Borrower* borrower);
+  TaskValues(ValueStore& store, Endpoint& links, std::string endpoint, Borrower* borrower);
 
-  void read(TaskRead read, Time now);
+  void read(TaskRead read);
   /// Somebody must own the value's memory until it is sent.
-  void put(TaskPut put, Time now);
+  void put(TaskPut put);
   /// This value came from disk, or is lost.
-  void arrived(const Key& key, Time now);
+  void arrived(const Key& key);
 
   bool on_event(const EndpointEvent& event, Time now) { return fetcher_.on_event(event, now) || sender_.on_event(event, now); }
   std::vector<TaskAnswer> take(Time now);

@@ -22,7 +22,10 @@ struct LineWriter::File {
     else if (descriptor >= 0) close(descriptor);
     if (!unfinished.empty()) unlink(unfinished.c_str());
   }
-  [[noreturn]] void refused(int error) const { throw IoError("cannot write '" + path + "': " + std::strerror(error)); }
+  [[noreturn]] void refused(int error) const {
+    std::string hint = error == EACCES ? "; on other machines tasks write only where weft-worker --executor-allow-path lets them" : "";
+    throw IoError("cannot write '" + path + "': " + std::strerror(error) + hint);
+  }
 
   void open() {
     std::error_code error;

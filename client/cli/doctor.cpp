@@ -16,6 +16,8 @@
 #include "common/machine.h"
 #include "common/programs.h"
 #include "common/transport/zeromq.h"
+#include "worker/landlock.h"
+#include "worker/system_call_filter.h"
 
 namespace weft::cli {
 
@@ -95,11 +97,38 @@ Finding core_files() {
   return {"core files", Verdict::good, "written where --executor-core-files says"};
 }
 
+// What keeps tasks in their place, a line for each: what it does here, and why not.
 Finding landlock() {
-  constexpr unsigned ask_version = 1;
-  long abi = syscall(444, nullptr, 0, ask_version);  // landlock_create_ruleset
-  if (abi < 0) return {"landlock", Verdict::note, "not available: executors are not confined to their folders"};
-  return {"landlock", Verdict::good, "ABI " + std::to_string(abi)};
+  int version = worker::landlock::version();
+  if (version < 2)
+    return {"landlock", Verdict::note, (version ? "version 1 is too old" : "not in this kernel, or not in /sys/kernel/security/lsm") +
+                                           std::string(": tasks can write and read what our user can, keys too, and debug their worker")};
+  std::string text = "version " + std::to_string(version) + ": tasks stay in their folder, off the keys and out of their worker's memory";
+  if (version < 6) return {"landlock", Verdict::note, text + "; before Linux 6.12 they can send it signals"};
+  return {"landlock", Verdict::good, text + " and send it no signals"};
+}
+
+Finding seccomp() {
+  if (!worker::has_system_call_filters())
+    return {"seccomp", Verdict::note, "no filters here (kernel or sandbox): tasks can use any system call that our user can"};
+  return {"seccomp", Verdict::good, "tasks cannot mount, make namespaces, load code into the kernel, or outlive their worker by a call"};
+}
+
+Finding orphans() {
+  rlimit limit{};
+  getrlimit(RLIMIT_RSS, &limit);
+  if (limit.rlim_max != RLIM_INFINITY)
+    return {"orphans", Verdict::note, "RLIMIT_RSS is set: what a task leaves behind is found only when its worker ends in order; unset `ulimit -Hm`"};
+  return {"orphans", Verdict::good, "what a task starts ends with it, also when its worker is killed"};
+}
+
+Finding root() {
+  if (geteuid() != 0) return {"user", Verdict::good, "not root"};
+  return {"user", Verdict::note, "root: tasks keep only its rights over files, and the kernel does not limit how many processes they start; run workers as a user"};
+}
+
+Finding namespaces() {
+  return {"namespaces", Verdict::good, "not used: tasks see other processes and the network, as the user does; give hostile tenants machines or pods of their own"};
 }
 
 Finding curve() {
@@ -178,7 +207,7 @@ Finding cluster(const VerbOptions& options) {
 int run_doctor(Arguments arguments) {
   VerbOptions options("doctor", "Check this machine; and the cluster, if one is named.");
   if (auto code = options.start(arguments)) return *code;
-  std::vector<Finding> findings = {descriptors(), memory(), cgroup(), shared_memory(), processes(), ptrace_scope(), core_files(), landlock(), curve(), keys(),
+  std::vector<Finding> findings = {descriptors(), memory(), cgroup(), shared_memory(), processes(), ptrace_scope(), core_files(), landlock(), seccomp(), orphans(), namespaces(), root(), curve(), keys(),
                                    scratch(), clock(), program("weft-scheduler", true, ""), program("weft-worker", true, ""),
                                    program("dot", false, "graphs are written as DOT only (package graphviz)"),
                                    program("gdb", false, "crashed executors cannot be looked into (package gdb)")};

@@ -5,72 +5,44 @@
 
 namespace weft {
 
-// A request costs something even if its answer is empty, so that a million empty parts are bounded too.
-static constexpr std::size_t charge_min = 256;
+ValueFetcher::ValueFetcher(Endpoint& endpoint, Place place, TransferOptions options, Borrower* borrower)
+    : borrower_(borrower), place_(std::move(place)), links_(endpoint, *this, options) {}
 
-ValueFetcher::ValueFetcher(Endpoint& endpoint, Place place, TransferOptions options, ValueLinks::Connect connect, Borrower* borrower)
-    : endpoint_(endpoint), borrower_(borrower), place_(std::move(place)),
-      links_(endpoint, std::move(connect), options.links_max, options.in_flight_max, options.in_flight_per_peer_max,
-             options.idle_close, options.stall) {}
-
-void ValueFetcher::start(Fetch fetch, Time now) {
+void ValueFetcher::start(Fetch fetch) {
   FetchId id = fetch.id;
   WEFT_CHECK(id && !fetches_.contains(id));
   fetches_[id].fetch = std::move(fetch);
-  unconnected_.push_back(id);
-  pump(now);
+  links_.join(id);
 }
 
 void ValueFetcher::cancel(FetchId id) {
-  if (auto at = fetches_.find(id); at != fetches_.end()) remove(id);
+  if (fetches_.contains(id)) remove(id);
 }
 
 // The answers still come; until then their bytes are on their way.
 void ValueFetcher::leave(Running& running) {
   for (std::uint64_t number : running.requests) requests_.at(number).fetch = {};
   running.requests.clear();
-  if (!running.peer) return;
-  turns_.drop(running.peer, running.fetch.id);
-  links_.release(running.peer);
+  if (running.peer) links_.leave(running.peer, running.fetch.id);
   running.peer = {};
 }
 
-void ValueFetcher::pump(Time now) {
-  connect_waiting(now);
-  turns_.run([&](PeerId, FetchId id) { return ask(fetches_.at(id), now); });
-  if (!unconnected_.empty()) connect_waiting(now);
+const Location* ValueFetcher::destination(FetchId id, Time now) {
+  auto at = fetches_.find(id);
+  if (at == fetches_.end()) return nullptr;   // cancelled
+  Running& running = at->second;
+  if (running.location < running.fetch.locations.size())
+    return borrow(running, now) ? nullptr : &running.fetch.locations[running.location];
+  end(id, failure(ErrorKind::worker_unavailable, running.why.empty() ? "nobody is known to have it" : running.why));
+  return nullptr;
 }
 
-// The first one that finds all connections busy waits, and the others behind it.
-void ValueFetcher::connect_waiting(Time now) {
-  while (!unconnected_.empty()) {
-    FetchId id = unconnected_.front();
-    auto at = fetches_.find(id);
-    if (at == fetches_.end()) {               // cancelled
-      unconnected_.pop_front();
-      continue;
-    }
-    Running& running = at->second;
-    if (running.location >= running.fetch.locations.size()) {
-      unconnected_.pop_front();
-      end(id, failure(ErrorKind::worker_unavailable, running.why.empty() ? "nobody is known to have it" : running.why));
-      continue;
-    }
-    if (borrow(running, now)) {
-      unconnected_.pop_front();
-      continue;
-    }
-    auto peer = links_.acquire(running.fetch.locations[running.location], now);
-    if (peer && !*peer) return;
-    unconnected_.pop_front();
-    if (!peer) {
-      next_location(running, peer.error().message);
-    } else {
-      running.peer = *peer;
-      turns_.add(*peer, id);
-    }
-  }
+void ValueFetcher::connected(FetchId id, PeerId peer) {
+  fetches_.at(id).peer = peer;
+  links_.want_turn(peer, id);
 }
+
+void ValueFetcher::unreachable(FetchId id, Failure why) { next_location(fetches_.at(id), std::move(why.message)); }
 
 /// Values of less than a page are on their owner's heap, where nobody else sees them.
 bool ValueFetcher::borrow(Running& running, Time now) {
@@ -83,17 +55,18 @@ bool ValueFetcher::borrow(Running& running, Time now) {
   return running.borrowing;
 }
 
-// What comes for a fetch that was cancelled goes back as it dies here. The owner's `on_time` goes on with the others.
+// What comes for a fetch that was cancelled goes back as it dies here.
 void ValueFetcher::on_borrowed(FetchId id, std::optional<Borrowed> borrowed) {
   auto at = fetches_.find(id);
   if (at == fetches_.end() || !std::exchange(at->second.borrowing, false)) return;
-  if (!borrowed) return unconnected_.push_back(id);
+  if (!borrowed) return links_.join(id);
   at->second.content = borrowed->content;
   end(id, {}, std::move(borrowed));
 }
 
-TransferTurns::Turn ValueFetcher::ask(Running& running, Time now) {
-  using enum TransferTurns::Turn;
+ValueLinks::Turn ValueFetcher::speak(FetchId id, Time now) {
+  using enum ValueLinks::Turn;
+  Running& running = fetches_.at(id);
   GetRange request{.request = last_request_ + 1, .key = running.fetch.key, .part = running.fetch.part, .offset = running.asked,
                    .token = running.fetch.locations[running.location].token};
   if (running.known) {
@@ -106,16 +79,10 @@ TransferTurns::Turn ValueFetcher::ask(Running& running, Time now) {
   }
   std::size_t charge = std::max<std::size_t>(request.length, charge_min);
   if (!links_.has_room(running.peer, charge)) return blocked;
-  if (!endpoint_.send(running.peer, encode(ValueRequest(request)))) {
-    PeerId peer = running.peer;
-    links_.forget(peer, true);
-    lose(peer, "the connection takes no more requests");
-    return done;
-  }
+  links_.say(running.peer, request, {}, charge, now);
   ++last_request_;
-  requests_[request.request] = {running.fetch.id, running.peer, request.offset, request.length, charge};
+  requests_[request.request] = {id, running.peer, request.offset, request.length, charge};
   running.requests.push_back(request.request);
-  links_.charge(running.peer, charge, now);
   if (!running.known) return done;            // the first answer tells the size
   running.asked += request.length;
   return running.asked < running.total ? again : done;
@@ -128,67 +95,48 @@ void ValueFetcher::next_location(Running& running, std::string why) {
   running.tried.push_back(running.fetch.locations[running.location].worker);
   ++running.location;
   running.known = running.borrow_tried = false;
-  unconnected_.push_back(running.fetch.id);
+  links_.join(running.fetch.id);
 }
 
-bool ValueFetcher::on_event(const EndpointEvent& event, Time now) {
-  if (auto* lost = std::get_if<PeerLost>(&event)) {
-    if (!links_.knows(lost->peer)) return false;
-    links_.forget(lost->peer, false);
-    lose(lost->peer, "the connection to the worker was lost: " + lost->reason);
-    pump(now);
+bool ValueFetcher::on_reply(PeerId peer, const ValueReply& message, const Buffer& bytes) {
+  auto* reply = std::get_if<ValueRange>(&message);
+  auto asked = reply ? requests_.find(reply->request) : requests_.end();
+  if (asked == requests_.end() || asked->second.peer != peer) return false;
+  auto at = fetches_.find(asked->second.fetch);
+  const bool wanted = at != fetches_.end();   // else it was cancelled, or went on elsewhere
+  if (wanted && at->second.requests.front() != reply->request) return false;
+  Request request = asked->second;
+  requests_.erase(asked);
+  links_.refund(peer, request.charge);
+  if (!wanted) return true;
+  Running& running = at->second;
+  running.requests.pop_front();
+  if (!reply->error.empty()) {
+    next_location(running, reply->error);
     return true;
   }
-  const auto& received = std::get<Received>(event);
-  if (!links_.knows(received.peer)) return false;
-  links_.heard(received.peer, now);
-  auto reply = decode<ValueReply>(received.head.bytes());
-  const ValueRange* range = reply ? std::get_if<ValueRange>(&*reply) : nullptr;
-  if (range && requests_.contains(range->request) && requests_.at(range->request).peer == received.peer) {
-    on_reply(received.peer, *range, received.payload);
-  } else {
-    links_.forget(received.peer, true);
-    lose(received.peer, "the worker sent something that is not an answer");
-  }
-  pump(now);
+  bool first = !running.known;
+  Accepted accepted = accept(running, request, *reply, bytes);
+  if (accepted == Accepted::lie) return false;
+  if (!fetches_.contains(request.fetch)) return true;
+  if (accepted == Accepted::taken && running.received == running.total) end(request.fetch, {});
+  else if (accepted == Accepted::again || first) links_.want_turn(peer, request.fetch);
   return true;
 }
 
-void ValueFetcher::on_reply(PeerId peer, const ValueRange& reply, const Buffer& payload) {
-  Request request = requests_.at(reply.request);
-  requests_.erase(reply.request);
-  links_.refund(peer, request.charge);
-  auto at = fetches_.find(request.fetch);
-  if (at == fetches_.end()) return;           // cancelled, or it went on elsewhere
-  Running& running = at->second;
-  Accepted accepted = Accepted::lie;
-  if (running.requests.front() == reply.request) {
-    running.requests.pop_front();
-    if (!reply.error.empty()) return next_location(running, reply.error);
-    bool first = !running.known;
-    accepted = accept(running, request, reply, payload);
-    if (!fetches_.contains(request.fetch)) return;
-    if (accepted == Accepted::taken && running.received == running.total) return end(request.fetch, {});
-    if (accepted == Accepted::again || (accepted == Accepted::taken && first)) turns_.add(peer, request.fetch);
-  }
-  if (accepted != Accepted::lie) return;
-  links_.forget(peer, true);
-  lose(peer, "the worker's answer does not fit the request");
-}
-
 ValueFetcher::Accepted ValueFetcher::accept(Running& running, const Request& request, const ValueRange& reply,
-                                            const Buffer& payload) {
+                                            const Buffer& bytes) {
   bool probe = !running.known && running.received > 0;
   if (reply.offset != request.offset || reply.offset > reply.total) return Accepted::lie;
   if (!probe && request.offset != running.received) return Accepted::lie;
-  if (payload.size() != std::min(request.length, reply.total - reply.offset)) return Accepted::lie;
+  if (bytes.size() != std::min(request.length, reply.total - reply.offset)) return Accepted::lie;
   if (running.known && (reply.total != running.total || reply.content != running.content)) return Accepted::lie;
   if (!running.known) {
     Accepted size = accept_size(running, reply);
     if (size != Accepted::taken || probe) return size;
   }
-  if (!payload.empty()) std::memcpy(running.place.data() + request.offset, payload.data(), payload.size());
-  running.received += payload.size();
+  if (!bytes.empty()) std::memcpy(running.place.data() + request.offset, bytes.data(), bytes.size());
+  running.received += bytes.size();
   running.asked = std::max(running.asked, running.received);
   return Accepted::taken;
 }
@@ -217,20 +165,10 @@ ValueFetcher::Accepted ValueFetcher::accept_size(Running& running, const ValueRa
   return Accepted::taken;
 }
 
-// The connection is gone: its requests too, and its fetches go on elsewhere.
-void ValueFetcher::lose(PeerId peer, const std::string& why) {
-  turns_.forget(peer);
+void ValueFetcher::lost(PeerId peer, const std::string& why) {
   for (auto& [id, running] : fetches_)
     if (running.peer == peer) next_location(running, why);
   std::erase_if(requests_, [&](const auto& entry) { return entry.second.peer == peer; });
-}
-
-void ValueFetcher::on_time(Time now) {
-  for (PeerId peer : links_.expire(now)) {
-    links_.forget(peer, true);
-    lose(peer, "the worker did not answer in time");
-  }
-  pump(now);
 }
 
 void ValueFetcher::end(FetchId id, Failure failure, std::optional<Borrowed> borrowed) {

@@ -2,8 +2,8 @@
 //   ValueServer   the holder's side: answers GetRange and PutRange
 //   ValueFetcher  pulls whole values or parts from one of several holders
 //   ValueSender   pushes values to one worker
-// None of them has a thread, a clock or memory for values: their owner's loop hands in events and the time, and provides the
-// memory. What a peer sends is checked and never trusted.
+// None of them has a thread, a clock or memory for values: their owner's loop hands in events, then the time (`serve`, which
+// sends all that became possible), and provides the memory. What a peer sends is checked and never trusted.
 #pragma once
 
 #include <cstdint>
@@ -25,14 +25,6 @@
 
 namespace weft {
 
-struct TransferOptions {
-  std::size_t in_flight_max = 16u << 20;        // bytes asked for or sent and not answered, in all
-  std::size_t in_flight_per_peer_max = 8u << 20;
-  std::size_t links_max = 64;                   // open connections
-  Duration idle_close = 30s;                    // an unused connection is closed after this
-  Duration stall = 30s;                         // a peer that owes an answer and says nothing is given up after this
-};
-
 // ---------------------------------------------------------------------------------------------- the holder's side
 
 /// What a server asks whoever holds the values.
@@ -51,10 +43,10 @@ class ValueHolder {
   virtual Result<void> end_put(const Key& key, bool complete) = 0;
 };
 
-/// A reply, to be sent as one frame: encode(message) and the payload.
-struct ServerReply {
+/// Replies, to be sent as one frame.
+struct ServerFrame {
   PeerId peer;
-  ValueReply message;
+  Bytes head;
   Buffer payload;
 };
 
@@ -64,10 +56,11 @@ class ValueServer {
 
   ValueServer(ValueHolder& holder, Bytes secret) : holder_(holder), gate_(std::move(secret)) {}
 
-  /// Answer a request; nothing if the answer must wait for the disk. The payload is a view of the value.
-  std::optional<ServerReply> on_request(PeerId peer, const ValueRequest& request, const Buffer& payload);
+  /// Answer a frame of requests, except those that must wait for the disk. Big payloads are views of the values. A failure:
+  /// it is none of ours, cut the peer.
+  Result<std::vector<ServerFrame>> on_frame(PeerId peer, const Buffer& head, const Buffer& payload);
   /// This value came from disk, or is lost: the answers that waited for it.
-  std::vector<ServerReply> arrived(const Key& key);
+  std::vector<ServerFrame> arrived(const Key& key);
   /// The connection is gone: forget its waiting requests, give up its puts.
   void on_lost(PeerId peer);
 
@@ -92,9 +85,10 @@ class ValueServer {
     std::uint64_t total = 0, received = 0;
     std::span<std::byte> place;
   };
-  std::optional<ServerReply> get(PeerId peer, const GetRange& request);
-  ServerReply put(PeerId peer, const PutRange& range, const Buffer& payload);
-  ServerReply refuse_put(PeerId peer, const PutRange& range, std::string why);
+  using Replies = ValueFrames<ValueReply>;
+  void get(PeerId peer, const GetRange& request, Replies& replies);
+  PutDone put(PeerId peer, const PutRange& range, const Buffer& bytes);
+  void give_up_put(std::map<Key, Put>::iterator at);
   void unpark_one(PeerId peer);
 
   ValueHolder& holder_;
@@ -123,7 +117,7 @@ struct FetchEnded {
   std::vector<WorkerId> tried;         // those that could not give it
 };
 
-class ValueFetcher {
+class ValueFetcher : private ValueLinks::User {
  public:
   /// The place for `total` bytes of a fetch. It must stay writable until the fetch ended or was cancelled. Asked again (and
   /// the earlier place is free) if another holder's value has another size.
@@ -131,17 +125,16 @@ class ValueFetcher {
 
   /// With a `borrower` (which must outlive us, and is served by the owner's loop) values on this host are borrowed where they
   /// can be, and only the others move.
-  ValueFetcher(Endpoint& endpoint, Place place, TransferOptions options = {}, ValueLinks::Connect connect = {},
-               Borrower* borrower = nullptr);
+  ValueFetcher(Endpoint& endpoint, Place place, TransferOptions options = {}, Borrower* borrower = nullptr);
 
-  void start(Fetch fetch, Time now);
+  void start(Fetch fetch);
   void cancel(FetchId id);
-  /// True if the event was about one of our connections.
-  bool on_event(const EndpointEvent& event, Time now);
-  /// Close idle connections, give up silent peers. Call at `wake_at`.
-  void on_time(Time now);
-  Time wake_at() const { return links_.wake_at(); }
   std::vector<FetchEnded> take() { return std::exchange(ended_, {}); }
+
+  // As in ValueLinks.
+  bool on_event(const EndpointEvent& event, Time now) { return links_.on_event(event, now); }
+  void serve(Time now) { links_.serve(now); }
+  Time wake_at() const { return links_.wake_at(); }
 
   std::size_t bytes_in_flight() const { return links_.in_flight(); }
   std::size_t active() const { return fetches_.size(); }
@@ -168,28 +161,28 @@ class ValueFetcher {
     std::size_t charge = 0;
   };
 
-  void pump(Time now);
-  TransferTurns::Turn ask(Running& running, Time now);
-  void connect_waiting(Time now);
+  // ValueLinks::User.
+  const Location* destination(FetchId id, Time now) override;
+  void connected(FetchId id, PeerId peer) override;
+  void unreachable(FetchId id, Failure why) override;
+  ValueLinks::Turn speak(FetchId id, Time now) override;
+  bool on_reply(PeerId peer, const ValueReply& reply, const Buffer& bytes) override;
+  void lost(PeerId peer, const std::string& why) override;
+
   bool borrow(Running& running, Time now);
   void on_borrowed(FetchId id, std::optional<Borrowed> borrowed);
-  void on_reply(PeerId peer, const ValueRange& reply, const Buffer& payload);
   enum class Accepted { taken, again, lie };
-  Accepted accept(Running& running, const Request& request, const ValueRange& reply, const Buffer& payload);
+  Accepted accept(Running& running, const Request& request, const ValueRange& reply, const Buffer& bytes);
   Accepted accept_size(Running& running, const ValueRange& reply);
   void next_location(Running& running, std::string why);
   void leave(Running& running);
   void remove(FetchId id);
-  void lose(PeerId peer, const std::string& why);
   void end(FetchId id, Failure failure, std::optional<Borrowed> borrowed = {});
 
-  Endpoint& endpoint_;
   Borrower* borrower_;
   Place place_;
   ValueLinks links_;
   std::map<FetchId, Running> fetches_;
-  std::deque<FetchId> unconnected_;    // need a connection
-  TransferTurns turns_;                // may ask for more
   std::unordered_map<std::uint64_t, Request> requests_;
   std::uint64_t last_request_ = 0;
   std::vector<FetchEnded> ended_;
@@ -202,21 +195,27 @@ struct PutEnded {
   Failure failure;                     // none: the worker has the value
 };
 
-class ValueSender {
+class ValueSender : private ValueLinks::User {
  public:
-  ValueSender(Endpoint& endpoint, TransferOptions options = {}, ValueLinks::Connect connect = {});
+  explicit ValueSender(Endpoint& endpoint, TransferOptions options = {}) : links_(endpoint, *this, options) {}
 
   /// Put these bytes under the key on that worker. Two puts of one key to one worker run one after the other.
-  void start(FetchId id, const Key& key, Buffer bytes, Location location, Time now);
+  void start(FetchId id, const Key& key, Buffer bytes, Location location);
   void cancel(FetchId id, Time now);
-  bool on_event(const EndpointEvent& event, Time now);
-  void on_time(Time now);
-  Time wake_at() const { return links_.wake_at(); }
   std::vector<PutEnded> take() { return std::exchange(ended_, {}); }
+
+  // As in ValueLinks.
+  bool on_event(const EndpointEvent& event, Time now) { return links_.on_event(event, now); }
+  void serve(Time now) { links_.serve(now); }
+  Time wake_at() const { return links_.wake_at(); }
 
   std::size_t bytes_in_flight() const { return links_.in_flight(); }
 
  private:
+  struct Owed {
+    std::uint64_t end;                 // of the range that is not answered
+    std::size_t charge;
+  };
   struct Running {
     Key key;
     Buffer bytes;
@@ -225,23 +224,24 @@ class ValueSender {
     std::uint64_t sent = 0;
     bool begun = false;                // the first range was sent (a value may have no bytes)
     bool over = false;                 // ended or cancelled; only its answers are missing
-    std::deque<std::uint64_t> owed;    // where each range that is not answered ends
+    std::deque<Owed> owed;
   };
   using Line = std::pair<PeerId, Key>;
 
-  void pump(Time now);
-  void connect_waiting(Time now);
-  TransferTurns::Turn push(FetchId id, Running& running, Time now);
-  void on_reply(PeerId peer, const PutDone& reply);
-  void lose(PeerId peer, const std::string& why);
+  // ValueLinks::User.
+  const Location* destination(FetchId id, Time now) override;
+  void connected(FetchId id, PeerId peer) override;
+  void unreachable(FetchId id, Failure why) override;
+  ValueLinks::Turn speak(FetchId id, Time now) override;
+  bool on_reply(PeerId peer, const ValueReply& reply, const Buffer& bytes) override;
+  void lost(PeerId peer, const std::string& why) override;
+
+  void say(Running& running, std::uint64_t offset, Buffer bytes, Time now);
   void end(FetchId id, Failure failure);
   void remove(FetchId id);
 
-  Endpoint& endpoint_;
   ValueLinks links_;
   std::map<FetchId, Running> puts_;
-  std::deque<FetchId> unconnected_;
-  TransferTurns turns_;
   std::map<Line, std::deque<FetchId>> lines_;  // puts of one key to one worker; the first one runs
   std::vector<PutEnded> ended_;
 };

@@ -1,117 +1,110 @@
-// The connections that a transfer opened, by address: opened lazily, shared by all transfers with that peer, closed when idle
-// or when another is needed. Counts the bytes on their way.
+// The connections that transfers opened, by address: opened lazily, shared by all transfers with that peer, closed when idle or
+// when another is needed. They count the bytes on their way, give each transfer its turn, put what is said to one peer into few
+// frames, and find out who lies or is silent. What is said, they do not know: that is their user's.
 #pragma once
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <map>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
+#include "common/data/transfer_turns.h"
+#include "common/data/value_frames.h"
 #include "common/messages.h"
 #include "common/transport/endpoint.h"
 
 namespace weft {
 
+struct TransferOptions {
+  std::size_t in_flight_max = 16u << 20;        // bytes asked for or sent and not answered, in all
+  std::size_t in_flight_per_peer_max = 8u << 20;
+  std::size_t links_max = 64;                   // open connections
+  Duration idle_close = 30s;                    // an unused connection is closed after this
+  Duration stall = 30s;                         // a peer that owes an answer and says nothing is given up after this
+};
+
+/// A message costs something even if it moves no bytes, so that a million empty ranges are bounded too.
+inline constexpr std::size_t charge_min = 256;
+
 class ValueLinks {
  public:
-  /// How to connect to a location (address and key).
-  using Connect = std::function<Result<PeerId>(const Location&)>;
+  using Turn = TransferTurns::Turn;
 
-  ValueLinks(Endpoint& endpoint, Connect connect, std::size_t links_max, std::size_t in_flight_max,
-             std::size_t in_flight_per_peer_max, Duration idle_close, Duration stall);
+  /// Who moves values. Everything may be called from within, except `on_event` and `serve`.
+  class User {
+   public:
+    virtual ~User() = default;
+    /// Where this transfer wants a connection to; null: it wants none any more.
+    virtual const Location* destination(FetchId id, Time now) = 0;
+    virtual void connected(FetchId id, PeerId peer) = 0;
+    virtual void unreachable(FetchId id, Failure why) = 0;
+    /// It has a turn: say something, or `blocked` if there is no room.
+    virtual Turn speak(FetchId id, Time now) = 0;
+    /// False if no honest peer says that; it is then cut.
+    virtual bool on_reply(PeerId peer, const ValueReply& reply, const Buffer& bytes) = 0;
+    /// The connection is gone, and what was charged to it.
+    virtual void lost(PeerId peer, const std::string& why) = 0;
+  };
+
+  ValueLinks(Endpoint& endpoint, User& user, const TransferOptions& options) : endpoint_(endpoint), user_(user), options_(options) {}
   ~ValueLinks();
   ValueLinks(const ValueLinks&) = delete;
   ValueLinks& operator=(const ValueLinks&) = delete;
 
-  /// The connection to this location, for one more user. PeerId 0: all connections are busy, try again later.
-  Result<PeerId> acquire(const Location& location, Time now);
-  /// One user less.
-  void release(PeerId peer);
-  bool knows(PeerId peer) const { return links_.contains(peer); }
+  // What the user does. Nothing is sent before `serve`.
 
+  /// Get in line for a connection. While all are busy the first in line waits, and the others behind it.
+  void join(FetchId id);
+  /// The transfer needs its connection no more.
+  void leave(PeerId peer, FetchId id);
+  /// Let it speak when others have had their turns.
+  void want_turn(PeerId peer, FetchId id);
+  void drop_turn(PeerId peer, FetchId id) { turns_.drop(peer, id); }
+  bool knows(PeerId peer) const { return links_.contains(peer); }
   bool has_room(PeerId peer, std::size_t bytes) const;
-  void charge(PeerId peer, std::size_t bytes, Time now);
-  /// Answered: the bytes are no longer on their way. More than was charged is the peer's lie, and ignored.
-  void refund(PeerId peer, std::size_t bytes);
-  void heard(PeerId peer, Time now);
-  /// It is gone, or we close it; its charges end.
-  void forget(PeerId peer, bool close);
+  /// Say something, for so many bytes on their way until `refund`.
+  void say(PeerId peer, ValueRequest message, Buffer bytes, std::size_t charge, Time now);
+  /// Answered. More than was charged is the peer's lie, and ignored.
+  void refund(PeerId peer, std::size_t charge);
+
+  // What the user's owner does.
+
+  /// True if the event was about one of our connections.
+  bool on_event(const EndpointEvent& event, Time now);
+  /// Give up silent peers, close idle connections, send all that may be sent. Call it when nothing more is there to be handled,
+  /// and at `wake_at`.
+  void serve(Time now);
+  Time wake_at() const;
 
   std::size_t in_flight() const { return in_flight_; }
-  std::size_t in_flight_of(PeerId peer) const;
-  /// Closes idle connections; returns the peers that owe an answer for too long.
-  std::vector<PeerId> expire(Time now);
-  Time wake_at() const;
 
  private:
   struct Link {
     std::string address;
+    ValueFrames<ValueRequest> frames;  // not sent yet
     std::size_t users = 0;
     std::size_t in_flight = 0;
     std::size_t owed = 0;              // answers not come yet
     Time last;                         // heard, or first owed
   };
+  void connect_line(Time now);
+  Result<PeerId> acquire(const Location& location, Time now);
+  bool flush();
+  void expire(Time now);
+  void cut(PeerId peer, const std::string& why);
+  void forget(PeerId peer, bool close);
+
   Endpoint& endpoint_;
-  Connect connect_;
-  std::size_t links_max_, in_flight_max_, per_peer_max_;
-  Duration idle_close_, stall_;
+  User& user_;
+  const TransferOptions options_;
   std::map<PeerId, Link> links_;
   std::map<std::string, PeerId> by_address_;
+  std::deque<FetchId> line_;           // need a connection
+  TransferTurns turns_;                // may say more
+  std::vector<PeerId> talked_;         // have frames to be sent
+  bool changed_ = false;               // since the last `serve`
   std::size_t in_flight_ = 0;
-};
-
-/// Who may send next: for each connection the transfers that could, in turn.
-class TransferTurns {
- public:
-  enum class Turn { blocked, done, again };
-
-  void add(PeerId peer, FetchId id) {
-    of_[peer].push_back(id);
-    members_.insert(id);
-  }
-  void drop(PeerId peer, FetchId id) {
-    if (!members_.erase(id)) return;
-    if (auto at = of_.find(peer); at != of_.end()) std::erase(at->second, id);
-  }
-  void forget(PeerId peer) {
-    auto at = of_.find(peer);
-    if (at == of_.end()) return;
-    for (FetchId id : at->second) members_.erase(id);
-    of_.erase(at);
-  }
-
-  /// Give one turn after another, round all connections and transfers, until each is blocked or done. `go(peer, id)` may call
-  /// everything here.
-  template <class Go>
-  void run(Go go) {
-    for (bool moved = true; moved;) {
-      moved = false;
-      std::erase_if(of_, [](const auto& entry) { return entry.second.empty(); });
-      std::vector<PeerId> peers;
-      for (const auto& [peer, queue] : of_) peers.push_back(peer);
-      for (PeerId peer : peers) {
-        auto at = of_.find(peer);
-        if (at == of_.end() || at->second.empty()) continue;
-        FetchId id = at->second.front();
-        Turn turn = go(peer, id);
-        if (turn == Turn::blocked) continue;
-        moved = true;
-        at = of_.find(peer);
-        if (at == of_.end()) continue;
-        if (at->second.empty() || at->second.front() != id) continue;  // it was dropped meanwhile
-        at->second.pop_front();
-        if (turn == Turn::again) at->second.push_back(id);
-        else members_.erase(id);
-      }
-    }
-  }
-
- private:
-  std::map<PeerId, std::deque<FetchId>> of_;
-  std::unordered_set<FetchId> members_;
 };
 
 }  // namespace weft

@@ -5,9 +5,24 @@
 
 namespace weft {
 
-std::optional<ServerReply> ValueServer::on_request(PeerId peer, const ValueRequest& request, const Buffer& payload) {
-  if (auto* get_range = std::get_if<GetRange>(&request)) return get(peer, *get_range);
-  return put(peer, std::get<PutRange>(request), payload);
+static void append_frames(PeerId peer, ValueFrames<ValueReply>& replies, std::vector<ServerFrame>& frames) {
+  for (auto& frame : replies.take()) frames.push_back({peer, encode(frame.messages), std::move(frame.payload)});
+}
+
+Result<std::vector<ServerFrame>> ValueServer::on_frame(PeerId peer, const Buffer& head, const Buffer& payload) {
+  auto requests = decode<std::vector<ValueRequest>>(head.bytes());
+  if (!requests) return requests.error();
+  if (requests->size() > messages_per_frame_max) return failure(ErrorKind::protocol_error, "a frame of more requests than the limit");
+  Replies replies;
+  bool fits = for_each_message(*requests, payload, [&](const ValueRequest& request, const Buffer& bytes) {
+    if (auto* range = std::get_if<GetRange>(&request)) get(peer, *range, replies);
+    else replies.add(put(peer, std::get<PutRange>(request), bytes));
+    return true;
+  });
+  if (!fits) return failure(ErrorKind::protocol_error, "a frame's bytes are not those of its ranges");
+  std::vector<ServerFrame> frames;
+  append_frames(peer, replies, frames);
+  return frames;
 }
 
 ValueServer::Opened ValueServer::open(const Key& key, std::uint32_t part, const Token& token) {
@@ -20,11 +35,11 @@ ValueServer::Opened ValueServer::open(const Key& key, std::uint32_t part, const 
   return {.bytes = found.value->part(part), .content = found.content};
 }
 
-std::optional<ServerReply> ValueServer::get(PeerId peer, const GetRange& request) {
+void ValueServer::get(PeerId peer, const GetRange& request, Replies& replies) {
   ValueRange reply{.request = request.request, .offset = request.offset};
   auto refuse = [&](std::string why) {
     reply.error = std::move(why);
-    return ServerReply{peer, reply, {}};
+    replies.add(reply);
   };
   if (request.length > value_range_max) return refuse("the range is longer than the limit");
   Opened found = open(request.key, request.part, request.token);
@@ -33,16 +48,16 @@ std::optional<ServerReply> ValueServer::get(PeerId peer, const GetRange& request
     if (waiting >= parked_per_peer_max) return refuse("too many requests wait for the disk");
     ++waiting;
     parked_[request.key].push_back({peer, request});
-    return std::nullopt;
+    return;
   }
   if (!found.refusal.empty()) return refuse(std::move(found.refusal));
   if (request.offset > found.bytes.size()) return refuse("the range begins beyond the end");
-  std::size_t length = std::min<std::uint64_t>(request.length, found.bytes.size() - request.offset);
+  reply.bytes = std::min<std::uint64_t>(request.length, found.bytes.size() - request.offset);
   // Ranges are asked for in order, so whoever has the last byte has it all.
-  if (request.offset + length == found.bytes.size()) gate_.use_up(request.token);
+  if (request.offset + reply.bytes == found.bytes.size()) gate_.use_up(request.token);
   reply.total = found.bytes.size();
   reply.content = found.content;
-  return ServerReply{peer, reply, found.bytes.slice(request.offset, length)};
+  replies.add(reply, found.bytes.slice(request.offset, reply.bytes));
 }
 
 void ValueServer::unpark_one(PeerId peer) {
@@ -51,58 +66,61 @@ void ValueServer::unpark_one(PeerId peer) {
   if (--at->second == 0) parked_of_.erase(at);
 }
 
-std::vector<ServerReply> ValueServer::arrived(const Key& key) {
-  std::vector<ServerReply> replies;
+std::vector<ServerFrame> ValueServer::arrived(const Key& key) {
+  std::vector<ServerFrame> frames;
   auto at = parked_.find(key);
-  if (at == parked_.end()) return replies;
+  if (at == parked_.end()) return frames;
   auto waiting = std::move(at->second);
   parked_.erase(at);
+  std::map<PeerId, Replies> replies;
   for (const Parked& one : waiting) {
     unpark_one(one.peer);
-    if (auto reply = get(one.peer, one.request)) replies.push_back(std::move(*reply));
+    get(one.peer, one.request, replies[one.peer]);
   }
-  return replies;
+  for (auto& [peer, said] : replies) append_frames(peer, said, frames);
+  return frames;
 }
 
-ServerReply ValueServer::refuse_put(PeerId peer, const PutRange& range, std::string why) {
-  return {peer, PutDone{.key = range.key, .error = std::move(why)}, {}};
-}
-
-ServerReply ValueServer::put(PeerId peer, const PutRange& range, const Buffer& payload) {
-  if (!gate_.accepts(range.key, range.token)) return refuse_put(peer, range, "the token is wrong or used");
-  if (payload.size() > value_range_max) return refuse_put(peer, range, "the range is longer than the limit");
+PutDone ValueServer::put(PeerId peer, const PutRange& range, const Buffer& bytes) {
+  auto refuse = [&](std::string why) { return PutDone{.key = range.key, .error = std::move(why)}; };
+  if (!gate_.accepts(range.key, range.token)) return refuse("the token is wrong or used");
+  if (bytes.size() > value_range_max) return refuse("the range is longer than the limit");
   auto at = puts_.find(range.key);
-  if (at != puts_.end() && at->second.peer != peer) return refuse_put(peer, range, "another client is putting this value");
+  if (at != puts_.end() && at->second.peer != peer) return refuse("another client is putting this value");
   if (at != puts_.end() && range.offset == 0 && at->second.received > 0) {  // the client begins again
-    puts_.erase(at);
-    static_cast<void>(holder_.end_put(range.key, false));
+    give_up_put(at);
     at = puts_.end();
   }
   if (at == puts_.end()) {
-    if (range.offset != 0) return refuse_put(peer, range, "the first range must begin at 0");
+    if (range.offset != 0) return refuse("the first range must begin at 0");
     auto place = holder_.begin_put(range.key, range.total);
-    if (!place) return refuse_put(peer, range, place.error().message);
+    if (!place) return refuse(place.error().message);
     WEFT_CHECK(place->size() == range.total);
     at = puts_.emplace(range.key, Put{peer, range.token, range.total, 0, *place}).first;
   }
   Put& put = at->second;
-  bool fits = range.total == put.total && range.offset == put.received && payload.size() <= put.total - put.received &&
-              (!payload.empty() || put.total == 0);
+  bool fits = range.total == put.total && range.offset == put.received && bytes.size() <= put.total - put.received &&
+              (!bytes.empty() || put.total == 0);
   if (!fits) {
-    puts_.erase(at);
-    static_cast<void>(holder_.end_put(range.key, false));
-    return refuse_put(peer, range, "the ranges do not follow each other");
+    give_up_put(at);
+    return refuse("the ranges do not follow each other");
   }
-  if (!payload.empty()) std::memcpy(put.place.data() + put.received, payload.data(), payload.size());
-  put.received += payload.size();
+  if (!bytes.empty()) std::memcpy(put.place.data() + put.received, bytes.data(), bytes.size());
+  put.received += bytes.size();
   PutDone done{.key = range.key, .received = put.received};
   if (put.received == put.total) {
     puts_.erase(at);
     auto kept = holder_.end_put(range.key, true);
-    if (!kept) return refuse_put(peer, range, kept.error().message);
+    if (!kept) return refuse(kept.error().message);
     gate_.use_up(range.token);
   }
-  return {peer, done, {}};
+  return done;
+}
+
+void ValueServer::give_up_put(std::map<Key, Put>::iterator at) {
+  Key key = at->first;
+  puts_.erase(at);
+  static_cast<void>(holder_.end_put(key, false));
 }
 
 void ValueServer::on_lost(PeerId peer) {
@@ -113,12 +131,8 @@ void ValueServer::on_lost(PeerId peer) {
     }
   }
   for (auto at = puts_.begin(); at != puts_.end();) {
-    if (at->second.peer != peer) {
-      ++at;
-      continue;
-    }
-    static_cast<void>(holder_.end_put(at->first, false));
-    at = puts_.erase(at);
+    auto put = at++;
+    if (put->second.peer == peer) give_up_put(put);
   }
 }
 

@@ -1,11 +1,26 @@
 #include "common/transport/zeromq_socket.h"
 
 #include <cerrno>
+#include <cstdlib>
 
 namespace weft::zeromq {
 namespace {
 
 constexpr std::size_t shared_read_buffer = 8192;  // libzmq's in_batch_size
+
+/// libzmq receives a big frame into fresh memory of malloc, and glibc hands freed memory back to the system above a limit of
+/// at first 128 KiB: then every page of every frame is faulted in anew, which costs as much as moving it does (measured: 1.5 s of
+/// processor a GB instead of 0.8). glibc raises the limit to twice the largest mapped block that was ever freed, so
+/// one is freed here. Whoever set the limits himself (mallopt, MALLOC_TRIM_THRESHOLD_) keeps them.
+void keep_memory_of_frames() {
+  constexpr std::size_t half_of_what_is_kept = 16u << 20;   // all that transfers have on their way (TransferOptions)
+  static const bool once = [] {
+    void* volatile block = std::malloc(half_of_what_is_kept);  // volatile: a compiler may leave out the pair
+    std::free(block);
+    return true;
+  }();
+  static_cast<void>(once);
+}
 
 /// Bytes on their way out, counted while they are.
 template <class T>
@@ -31,6 +46,7 @@ Part carry(T bytes, const Waiting& waiting) {
 
 Context::Context(int io_threads) : handle_(zmq_ctx_new()) {
   WEFT_CHECK(handle_ != nullptr);
+  keep_memory_of_frames();
   zmq_ctx_set(handle_, ZMQ_IO_THREADS, io_threads);
   // A connection we open takes three sockets; the default of 1023 would end at 341 of them.
   zmq_ctx_set(handle_, ZMQ_MAX_SOCKETS, zmq_ctx_get(handle_, ZMQ_SOCKET_LIMIT));

@@ -1,12 +1,15 @@
-// Builds dist/: index.html and assets/ with hashed names. Equal sources give equal bytes, so that the committed
-// bundle can be compared with a fresh one.
+// Builds dist/, or the folder that is given: index.html and assets/ with hashed names. Equal sources give equal bytes, so that
+// the committed bundle can be compared with a fresh one.
 import { build } from "esbuild";
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 
 const GZIP_BYTES_MAX = 60_000;
-const dist = new URL("dist/", import.meta.url);
+const folder = resolve(process.argv[2] ?? new URL("dist", import.meta.url).pathname);
+const dist = pathToFileURL(`${folder}/`);
 
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(new URL("assets/", dist), { recursive: true });
@@ -14,7 +17,7 @@ mkdirSync(new URL("assets/", dist), { recursive: true });
 const result = await build({
   absWorkingDir: new URL(".", import.meta.url).pathname,
   entryPoints: { weft: "src/main.tsx" },
-  outdir: "dist/assets",
+  outdir: `${folder}/assets`,
   entryNames: "[name]-[hash]",
   bundle: true,
   minify: true,
@@ -32,7 +35,7 @@ const icon = readFileSync(new URL("src/icon.svg", import.meta.url));
 const iconName = `icon-${createHash("sha256").update(icon).digest("hex").slice(0, 8).toUpperCase()}.svg`;
 writeFileSync(new URL(`assets/${iconName}`, dist), icon);
 
-const outputs = Object.keys(result.metafile.outputs).map((name) => name.replace("dist/", ""));
+const outputs = Object.keys(result.metafile.outputs).map((name) => name.slice(name.lastIndexOf("assets/")));
 const page = readFileSync(new URL("src/index.html", import.meta.url), "utf8")
   .replace("@script@", outputs.find((name) => name.endsWith(".js")))
   .replace("@style@", outputs.find((name) => name.endsWith(".css")))

@@ -1,5 +1,6 @@
 // Debian's Chromium, and what every test does with a page of it.
 import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
 import { chromium } from "playwright-core";
 
 export const PAGES = ["overview", "timeline", "graph", "groups", "tasks", "workers", "memory", "network", "profile", "events", "logs", "runs", "system"];
@@ -29,6 +30,25 @@ export async function show(page, address) {
 
 /** No part of the page is still asking. */
 export const settled = (page) => page.waitForFunction(() => !document.querySelector("main [role=status]"));
+
+/** CPU seconds that each thread of Chromium has used, by "process/thread". */
+export function browserThreads() {
+  const used = new Map();
+  for (const pid of descendants()) {
+    for (const thread of list(`/proc/${pid}/task`)) {
+      const [nanoseconds] = read(`/proc/${pid}/task/${thread}/schedstat`).split(" ");
+      if (nanoseconds) used.set(`${pid}/${thread}`, Number(nanoseconds) / 1e9);
+    }
+  }
+  return used;
+}
+const read = (file) => { try { return readFileSync(file, "utf8"); } catch { return ""; } };
+const list = (folder) => { try { return readdirSync(folder); } catch { return []; } };
+function descendants() {
+  const found = [process.pid];
+  for (const pid of found) for (const thread of list(`/proc/${pid}/task`)) found.push(...read(`/proc/${pid}/task/${thread}/children`).split(" ").filter(Boolean));
+  return found.slice(1).filter((pid) => read(`/proc/${pid}/cmdline`).includes("chromium"));
+}
 
 /** Waits until `look` gives something true; it is asked again whenever the page has drawn. */
 export async function until(look, what) {

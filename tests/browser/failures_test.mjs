@@ -16,7 +16,7 @@ test("a killed worker raises an alert that leads to it", async () => {
   try {
     const page = await openPage(browser, cluster.url);
     await cluster.workers[1].stop("SIGKILL");
-    const alert = page.locator("[data-alert]", { hasText: "worker-1" });
+    const alert = page.locator("[data-alert^=worker-lost]", { hasText: "worker-1" });
     await alert.waitFor();
     await alert.getByRole("link").click();
     await page.locator("main h1", { hasText: "worker-1" }).waitFor();

@@ -325,3 +325,13 @@ TEST_CASE("one client's cancel leaves the other's future intact") {
   std::ofstream(gate.path) << "go";
   CHECK(theirs.result(30s) == 5);
 }
+
+TEST_CASE("a call that was cancelled may be made again while its old future lives") {
+  Cluster c;
+  TemporaryFile gate;
+  auto given_up = c.client.submit(waits_for, gate.path, 7);
+  given_up.cancel("not now");
+  auto again = c.client.submit(waits_for, gate.path, 7);
+  std::ofstream(gate.path) << 1;
+  CHECK(again.result() == 7);
+}

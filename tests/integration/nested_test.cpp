@@ -37,6 +37,10 @@ int tree(int depth) {
   return a.result() + b.result();
 }
 int twice(int x) { return 2 * x; }
+int asks_itself(int x) { return this_task().client().submit(asks_itself, x).result(); }
+int pong(int x);
+int ping(int x) { return this_task().client().submit(pong, x).result(); }
+int pong(int x) { return this_task().client().submit(ping, x).result(); }
 int asks_child(int x) { return this_task().client().submit(twice, x).result() + 1; }
 int fails(int) { throw std::runtime_error("no such chunk"); }
 int asks_failing_child(int x) { return this_task().client().submit(fails, x).result(); }
@@ -143,6 +147,20 @@ TEST_CASE("a task of four cores lends all of them while it waits: to one child o
     test::PrivateFolder folder;
     Cluster c(isolation, 4);
     CHECK(c.client.submit({.cores = 4}, lends_all, folder.path).result(patience) == 7);
+  }
+}
+
+TEST_CASE("a task that would wait for itself, directly or through another, is told so") {
+  for (Isolation isolation : both) {
+    Cluster c(isolation);
+    for (auto f : {asks_itself, ping}) {
+      try {
+        c.client.submit(f, 1).result(patience);
+        FAIL("it should have failed");
+      } catch (const TaskError& error) {
+        CHECK(std::string(error.what()).find("would wait for itself") != std::string::npos);
+      }
+    }
   }
 }
 

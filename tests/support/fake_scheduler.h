@@ -202,7 +202,7 @@ class FakeEndpoint : public Endpoint {
 class FakeValues : public client::ValueLink {
  public:
   explicit FakeValues(std::shared_ptr<FakeScheduler> fake) : fake_(std::move(fake)) {}
-  void fetch(const Key& key, std::vector<Location>, Time) override {
+  void fetch(const Key& key, std::uint64_t, std::vector<Location>, Time) override {
     std::lock_guard guard(fake_->mutex);
     done_.push_back(client::FetchDone{key, fake_->values.at(key)});
     fake_->woken = true;

@@ -28,6 +28,20 @@ inline Value value_of(std::size_t bytes, std::uint64_t seed) {
   return Value::make(1, std::span(&view, 1));
 }
 
+/// The answer to a frame of one request.
+template <class Reply>
+Reply answer_to(ValueServer& server, PeerId peer, const ValueRequest& request, const Buffer& bytes = {}) {
+  auto frames = server.on_frame(peer, Buffer::own(encode(std::vector{request})), bytes);
+  REQUIRE(frames);
+  REQUIRE(frames->size() == 1);
+  auto replies = decode<std::vector<ValueReply>>(frames->front().head);
+  REQUIRE(replies);
+  REQUIRE(replies->size() == 1);
+  Reply reply = std::get<Reply>(replies->front());
+  REQUIRE(bytes_of(replies->front()) == frames->front().payload.size());
+  return reply;
+}
+
 /// One worker that holds values.
 struct Holder final : ValueHolder {
   struct One {
@@ -95,8 +109,9 @@ struct Net final : Endpoint {
   void unwatch(int) override {}
   void wake() override {}
 
-  void reply(const ServerReply& reply) {
-    if (open.contains(reply.peer)) to_us.push_back(Received{reply.peer, Buffer::own(encode(reply.message)), reply.payload});
+  void reply(std::vector<ServerFrame> replies) {
+    for (ServerFrame& reply : replies)
+      if (open.contains(reply.peer)) to_us.push_back(Received{reply.peer, Buffer::own(std::move(reply.head)), reply.payload});
   }
   /// Hand one frame to its holder and queue the answer.
   bool step_holder() {
@@ -104,9 +119,9 @@ struct Net final : Endpoint {
     Frame frame = std::move(to_holders.front());
     to_holders.pop_front();
     if (!open.contains(frame.peer)) return true;
-    auto request = decode<ValueRequest>(frame.head);
-    REQUIRE(request);
-    if (auto answer = holders.at(open[frame.peer])->server.on_request(frame.peer, *request, frame.payload)) reply(*answer);
+    auto answers = holders.at(open[frame.peer])->server.on_frame(frame.peer, Buffer::own(std::move(frame.head)), frame.payload);
+    REQUIRE(answers);
+    reply(std::move(*answers));
     return true;
   }
   void lose(const std::string& address) {
@@ -151,7 +166,8 @@ struct World {
     return {.worker = {worker}, .endpoint = address, .token = make_token(secret, key, ++nonce)};
   }
   void fetch(std::uint64_t id, Key key, std::vector<Location> locations, std::uint32_t part = whole_value) {
-    fetcher().start({.id = {id}, .key = key, .part = part, .locations = std::move(locations)}, now);
+    fetcher().start({.id = {id}, .key = key, .part = part, .locations = std::move(locations)});
+    fetcher().serve(now);
     look();
   }
   void look() {
@@ -169,8 +185,9 @@ struct World {
       fetcher().on_event(event, now);
       moved = true;
     }
+    fetcher().serve(now);
     look();
-    return moved;
+    return moved || !net.to_holders.empty();
   }
   void run() {
     while (step()) {

@@ -52,11 +52,11 @@ TEST_CASE("a key folder is made once, whole and private") {
   auto list = folder.authorized();
   REQUIRE(list);
   auto client = read_key_file(folder.path() + "/client.key"), worker = read_key_file(folder.path() + "/worker.key");
-  CHECK(list->allows("client", client->public_key));
-  CHECK(list->allows("worker", worker->public_key));
-  CHECK_FALSE(list->allows("client", worker->public_key));
-  CHECK_FALSE(list->allows("worker", client->public_key));
-  CHECK_FALSE(list->allows("client", scheduler->public_key));
+  CHECK(list->allows("client", client->public_key, 0));
+  CHECK(list->allows("worker", worker->public_key, 0));
+  CHECK_FALSE(list->allows("client", worker->public_key, 0));
+  CHECK_FALSE(list->allows("worker", client->public_key, 0));
+  CHECK_FALSE(list->allows("client", scheduler->public_key, 0));
 }
 
 TEST_CASE("keys are added under new names only, and revoked by name or key") {
@@ -74,7 +74,7 @@ TEST_CASE("keys are added under new names only, and revoked by name or key") {
   KeyPair bob = make_key_pair();
   REQUIRE(folder.add("worker", "bob", bob.public_key));
   CHECK_FALSE(fs::exists(folder.path() + "/bob.key"));
-  CHECK(folder.authorized()->allows("worker", bob.public_key));
+  CHECK(folder.authorized()->allows("worker", bob.public_key, 0));
   CHECK(*folder.revoke("ann") == 1);
   CHECK(*folder.revoke("ann") == 0);
   CHECK(*folder.revoke(bob.public_key) == 1);
@@ -92,6 +92,29 @@ TEST_CASE("an allow-list that is half understood lets nobody in") {
   CHECK(why("client ann").starts_with("list:3: the key of ann"));
   CHECK(why("client ann " + key + " quota=3").starts_with("list:3: unknown word"));
   CHECK(why("client " + key).starts_with("list:3:"));
+  CHECK(why("client ann " + key + " not-after=2027-01-31") == "");
+  for (const char* day : {"", "tomorrow", "2027-02-30", "2027-1-31", "2027-01-31x"})
+    CHECK_MESSAGE(why("client ann " + key + " not-after=" + day).find("names no day") != std::string::npos, day);
+  CHECK(why("client ann " + key + " not-after=2027-01-31 more").starts_with("list:3: unknown word \"more\""));
+}
+
+TEST_CASE("A36: a key is let in to the end of its last day, and not a second longer") {
+  test::PrivateFolder place;
+  KeyFolder folder(place.path + "/keys");
+  REQUIRE(folder.init());
+  REQUIRE_FALSE(folder.add("client", "ann", {}, "31.1.2027"));
+  auto ann = folder.add("client", "ann", {}, "2027-01-31");
+  REQUIRE_MESSAGE(ann, ann.error().message);
+  constexpr std::int64_t end = 1'801'440'000;  // 2027-02-01 00:00 UTC
+  CHECK(ann->not_after == end);
+  CHECK(show_day(end) == "2027-01-31");
+  auto list = *folder.authorized();
+  CHECK(list.all().back() == *ann);
+  CHECK(list.allows("client", ann->public_key, end - 1));
+  CHECK_FALSE(list.allows("client", ann->public_key, end));
+  CHECK_FALSE(list.allows("worker", ann->public_key, end - 1));
+  CHECK(list.next_end(0) == end);
+  CHECK_FALSE(list.next_end(end));
 }
 
 TEST_CASE("an allow-list that others can change is refused") {

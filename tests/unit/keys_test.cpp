@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -44,6 +45,31 @@ TEST_CASE("a key file that others can read, that is damaged or missing is refuse
   REQUIRE_FALSE(read);
   CHECK(read.error().message.find(path) != std::string::npos);
   CHECK((read.error().message.find(secret) == std::string::npos));
+}
+
+TEST_CASE("a key that root gives to our group, as Kubernetes does, is taken; one that we ourselves leave open is not") {
+  if (geteuid() != 0) return;  // only root can play both
+  PrivateFolder folder;
+  std::string path = folder.path + "/worker.key";
+  REQUIRE(write_key_file(path, make_key_pair()));
+  constexpr uid_t somebody = 65'534;
+  REQUIRE(chmod(folder.path.c_str(), 0711) == 0);
+  auto read_as_somebody = [&](uid_t owner, mode_t mode) {
+    REQUIRE((chown(path.c_str(), owner, somebody) == 0 && chmod(path.c_str(), mode) == 0));
+    REQUIRE((setegid(somebody) == 0 && seteuid(somebody) == 0));
+    bool taken = bool(read_key_file(path));
+    REQUIRE((seteuid(0) == 0 && setegid(0) == 0));
+    return taken;
+  };
+  CHECK(read_as_somebody(0, 0440));
+  CHECK(read_as_somebody(somebody, 0400));
+  CHECK_FALSE(read_as_somebody(0, 0444));
+  CHECK_FALSE(read_as_somebody(0, 0460));
+  CHECK_FALSE(read_as_somebody(somebody, 0440));
+}
+
+TEST_CASE("a drawn public key is never taken for an option, since `weft keys add` is given it") {
+  for (int i = 0; i < 600; ++i) CHECK(make_key_pair().public_key.front() != '-');
 }
 
 TEST_CASE("key pairs differ, and a moved secret leaves nothing behind") {

@@ -258,3 +258,19 @@ TEST_CASE("a program ends with the code for what was wrong") {
   CHECK(p.options.start(std::vector<std::string>{"--config", "/no/such/file"}) == exit_code::configuration);
   CHECK(p.options.start(std::vector<std::string>{"--config", "/"}) == exit_code::configuration);
 }
+
+TEST_CASE("a variable of the own section that names no option is refused, others are not ours") {
+  Program p;
+  CHECK(p.options.check_variables(std::vector<std::string>{"WEFT_WORKER__SPILL_AT", "WEFT_SERVICE_HOST", "WEFT_SCHEDULER__SPIL_AT"}));
+  CHECK(message(p.options.check_variables(std::vector<std::string>{"WEFT_WORKER__SPIL_AT"})) ==
+        "unknown variable WEFT_WORKER__SPIL_AT: did you mean WEFT_WORKER__SPILL_AT?");
+}
+
+TEST_CASE("a share lies between 0 and 1") {
+  CHECK(read<Share>("0.7").share == 0.7);
+  CHECK(read<Share>("70%").share == 0.7);
+  for (const char* text : {"2", "-0.1", "101%", "1 GiB", ""}) {
+    Share share;
+    CHECK_MESSAGE(message(read_option(text, share)).find("write 0.7 or 70%") != std::string::npos, text);
+  }
+}

@@ -72,7 +72,8 @@ TEST_CASE("a wrong hint of the size changes nothing") {
     World w;
     Value value = value_of(2 * mib, 1);
     w.holder("a").values[key(1)] = {value, false, 1};
-    w.fetcher().start({.id = {1}, .key = key(1), .bytes = hint, .locations = {w.location("a", key(1))}}, w.now);
+    w.fetcher().start({.id = {1}, .key = key(1), .bytes = hint, .locations = {w.location("a", key(1))}});
+    w.fetcher().serve(w.now);
     w.run();
     CHECK(w.got(1, value.block()));
   }
@@ -197,7 +198,7 @@ TEST_CASE("a value on disk is answered when it came back, in order") {
   w.run();
   CHECK(w.ended.empty());
   a.values[key(1)].on_disk = false;
-  for (auto& reply : a.server.arrived(key(1))) w.net.reply(reply);
+  w.net.reply(a.server.arrived(key(1)));
   w.run();
   CHECK(w.got(1, value.block()));
   CHECK(a.server.arrived(key(1)).empty());
@@ -210,20 +211,35 @@ TEST_CASE("ranges beyond the end are refused or cut") {
   a.values[key(1)] = {value, false, 1};
   auto ask = [&](std::uint64_t offset, std::uint64_t length) {
     auto token = make_token(secret, key(1), ++w.nonce);
-    return *a.server.on_request({1}, GetRange{1, key(1), whole_value, offset, length, token}, {});
+    return answer_to<ValueRange>(a.server, {1}, GetRange{1, key(1), whole_value, offset, length, token});
   };
-  auto error = [](const ServerReply& reply) { return std::get<ValueRange>(reply.message).error; };
-  CHECK(ask(0, 10).payload.size() == 10);
-  CHECK(ask(value.size() - 5, 100).payload.size() == 5);
-  CHECK(error(ask(value.size(), 1)).empty());
-  CHECK(ask(value.size(), 1).payload.empty());
-  CHECK_FALSE(error(ask(value.size() + 1, 1)).empty());
-  CHECK_FALSE(error(ask(UINT64_MAX, 5)).empty());
-  CHECK_FALSE(error(ask(0, UINT64_MAX)).empty());
+  CHECK(ask(0, 10).bytes == 10);
+  CHECK(ask(value.size() - 5, 100).bytes == 5);
+  CHECK(ask(value.size(), 1).error.empty());
+  CHECK(ask(value.size(), 1).bytes == 0);
+  CHECK_FALSE(ask(value.size() + 1, 1).error.empty());
+  CHECK_FALSE(ask(UINT64_MAX, 5).error.empty());
+  CHECK_FALSE(ask(0, UINT64_MAX).error.empty());
+}
+
+TEST_CASE("a frame whose bytes are not its ranges', or of too many requests, is nobody's honest frame") {
+  Holder a;
+  auto refused = [&](const std::vector<ValueRequest>& requests, std::size_t payload) {
+    return !a.server.on_frame({1}, Buffer::own(encode(requests)), Buffer::own(Bytes(payload)));
+  };
+  PutRange put{.key = key(1), .offset = 0, .total = 10, .bytes = 5, .token = make_token(secret, key(1), 1)};
+  CHECK(refused({put}, 4));
+  CHECK(refused({put}, 6));
+  CHECK(refused({GetRange{.key = key(1)}}, 1));
+  put.bytes = UINT64_MAX;
+  CHECK(refused({put}, 5));
+  CHECK(refused(std::vector<ValueRequest>(messages_per_frame_max + 1, GetRange{}), 0));
+  CHECK_FALSE(refused(std::vector<ValueRequest>(messages_per_frame_max, GetRange{}), 0));
+  CHECK_FALSE(a.server.on_frame({1}, Buffer::copy(std::string_view("garbage")), {}));
 }
 
 TEST_CASE("a lying holder is cut off, and the next one is asked") {
-  for (int lie = 0; lie < 7; ++lie) {
+  for (int lie = 0; lie < 9; ++lie) {
     CAPTURE(lie);
     World w;
     Value value = value_of(2 * mib, 1);
@@ -239,14 +255,55 @@ TEST_CASE("a lying holder is cut off, and the next one is asked") {
     if (lie == 2) payload = Buffer::own(Bytes(mib - 1));
     if (lie == 3) payload = Buffer::own(Bytes(mib + 1));
     if (lie == 4) reply.request = 99;
-    Buffer head = Buffer::own(encode(ValueReply(reply)));
+    reply.bytes = payload.size();
+    if (lie == 7) reply.bytes = mib + 1;
+    if (lie == 8) reply.bytes = 0;
+    std::vector<ValueReply> replies{reply};
+    if (lie == 6) replies = {PutDone{.key = key(1)}};
+    Buffer head = Buffer::own(encode(replies));
     if (lie == 5) head = Buffer::copy(std::string_view("garbage"));
-    if (lie == 6) head = Buffer::own(encode(ValueReply(PutDone{.key = key(1)})));
     w.fetcher().on_event(Received{peer, head, payload}, w.now);
     CHECK_FALSE(w.net.open.contains(peer));
     w.run();
     CHECK(w.got(1, value.block()));
   }
+}
+
+TEST_CASE("a holder that answers out of order is cut off, and the next one is asked") {
+  World w;
+  Value value = value_of(5 * mib, 1);
+  w.holder("a").values[key(1)] = {value, false, 1};
+  w.holder("b").values[key(1)] = {value, false, 1};
+  w.fetch(1, key(1), {w.location("a", key(1)), w.location("b", key(1))});
+  w.step();
+  PeerId peer = w.net.open.begin()->first;
+  while (w.net.step_holder()) {
+  }
+  REQUIRE(w.net.to_us.size() > 1);
+  std::swap(w.net.to_us[0], w.net.to_us[1]);
+  w.step();
+  CHECK_FALSE(w.net.open.contains(peer));
+  w.net.to_us.clear();
+  w.run();
+  CHECK(w.got(1, value.block()));
+}
+
+TEST_CASE("many small values of one holder are asked for in one frame and come in few") {
+  World w;
+  std::vector<Value> values;
+  for (std::uint64_t n = 0; n < 200; ++n) {
+    values.push_back(value_of(n % 7 == 0 ? 100'000 : 5000, n));   // big ones are not copied to join the others
+    w.holder("a").values[key(n)] = {values.back(), false, n + 1};
+  }
+  for (std::uint64_t n = 0; n < 200; ++n)
+    w.fetcher().start({.id = {n + 1}, .key = key(n), .bytes = values[n].size(), .locations = {w.location("a", key(n))}});
+  w.fetcher().serve(w.now);
+  CHECK(w.net.frames == 1);
+  w.net.step_holder();
+  CHECK(w.net.to_us.size() < 70);
+  w.run();
+  for (std::uint64_t n = 0; n < 200; ++n) CHECK(w.got(n + 1, values[n].block()));
+  CHECK(w.net.frames == 1);
 }
 
 TEST_CASE("a silent peer is given up when its time is over, an idle link is closed") {
@@ -258,12 +315,12 @@ TEST_CASE("a silent peer is given up when its time is over, an idle link is clos
   w.net.to_holders.clear();
   CHECK(w.fetcher().wake_at() == w.now + w.options.stall);
   w.now = w.fetcher().wake_at();
-  w.fetcher().on_time(w.now);
+  w.fetcher().serve(w.now);
   w.run();
   CHECK(w.got(1, value.block()));
   CHECK(w.net.open.size() == 1);
   w.now = w.fetcher().wake_at();
-  w.fetcher().on_time(w.now);
+  w.fetcher().serve(w.now);
   CHECK(w.net.open.empty());
   CHECK(w.fetcher().wake_at() == Time::never());
 }

@@ -14,7 +14,8 @@ struct PutWorld : World {
     return *sender_;
   }
   void put(std::uint64_t id, Key key, Buffer bytes, Location location) {
-    sender().start({id}, key, std::move(bytes), std::move(location), now);
+    sender().start({id}, key, std::move(bytes), std::move(location));
+    sender().serve(now);
     note();
   }
   void note() {
@@ -32,6 +33,7 @@ struct PutWorld : World {
       sender().on_event(event, now);
       moved = true;
     }
+    sender().serve(now);
     note();
     return moved;
   }
@@ -59,6 +61,20 @@ TEST_CASE("values are put whole, within the bounds") {
     CHECK(a.kept.at(key(1)) == bytes);
     CHECK(w.most_in_flight <= 2 * mib);
     CHECK(w.sender().bytes_in_flight() == 0);
+  }
+}
+
+TEST_CASE("many small values go to one worker in few frames") {
+  PutWorld w;
+  Holder& a = w.holder("a");
+  for (std::uint64_t n = 0; n < 100; ++n)
+    w.sender().start({n + 1}, key(n), Buffer::own(Bytes(n % 10 == 0 ? 100'000 : 5000, std::byte(n))), w.location("a", key(n)));
+  w.sender().serve(w.now);
+  CHECK(w.net.frames < 25);
+  w.push_all();
+  for (std::uint64_t n = 0; n < 100; ++n) {
+    CHECK(w.put_well(n + 1));
+    CHECK(a.kept.at(key(n)) == Bytes(n % 10 == 0 ? 100'000 : 5000, std::byte(n)));
   }
 }
 
@@ -135,8 +151,8 @@ TEST_CASE("ranges that do not follow each other give the put up") {
   Holder a;
   Token token = make_token(secret, key(1), 1);
   auto send = [&](PeerId peer, std::uint64_t offset, std::uint64_t total, std::size_t size) {
-    auto reply = a.server.on_request(peer, PutRange{key(1), offset, total, token}, Buffer::own(Bytes(size)));
-    return std::get<PutDone>(reply->message).error;
+    PutRange range{.key = key(1), .offset = offset, .total = total, .bytes = size, .token = token};
+    return answer_to<PutDone>(a.server, peer, range, Buffer::own(Bytes(size))).error;
   };
   CHECK_FALSE(send({1}, 5, 10, 5).empty());          // does not begin at 0
   CHECK(a.given_up == 0);

@@ -185,7 +185,7 @@ class Bag {
   /// partition's number, a pattern without is a folder; ".gz" compresses. Files appear complete or not at all.
   std::vector<std::string> to_textfiles(Client& client, const std::string& pattern, const Options& options = {}) const {
     static_assert(std::is_convertible_v<const T&, std::string_view>, "weft: to_textfiles writes text; map the elements to std::string");
-    return detail::write_files(*this, client, detail::absolute_path(pattern), options);
+    return detail::write_files(*this, client, pattern, options);
   }
   /// One lazy vector per partition, to go on with <weft/delayed.h>.
   std::vector<Delayed<std::vector<T>>> to_delayed(Client& client, const Options& options = {}) const {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <iosfwd>
 #include <optional>
 #include <span>
 #include <string>
@@ -31,6 +32,9 @@ struct Key {
   /// Draw a key that no other call has: for impure work.
   static Key random();
 };
+
+/// Write `key.hex()`.
+std::ostream& operator<<(std::ostream& out, const Key& key);
 
 /// Compute keys from fields. Every field is framed by its length, so ("ab","c") and ("a","bc") differ.
 class KeyHasher {

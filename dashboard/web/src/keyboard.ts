@@ -1,7 +1,7 @@
 // Every shortcut in one table: the help shows it, and one listener obeys it. They can be switched off (WCAG 2.1.4).
 
 import { effect, signal } from "@preact/signals";
-import { follow, following, pan, seek, toggleFollow, zoom, edge } from "./cursor";
+import { cursor, follow, following, pan, seek, toggleFollow, zoom, edge } from "./cursor";
 import { remember, remembered } from "./memory";
 import { go, route } from "./router";
 import { toggleTheme } from "./theme";
@@ -73,11 +73,13 @@ function explain(): void {
   if (page === "tasks" && id) document.getElementById("explain")?.focus();
 }
 
+// The answer may be late: whoever has moved the time since is right.
 async function step(direction: 1 | -1): Promise<void> {
+  const asked = cursor.peek();
   const at = Math.round(edge());
   const range = direction < 0 ? { t1: at - 1 } : { t0: at };
   const { events } = await getJson<Events>(withQuery("events", { ...range, limit: 1000 })).catch(() => ({ events: [] }));
   const ordered = events.map(({ t }) => t).sort((a, b) => a - b);
   const next = direction < 0 ? ordered.findLast((t) => t < at) : ordered.find((t) => t > at);
-  if (next !== undefined) seek(next);
+  if (next !== undefined && cursor.peek() === asked) seek(next);
 }

@@ -278,11 +278,13 @@ auto take_first(const B& bag, Client& client, std::size_t n, const Options& opti
 
 template <class B>
 std::vector<std::string> write_files(const B& bag, Client& client, const std::string& pattern, const Options& options) {
+  if (pattern.empty()) throw InvalidArgument("to_textfiles needs a path: a folder, or a pattern such as \"out/part-*.txt\"");
   // Equal writes are not done once: somebody may have removed the files.
   Options every = options;
   every.pure = false;
+  std::string path = absolute_path(pattern);
   Plan plan(client.core(), every);
-  auto written = bag.run([&](std::size_t i, std::size_t n) { return WriteSink{numbered_path(pattern, i, n)}; }, "to_textfiles");
+  auto written = bag.run([&](std::size_t i, std::size_t n) { return WriteSink{numbered_path(path, i, n)}; }, "to_textfiles");
   return results_of<std::string>(plan.start(whole_pieces(plan, plan.of(written))));
 }
 

@@ -1,0 +1,28 @@
+// What tasks do in the checks: honest ones, whose results are hashes of what they were given, and bad ones.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace weft::reliability {
+
+using Block = std::vector<std::uint64_t>;
+
+/// A number that depends on all of them.
+std::uint64_t mix(std::uint64_t number, std::uint64_t with);
+/// `size` words that depend on the number and on every word of the inputs. Takes `microseconds`.
+Block grow(std::uint64_t number, const std::vector<Block>& inputs, std::uint32_t size, std::uint32_t microseconds);
+std::uint64_t digest(std::uint64_t number, const std::vector<Block>& inputs);
+
+/// Leaves one byte in the file `folder/number`, and in `folder/all`, each time it runs.
+int leave_trace(std::string folder, int number, int microseconds);
+/// How often it ran.
+std::uint64_t traces(const std::string& folder, int number);
+/// How often all ran.
+std::uint64_t traces(const std::string& folder);
+
+int increment(int number);
+int rest(int number, int microseconds);
+
+}  // namespace weft::reliability
