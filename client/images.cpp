@@ -294,6 +294,7 @@ Frame frame_at(std::uintptr_t address) {
   Frame frame{.image = image->path, .build = image->id, .offset = address - image->base};
   Dl_info info;
   if (dladdr(reinterpret_cast<void*>(address), &info) && info.dli_sname) frame.symbol = demangle(info.dli_sname);
+  else frame.symbol = symbol_at(reinterpret_cast<void*>(address));   // only this process may have the file: say it for whoever looks from elsewhere
   return frame;
 }
 

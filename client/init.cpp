@@ -15,6 +15,7 @@
 #include "client/images.h"
 #include "client/init_debug.h"
 #include "client/program_setup.h"
+#include "client/symbols.h"
 #include "client/throw_trace.h"
 #include "common/exit_codes.h"
 #include "worker/executor_link.h"
@@ -110,7 +111,8 @@ static Result<detail::Thunk> find_function(const FunctionRef& function, void (**
 }
 
 worker::FunctionRuntime user_code() {
-  return {.resolve = find_function, .describe_exception = failure_from_current_exception, .on_start = detail::set_up_executor};
+  return {.resolve = find_function, .describe_exception = failure_from_current_exception, .on_start = detail::set_up_executor,
+          .name_of = symbol_at};
 }
 
 }  // namespace client

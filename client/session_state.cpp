@@ -12,6 +12,8 @@ namespace weft::client {
 
 // How long a goodbye looks for a scheduler that went away: two attempts to connect. A static Client often dies after its cluster.
 static constexpr Duration goodbye_without_link_max = std::chrono::seconds(1);
+// Longest time between heartbeats that a scheduler is believed.
+static constexpr Duration interval_max = std::chrono::hours(24);
 
 SessionState::SessionState(SessionOptions options, Time now)
     : options_(std::move(options)), now_(now), lost_at_(now), attempt_at_(now), next_attempt_(now), last_heard_(now) {}
@@ -169,8 +171,8 @@ void SessionState::hear(ClientWelcome& message) {
   link_ = Link::welcomed;
   welcomed_before_ = true;
   epoch_ = message.epoch;
-  heartbeat_interval_ = std::max(message.heartbeat_interval, Duration(std::chrono::milliseconds(10)));
-  lease_ = std::max(message.lease, 2 * heartbeat_interval_);
+  heartbeat_interval_ = std::clamp<Duration>(message.heartbeat_interval, std::chrono::milliseconds(10), interval_max);
+  lease_ = std::clamp<Duration>(message.lease, 2 * heartbeat_interval_, 2 * interval_max);
   next_heartbeat_ = now_ + heartbeat_interval_;
   std::uint64_t executed = std::min(message.executed, last_sequence());
   acknowledged_ = executed;

@@ -5,6 +5,7 @@
 // A message is a struct with `template <class A> void fields(A& a) { a(first, second); }`.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -34,6 +35,8 @@ struct CodecLimits {
   std::size_t elements_max = 16'000'000;     // elements of one array; also never more than bytes left
   std::size_t allocation_max = 256u << 20;   // memory that one frame may claim in all, by our own estimate
 };
+/// Memory that an array gets because its length was announced; beyond it grows with the elements that are really there.
+inline constexpr std::size_t announced_bytes_max = 256u << 10;
 
 class Encoder {
  public:
@@ -248,8 +251,9 @@ void Decoder::get(T& value) {
   } else if constexpr (IsVector<T>::value) {
     std::size_t count = array(sizeof(typename T::value_type));
     if (failed()) return;
-    value.resize(count);
-    for (auto& element : value) get(element);
+    value.clear();
+    value.reserve(std::min(count, announced_bytes_max / sizeof(typename T::value_type)));
+    for (std::size_t i = 0; i < count && !failed(); ++i) get(value.emplace_back());
   } else if constexpr (IsMap<T>::value) {
     std::size_t count = array(sizeof(typename T::value_type) + 48);
     value.clear();

@@ -18,6 +18,9 @@ std::uint64_t cgroup_memory_limit();
 /// Processors of our cgroup's quota; 0 if there is none.
 double cgroup_cores();
 
+/// Raise our soft limit of open files to `wanted`, as far as the hard limit lets us; returns what it is then.
+std::uint64_t raise_open_files(std::uint64_t wanted);
+
 /// The machine's name, as others see it.
 std::string host_name();
 

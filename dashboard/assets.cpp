@@ -51,7 +51,8 @@ static Asset make_asset(const std::string& path, std::string plain) {
 
 Assets::Assets(std::string folder) : folder_(std::move(folder)) {
   if (!folder_.empty()) return;
-  for (const EmbeddedFile* file = embedded_files; file->path; ++file) files_[file->path] = make_asset(file->path, std::string(file->begin, file->end));
+  for (const EmbeddedFile* file = embedded_files; file->path; ++file)
+    if (std::string_view(file->path) != "/schema.json") files_[file->path] = make_asset(file->path, std::string(file->begin, file->end));
 }
 
 const Asset* Assets::find(std::string_view path) {

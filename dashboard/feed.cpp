@@ -99,6 +99,10 @@ void Feed::apply(const Sighting& record, std::string_view text) {
       return;
     case Seen::label: group(record.group).label = text; return;
     case Seen::log:
+      if (record.extra == samples_level) {
+        if (auto samples = StackSamples::read(text)) samples_.add(now_, record.worker, *samples);
+        return;
+      }
       if (lines_.size() >= limits_.lines) lines_.pop_front();
       lines_.push_back({lines_seen_++, now_, record.extra, record.worker, record.key, std::string(text)});
       return;

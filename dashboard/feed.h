@@ -11,6 +11,7 @@
 
 #include "common/key_index.h"
 #include "dashboard/moments.h"
+#include "dashboard/samples.h"
 #include "dashboard/timeline.h"
 #include "scheduler/observer.h"
 
@@ -32,6 +33,7 @@ struct FeedLimits {
   std::size_t cells_bytes = 64u << 20;
   std::size_t moments_bytes = 64u << 20;
   std::size_t events = 10'000, lines = 20'000, errors = 500, links = 20'000;
+  std::size_t samples = 200'000, sample_texts = 10'000;
 };
 
 struct TaskRow {
@@ -138,6 +140,7 @@ class Feed {
   const std::map<std::string, ErrorRow>& errors() const { return errors_; }
   const std::deque<EventRow>& events() const { return events_; }
   const std::deque<LineRow>& lines() const { return lines_; }
+  const Samples& samples() const { return samples_; }
   const std::deque<StoryRow>& story() const { return story_; }
   const std::vector<RunRow>& runs() const { return runs_; }
   /// Quantile of the scheduler's steps, seconds, over all time.
@@ -181,6 +184,7 @@ class Feed {
   std::deque<Key> failures_order_;
   std::deque<EventRow> events_;
   std::deque<LineRow> lines_;
+  Samples samples_{limits_.samples, limits_.sample_texts};
   std::deque<StoryRow> story_;
   std::vector<RunRow> runs_;
   std::map<std::uint32_t, GroupMoment> run_began_;   // groups when the present run began

@@ -6,13 +6,17 @@
 
 namespace weft::dashboard {
 
+const char* const content_policy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 static constexpr std::size_t body_max = 64u << 10;
 static constexpr std::uint32_t header_max = 16u << 10;
+static constexpr int send_buffer = 256 << 10;   // what a viewer that takes nothing costs; the kernel would give it megabytes
 static constexpr auto request_patience = std::chrono::seconds(30);
 
 void serve_connection(Dashboard::Impl& owner, tcp::socket socket) {
   boost::system::error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
+  socket.set_option(asio::socket_base::send_buffer_size(send_buffer), ignored);
   std::make_shared<HttpSession>(owner, std::move(socket))->read();
 }
 
@@ -60,15 +64,11 @@ void HttpSession::handle() {
   }
   const Doors& doors = owner_->doors();
   if (request.count(http::field::host) != 1 || !doors.host_is_ours(host))
-    return answer(error_body(403, "this dashboard is not reached by that Host; weft-scheduler --dashboard-names adds a name"));
+    return answer(error_body(421, "this dashboard is not reached by that Host; weft-scheduler --dashboard-names adds a name"));
   if (request.count(http::field::origin) > 1 || !doors.origin_is_ours(text(request[http::field::origin]), host))
     return answer(error_body(403, "another site may not read this dashboard"));
   if (doors.needs_token() && path == "/" && take_token(target)) return;
-  if (!doors.token_is_right(text(request[http::field::authorization]), text(request[http::field::cookie]))) {
-    Body body = error_body(401, "a token is needed: open /?token=TOKEN once, or send Authorization: Bearer TOKEN; the scheduler's log names the file that has it");
-    body.headers.emplace_back("WWW-Authenticate", "Bearer");
-    return answer(std::move(body));
-  }
+  if (!may_enter(text(request[http::field::authorization]), text(request[http::field::cookie]))) return;
   if (path == "/ws") return upgrade();
   if (path.starts_with("/api/v1/control/")) return control(path.substr(16));
   if (!is_read) {
@@ -92,8 +92,33 @@ bool HttpSession::take_token(std::string_view target) {
   return true;
 }
 
+/// False: it was answered that a token is missing or wrong.
+bool HttpSession::may_enter(std::string_view authorization, std::string_view cookie) {
+  const Doors& doors = owner_->doors();
+  if (!doors.needs_token()) return true;
+  boost::system::error_code ignored;
+  const std::string address = stream_.socket().remote_endpoint(ignored).address().to_string();
+  const bool tried = !authorization.empty() || cookie.find("weft_token=") != cookie.npos;
+  if (tried && owner_->wrong_tokens().too_many(address, monotonic_now())) {
+    Body body = error_body(429, "too many wrong tokens came from this address; wait a minute");
+    body.headers.emplace_back("Retry-After", "60");
+    answer(std::move(body));
+    return false;
+  }
+  if (doors.token_is_right(authorization, cookie)) return true;
+  if (tried) owner_->wrong_tokens().note(address, monotonic_now());
+  Body body = error_body(401, "a token is needed: open /?token=TOKEN once, or send Authorization: Bearer TOKEN; the scheduler's log names the file that has it");
+  body.headers.emplace_back("WWW-Authenticate", "Bearer");
+  answer(std::move(body));
+  return false;
+}
+
 void HttpSession::upgrade() {
-  if (!beast::websocket::is_upgrade(parser_->get())) return answer(error_body(426, "/ws speaks WebSocket"));
+  const auto& request = parser_->get();
+  if (!beast::websocket::is_upgrade(request)) return answer(error_body(426, "/ws speaks WebSocket"));
+  // Browsers send an Origin; a cookie without one comes from something that must not use it.
+  if (owner_->doors().needs_token() && request[http::field::origin].empty() && request[http::field::authorization].empty())
+    return answer(error_body(403, "a WebSocket without an Origin needs Authorization: Bearer TOKEN"));
   if (owner_->viewers.size() >= owner_->options().sessions_max) return answer(error_body(503, "as many viewers as are allowed are here; try again later"));
   stream_.expires_never();
   start_websocket(*owner_, std::move(stream_), parser_->release());
@@ -174,8 +199,10 @@ void HttpSession::answer(Body body) {
   response_.result(static_cast<unsigned>(body.status));
   response_.set(http::field::server, "weft");
   response_.set(http::field::content_type, body.type);
-  response_.set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
+  response_.set("Content-Security-Policy", content_policy);
   response_.set("X-Content-Type-Options", "nosniff");
+  response_.set("Cross-Origin-Opener-Policy", "same-origin");
+  response_.set("Cross-Origin-Resource-Policy", "same-origin");
   response_.set("Referrer-Policy", "no-referrer");
   response_.set("X-Frame-Options", "DENY");
   response_.set(http::field::cache_control, "no-store");

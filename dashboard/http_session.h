@@ -14,6 +14,9 @@ namespace weft::dashboard {
 namespace beast = boost::beast;
 namespace http = beast::http;
 
+/// The Content-Security-Policy of every answer.
+extern const char* const content_policy;
+
 class HttpSession : public std::enable_shared_from_this<HttpSession> {
  public:
   HttpSession(Dashboard::Impl& owner, tcp::socket socket);
@@ -24,6 +27,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void on_read(beast::error_code error);
   void handle();
   bool take_token(std::string_view target);
+  bool may_enter(std::string_view authorization, std::string_view cookie);
   void upgrade();
   void api(std::string_view target);
   void control(std::string_view verb);

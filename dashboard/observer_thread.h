@@ -39,6 +39,7 @@ class Dashboard::Impl : public std::enable_shared_from_this<Dashboard::Impl> {
   Feed& feed() { return feed_; }
   Topics& topics() { return topics_; }
   const Doors& doors() const { return *doors_; }
+  WrongTokens& wrong_tokens() { return wrong_tokens_; }
   Assets& assets() { return assets_; }
   Surroundings& around() { return around_; }
   asio::io_context& io() { return io_; }
@@ -74,6 +75,7 @@ class Dashboard::Impl : public std::enable_shared_from_this<Dashboard::Impl> {
   Topics topics_;
   Assets assets_;
   std::optional<Doors> doors_;
+  WrongTokens wrong_tokens_;
   std::optional<EventLog> log_;
   std::string url_;
   std::uint16_t port_ = 0;

@@ -8,7 +8,17 @@ namespace weft::dashboard {
 
 static constexpr Micros window = 5'000'000;
 
-std::string to_text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string to_text(const Json& json) {
+  std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (text.find_first_of("<>&") == text.npos) return text;
+  std::string safe;   // these stand in strings only; whoever takes the text for HTML finds no markup in it
+  for (char c : text)
+    if (c == '<') safe += "\\u003c";
+    else if (c == '>') safe += "\\u003e";
+    else if (c == '&') safe += "\\u0026";
+    else safe += c;
+  return safe;
+}
 
 Body error_body(int code, const std::string& text) {
   return {.status = code, .json = {{"error", {{"code", code}, {"text", text}}}}};
@@ -103,7 +113,7 @@ Body Pages::get(const Query& query) const {
   static constexpr Route routes[] = {
       {"overview", &Pages::overview, false}, {"workers", &Pages::workers, false}, {"groups", &Pages::groups, false},
       {"graph", &Pages::graph, true}, {"tasks", &Pages::tasks, true}, {"critical_path", &Pages::critical_path, true},
-      {"memory", &Pages::memory, false}, {"network", &Pages::network, false}, {"profile", &Pages::profile, false},
+      {"memory", &Pages::memory, false}, {"network", &Pages::network, false}, {"profile", &Pages::profile, true},
       {"errors", &Pages::errors, true}, {"events", &Pages::events, true}, {"logs", &Pages::logs, true},
       {"series", &Pages::series, true}, {"runs", &Pages::runs, true}, {"system", &Pages::system, false},
       {"config", &Pages::config, true}, {"scale", &Pages::scale, false}, {"timeline", &Pages::timeline, false},

@@ -257,11 +257,35 @@ Body Pages::scale(const Query&, const Range& range) const {
   return {.json = std::move(json)};
 }
 
-Body Pages::profile(const Query&, const Range& range) const {
+static Json tree_of(const std::string& name, const StackTree& tree, int depth = 0) {
+  Json json{{"name", name}, {"value", tree.value}, {"children", Json::array()}};
+  for (const auto& [below, child] : tree.children)
+    if (depth < 256) json["children"].push_back(tree_of(below, child, depth + 1));
+  return json;
+}
+
+Body Pages::profile(const Query& query, const Range& range) const {
+  std::uint32_t worker = 0;
+  if (!query.get("worker").empty()) {
+    for (const auto& [id, row] : feed_.workers())
+      if (row.name == query.get("worker")) worker = id;
+    if (worker == 0) return error_body(404, "no worker is named '" + query.get("worker") + "'; /api/v1/workers lists them");
+  }
+  Result<double> group = query.number("group", -1, 0, 4e9);
+  if (!group) return error_body(400, group.error().message);
+  const std::string label = *group < 0 ? std::string() : feed_.label_of(static_cast<std::uint32_t>(*group));
+  Result<double> span = query.number("span", 0, 0, 9e15);
+  if (!span) return error_body(400, span.error().message);
+  const Micros from = *span > 0 ? std::max<Micros>(range.t1 - static_cast<Micros>(*span), 0) : range.t0;
+  Samples::Answer found = feed_.samples().find(from, range.t1, worker, *group < 0 ? nullptr : &label);
   Json json = header(range);
-  json.update({{"samples", 0}, {"period_s", 0.01}, {"root", {{"name", "all"}, {"value", 0}, {"children", Json::array()}}},
-               {"note", "workers of this release do not send samples of their stacks; the Groups page shows which functions take the time, and "
-                        "weft-worker --executor-wrapper \"perf record -g\" records the stacks of one worker"}});
+  json["t0"] = from;
+  double samples = static_cast<double>(found.tree.value);
+  json.update({{"samples", found.tree.value}, {"period_s", samples > 0 ? found.seconds / samples : 0.02}, {"root", tree_of("all", found.tree)},
+               {"note", found.tree.value > 0 ? "" : feed_.samples().empty()
+                          ? "Workers sample a task's stack after each 20 ms of CPU time (weft-worker --profile-period) and tell of it every 2 s. Tasks that "
+                            "only wait, tasks in threads (--isolation thread), and programs that use SIGPROF themselves give no samples."
+                          : "No task used CPU time here. Widen the time or the filter."}});
   return {.json = std::move(json)};
 }
 

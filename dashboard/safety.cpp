@@ -63,6 +63,20 @@ bool Doors::token_is_right(std::string_view authorization, std::string_view cook
   return false;
 }
 
+static constexpr std::size_t addresses_max = 1'000;
+
+bool WrongTokens::too_many(const std::string& address, Time now) const {
+  auto known = minutes_.find(address);
+  return known != minutes_.end() && now < known->second.began + 60s && known->second.count >= allowed_a_minute;
+}
+void WrongTokens::note(const std::string& address, Time now) {
+  if (minutes_.size() >= addresses_max) std::erase_if(minutes_, [&](const auto& entry) { return now >= entry.second.began + 60s; });
+  if (minutes_.size() >= addresses_max && !minutes_.contains(address)) return;
+  Minute& minute = minutes_[address];
+  if (now >= minute.began + 60s) minute = {now, 0};
+  ++minute.count;
+}
+
 Result<std::string> read_or_make_token(const std::string& path) {
   auto refused = [&] {
     return failure(ErrorKind::io_error, "cannot read or make the dashboard's token in " + path + ": " + std::strerror(errno) + "; name another file with --dashboard-token-file");

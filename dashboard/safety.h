@@ -1,12 +1,14 @@
 // Who may talk to the dashboard: Host and Origin against other sites, a token off loopback. Pure decisions, no socket.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/result.h"
+#include "common/time.h"
 
 namespace weft::dashboard {
 
@@ -27,6 +29,21 @@ class Doors {
  private:
   std::set<std::string, std::less<>> hosts_;
   std::string token_;
+};
+
+/// Wrong tokens, counted by address: who has sent too many waits until the minute is over.
+class WrongTokens {
+ public:
+  static constexpr unsigned allowed_a_minute = 10;
+  bool too_many(const std::string& address, Time now) const;
+  void note(const std::string& address, Time now);
+
+ private:
+  struct Minute {
+    Time began;
+    unsigned count = 0;
+  };
+  std::map<std::string, Minute> minutes_;
 };
 
 bool is_loopback(const std::string& host);

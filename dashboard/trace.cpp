@@ -2,6 +2,7 @@
 // Source: perfetto/trace/trace_packet.proto and track_event/track_event.proto; field numbers are named beside their use.
 #include <algorithm>
 
+#include "dashboard/assets.h"
 #include "dashboard/pages.h"
 
 namespace weft::dashboard {
@@ -126,21 +127,9 @@ Body Pages::trace_page(const Query& query, const Range& range) const {
 }
 
 Body Pages::schema(const Query&, const Range&) const {
-  auto object = [](std::initializer_list<const char*> fields) {
-    Json schema = {{"type", "object"}, {"required", Json::array({"t0", "t1", "live"})},
-                   {"properties", {{"t0", {{"type", "integer"}}}, {"t1", {{"type", "integer"}}}, {"live", {{"type", "boolean"}}}}}};
-    for (const char* field : fields) schema["required"].push_back(field), schema["properties"][field] = Json::object();
-    return schema;
-  };
-  Json resources = {
-      {"overview", object({"tasks", "running", "slots", "busy", "clients", "workers", "memory", "rates", "totals", "progress", "alerts", "dropped"})},
-      {"workers", object({"workers"})}, {"groups", object({"groups"})}, {"graph", object({"nodes", "edges"})}, {"tasks", object({"tasks", "more"})},
-      {"critical_path", object({"path", "span_s", "run_s", "wait_s"})}, {"memory", object({"rows"})},
-      {"network", object({"links", "workers", "recalls", "unknown_source_bytes"})}, {"profile", object({"samples", "period_s", "root", "note"})},
-      {"errors", object({"errors"})}, {"events", object({"events", "next"})}, {"logs", object({"lines", "next"})}, {"series", object({"t", "series"})},
-      {"runs", object({"runs"})}, {"system", object({"origin_unix_us", "version", "mode", "scheduler", "observer", "viewers", "control"})},
-      {"config", object({"options"})}, {"scale", object({"workers", "slots", "backlog_s", "wanted_slots"})}, {"timeline", object({"lanes", "rects", "cut"})}};
-  return {.json = {{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"version", 1}, {"resources", std::move(resources)}}};
+  for (const EmbeddedFile* file = embedded_files; file->path; ++file)
+    if (std::string_view(file->path) == "/schema.json") return {.bytes = std::string(file->begin, file->end)};
+  return error_body(404, "this weft was built without the schema; it is dashboard/schema.json in the sources");
 }
 
 }  // namespace weft::dashboard

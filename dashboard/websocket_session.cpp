@@ -25,7 +25,7 @@ void WebSocketSession::accept(http::request<http::string_body> request) {
   socket_.read_message_max(message_max);
   socket_.set_option(beast::websocket::stream_base::decorator([](beast::websocket::response_type& response) {
     response.set(http::field::server, "weft");
-    response.set("Content-Security-Policy", "default-src 'self'");
+    response.set("Content-Security-Policy", content_policy);
   }));
   socket_.async_accept(request_, [self = shared_from_this()](beast::error_code error) {
     if (error) return;

@@ -34,6 +34,9 @@ bool State::may_run(const Task& task, const Worker& worker) const {
   return std::none_of(alive_.begin(), alive_.end(), [&](WorkerId id) { return matches(*workers_[id.number]) && workers_[id.number]->usable(); });
 }
 
+/// Taking and giving back fractions leaves an error of rounding, which must not make the last one wait for ever.
+static bool is_enough(double free, double amount) { return free > amount - 1e-9 * std::max(1.0, amount); }
+
 /// Whether it may be sent there now: what it reserves is free.
 bool State::fits_now(const Task& task, const Worker& worker) const {
   if (!worker.usable() || !may_run(task, worker)) return false;
@@ -42,7 +45,7 @@ bool State::fits_now(const Task& task, const Worker& worker) const {
   if (!options.pure && WEFT_MUTANT(38, !is_committed(task) || worker.joined > committed_, false)) return false;
   if (options.cores > 1 && worker.cores_reserved + options.cores > worker.slots) return false;
   for (const auto& [name, amount] : options.resources)
-    if (worker.resources_free.at(name) < amount) return false;
+    if (!is_enough(worker.resources_free.at(name), amount)) return false;
   return true;
 }
 

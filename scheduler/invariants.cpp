@@ -100,6 +100,9 @@ void State::check() const {
   check_workers();
 }
 
+/// What adding up amounts of this size may leave behind.
+static double slack(double total) { return 1e-6 * std::max(1.0, total); }
+
 void State::check_workers() const {
   std::uint64_t slots = 0;
   for (WorkerId id : alive_) {
@@ -128,7 +131,7 @@ void State::check_workers() const {
     WEFT_CHECK(load == worker.load && recalls == worker.recalls && cores == worker.cores_reserved && bytes == worker.holding_bytes);
     WEFT_CHECK(cores <= worker.slots || worker.nested > 0);
     for (const auto& [name, total] : worker.resources)
-      WEFT_CHECK(std::abs(worker.resources_free.at(name) + taken[name] - total) < 1e-6 && taken[name] <= total + 1e-6);
+      WEFT_CHECK(std::abs(worker.resources_free.at(name) + taken[name] - total) < slack(total) && taken[name] <= total + slack(total));
     for (const auto& [rank, number] : worker.reserved)
       WEFT_CHECK(tasks_[number].state == TaskState::ready && tasks_[number].kept_for == id);
   }

@@ -26,6 +26,9 @@ using namespace weft;
 
 namespace {
 
+// Open files besides those of clients: workers, the dashboard's viewers, the store, logs.
+constexpr std::uint64_t files_besides_clients = 1024;
+
 struct Settings {
   std::string host = "127.0.0.1";
   PortRange port{8786, 8786}, worker_port{8788, 8788};
@@ -176,6 +179,7 @@ class Program {
       if (!held) return fail_program(s_.program, held.error(), exit_code::cannot_create);
       pid_file_ = std::move(*held);
     }
+    make_room_for_clients();
     Result<Places> places = places_for(s_);
     if (!places) return fail_program(s_.program, places.error());
     if (auto code = open_store()) return *code;
@@ -184,6 +188,15 @@ class Program {
   }
 
  private:
+  /// Each connection takes a file. A table that is full stops everybody, so fewer clients are let in than there is room for.
+  void make_room_for_clients() {
+    std::uint64_t files = raise_open_files(2ull * s_.state.sessions_max + files_besides_clients);
+    std::uint64_t room = files > 2 * files_besides_clients ? files - files_besides_clients : files / 2;
+    if (room >= s_.state.sessions_max) return;
+    s_.state.sessions_max = static_cast<std::uint32_t>(room);
+    log_info("fewer clients than --sessions-max allows: raise the limit of open files (ulimit -n)", {{"files", files}, {"clients", room}});
+  }
+
   /// Before anybody can reach us: who may not have the store must not be found.
   std::optional<int> open_store() {
     if (!s_.folder.empty()) {

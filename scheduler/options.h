@@ -1,6 +1,8 @@
 // What an operator may set about scheduling. Each mechanism that can be switched off can be compared with itself.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include "common/time.h"
@@ -13,7 +15,7 @@ struct Options {
   std::uint64_t epoch = 1;                     // of this scheduler process; rises with every restart
 
   Duration lease = 15s;                        // how long a silent worker is believed alive
-  Duration heartbeat_interval = 1s;            // up to 200 workers; n / 200 seconds above
+  Duration heartbeat_interval = 1s;            // up to 200 peers of a kind; n / 200 seconds above, at most a third of the lease
   Duration reconnect_grace = 2s;               // a worker whose link was cut by the system is back by then, or lost
   Duration client_grace = 60s;                 // a vanished client's futures are kept this long
 
@@ -38,6 +40,11 @@ struct Options {
   std::uint32_t sessions_max = 20'000;
   std::uint64_t tasks_max = 100'000'000;
   std::size_t story_max = 100'000;             // transitions remembered for `story`
+
+  /// What each of so many peers is told: together they are not heard more often than 200 are.
+  Duration heartbeat_of(std::size_t peers) const {
+    return std::max(heartbeat_interval, std::min(heartbeat_interval * static_cast<std::int64_t>(peers / 200), lease / 3));
+  }
 };
 
 }  // namespace weft::scheduler

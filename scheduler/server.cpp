@@ -140,25 +140,30 @@ static bool unpack(PeerId peer, const Buffer& head, std::vector<Event>& batch, s
 void Server::receive(EndpointEvent& event, std::vector<Event>& batch) {
   if (const auto* lost = std::get_if<PeerLost>(&event)) {
     peers_.erase(lost->peer);
+    if (lost->reason.starts_with("it sent")) log_warning("peer cut: it does not speak our protocol", {{"peer", lost->peer.number}, {"why", lost->reason}});
     batch.push_back(LinkLost{lost->peer});
     return;
   }
   auto& frame = std::get<Received>(event);
   // It may have shaken hands before its key was revoked.
-  if (peers_.insert(frame.peer).second && !may_stay(frame.peer)) return batch.push_back(AccessRevoked{frame.peer});
-  std::string role = endpoint_->identity(frame.peer).role;
+  bool is_new = peers_.insert(frame.peer).second;
+  if (is_new && !may_stay(frame.peer)) return batch.push_back(AccessRevoked{frame.peer});
+  auto [role, key] = endpoint_->identity(frame.peer);
+  if (is_new && quarantine_.holds(key, monotonic_now()))
+    return refuse(frame.peer, "this key sent what no peer may send three times within a minute; it is let in again after a minute");
   std::string why = "a peer without a role";
   bool good = role == worker_role   ? unpack<WorkerMessage, FromWorker>(frame.peer, frame.head, batch, why)
               : role == client_role ? unpack<ClientMessage, FromClient>(frame.peer, frame.head, batch, why)
                                     : false;
   if (good) return;
+  quarantine_.note(key, monotonic_now());
   refuse(frame.peer, why);
   batch.push_back(LinkLost{frame.peer});
 }
 
 /// Answer what no peer may send, then cut it; others notice nothing.
 void Server::refuse(PeerId peer, const std::string& why) {
-  log_warning("peer cut: it does not speak our protocol", {{"peer", peer.number}, {"why", why}});
+  log_warning("peer cut: it does not speak our protocol", {{"peer", peer.number}, {"key", endpoint_->identity(peer).public_key}, {"why", why}});
   WireFailure answer{failure(ErrorKind::protocol_error, why)};
   if (endpoint_->identity(peer).role == worker_role) endpoint_->send(peer, encode(std::vector<WorkerBound>{WorkerRefused{answer}}));
   else endpoint_->send(peer, encode(std::vector<ClientBound>{Refused{0, answer}}));

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "common/transport/endpoint.h"
+#include "scheduler/quarantine.h"
 #include "scheduler/state.h"
 #include "scheduler/store_thread.h"
 
@@ -76,6 +77,7 @@ class Server {
   std::vector<Event> lost_;              // peers that took nothing more, for the next step
   Allow allow_;
   std::set<PeerId> peers_;               // that were heard and are not gone
+  Quarantine quarantine_;
   std::atomic<bool> access_changed_{false};
   std::atomic<bool> stopping_{false};
   Duration idle_timeout_{};

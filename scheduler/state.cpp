@@ -4,12 +4,16 @@
 #include <algorithm>
 
 #include "common/coverage_mark.h"
+#include "common/limits.h"
+#include "common/stack_samples.h"
 
 namespace weft::scheduler {
 
 // Drops that wait for the next word to a worker.
 static constexpr std::size_t drops_max = 256;
 static constexpr std::uint64_t drops_bytes_max = 1u << 20;
+// Lines of the event list that are remembered.
+static constexpr std::size_t log_lines_max = 10'000;
 
 State::State(Options options) : options_(options) {
   attempts_ = nonces_ = options_.epoch << 40;  // both rise across restarts
@@ -239,11 +243,13 @@ bool State::empty() const {
 }
 
 void State::log_line(std::uint32_t level, std::string text, std::string worker, Key key) {
+  shorten(text, log_line_max);
   if (observer_) {
     const Worker* found = find_worker(worker);
     observer_->write(Sighting{.when = now_, .key = key, .worker = found ? found->id.number : 0, .extra = level, .what = Seen::log}, text);
   }
-  if (log_.size() >= 10'000) log_.pop_front();
+  if (level == samples_level) return;
+  if (log_.size() >= log_lines_max) log_.pop_front();
   log_.push_back({now_, std::move(worker), level, key, std::move(text)});
 }
 

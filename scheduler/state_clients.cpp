@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/coverage_mark.h"
+#include "common/limits.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
@@ -17,6 +18,7 @@ void State::hello(PeerId peer, const ClientHello& message, WorkerId through, std
   if (message.protocol_min > 1 || message.protocol_max < 1)
     return refuse_link("this scheduler speaks protocol 1, the client speaks " + std::to_string(message.protocol_min) + " to " +
                        std::to_string(message.protocol_max) + "; install the same release");
+  if (message.name.size() > name_bytes_max) return refuse_link("a client's name has at most " + std::to_string(name_bytes_max) + " bytes");
   if (sessions_.size() >= options_.sessions_max && !sessions_.contains(message.session))
     return refuse_link("this scheduler serves at most " + std::to_string(options_.sessions_max) + " clients");
 
@@ -92,7 +94,7 @@ void State::detach(HolderNumber number) {
 
 /// Bring a session's client up to date: what was executed, and how everything that it wants stands.
 void State::resume(HolderNumber number) {
-  tell(number, ClientWelcome{1, options_.epoch, holders_[number].executed, options_.heartbeat_interval, options_.lease});
+  tell(number, ClientWelcome{1, options_.epoch, holders_[number].executed, options_.heartbeat_of(sessions_.size()), options_.lease});
   for (Holder::Refusal& refusal : holders_[number].refusals) {
     refusal.said = now_;
     tell(number, Refused{refusal.sequence, {refusal.failure}});
@@ -235,7 +237,7 @@ std::vector<TaskNumber> State::add_data(const Scatter& message, std::uint32_t sh
     if (!value.key || number_of(value.key) != KeyIndex::none) continue;
     TaskNumber number = create(value.key, shape);
     tasks_[number].is_data = true;
-    tasks_[number].bytes = value.bytes;
+    tasks_[number].bytes = std::min(value.bytes, value_bytes_max);
     fresh.push_back(number);
     if (message.replicas != 1) replicas_wanted_[number] = message.replicas;
   }
@@ -284,6 +286,8 @@ void State::handle(HolderNumber session, const Publish& message) {
   for (const Key& key : message.keys)
     if (number_of(key) == KeyIndex::none)
       return refuse(session, message.sequence, failure(ErrorKind::invalid_argument, "cannot publish: task " + key.hex() + " is not known"));
+  if (message.name.size() > name_bytes_max)
+    return refuse(session, message.sequence, failure(ErrorKind::invalid_argument, "the name of a dataset has at most " + std::to_string(name_bytes_max) + " bytes"));
   HolderNumber holder = new_holder(Holder::Kind::name);
   holders_[holder].name = message.name;
   holders_[holder].note = message.note;

@@ -45,7 +45,7 @@ void State::show_transfer(const Task& task, WorkerId to) {
   show(Seen::transfer, task, to, task.bytes, from.number);
 }
 
-// Names need the program's files, which only clients have.
+// Where a process had no name for a place, only clients have the program's files.
 static std::string offset_text(std::uint64_t offset) {
   char text[16];
   return "+0x" + std::string(text, std::to_chars(text, text + sizeof text, offset, 16).ptr);
@@ -54,8 +54,10 @@ static std::string offset_text(std::uint64_t offset) {
 void State::show_failure(const Task& task, const Failure& failure, bool runs_again) {
   if (!observer_) return;
   std::string stack = failure.traceback;
-  for (const Frame& frame : failure.frames)
+  for (const Frame& frame : failure.frames) {
+    if (frame.symbol.find("weft::detail::Caller<") != std::string::npos) break;   // what called the user's function is ours
     stack += (stack.empty() ? "" : "\n") + (frame.symbol.empty() ? frame.image + offset_text(frame.offset) : frame.symbol);
+  }
   std::string text;
   // The stack before the output: when the text is cut, the end of the output is what is lost.
   for (std::string_view field : {std::string_view(name_of(failure.kind)), std::string_view(failure.type),

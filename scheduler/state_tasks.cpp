@@ -258,7 +258,9 @@ void State::fail_or_retry(TaskNumber number, const Failure& cause) {
     WEFT_MARK("task: crashed too often");
     if (task.losses > 1) failure.message += " (each of " + std::to_string(task.losses) + " attempts)";
   } else if (user_error && task.errors < options.retries) {
-    Duration delay = options.retry_delay * (std::int64_t(1) << std::min<std::uint16_t>(task.errors, 20));
+    std::int64_t factor = std::int64_t(1) << std::min<std::uint16_t>(task.errors, 20);
+    Duration most = std::max<Duration>(options.retry_delay, 24h);
+    Duration delay = options.retry_delay > most / factor ? most : options.retry_delay * factor;
     WEFT_UNLESS(14) ++task.errors;
     mark(number);
     show_failure(task, failure, true);

@@ -2,12 +2,17 @@
 #include <algorithm>
 
 #include "common/coverage_mark.h"
+#include "common/limits.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
 
 // A copy that this many readers in a row could not get counts as gone.
 static constexpr std::uint32_t strikes_max = 2, data_strikes_max = 16;
+// Of one worker: slots, and how much of one resource (check_chunk lets a task ask for no more).
+static constexpr std::uint32_t slots_max = 65'536;
+static constexpr double resource_amount_max = 1e15;
+static constexpr std::size_t secret_size = 16;
 
 void State::tell(Worker& worker, WorkerBound message) {
   if (!worker.peer) return;
@@ -44,8 +49,11 @@ void State::worker_hello(PeerId peer, const WorkerHello& message) {
                                                  std::to_string(message.protocol_max) + "; install the same release");
   if (message.epoch > options_.epoch)
     return refuse(ErrorKind::protocol_error, "worker '" + message.name + "' obeys a newer scheduler");
-  if (message.secret.size() != 16 || message.slots == 0 || message.slots > 65'536)
-    return refuse(ErrorKind::protocol_error, "worker '" + message.name + "' sent an impossible hello");
+  bool possible = std::all_of(message.resources.begin(), message.resources.end(),
+                              [](const auto& resource) { return resource.second >= 0 && resource.second < resource_amount_max; });
+  possible &= message.name.size() <= name_bytes_max && message.host.size() <= name_bytes_max && message.endpoint.size() <= name_bytes_max;
+  if (!possible || message.secret.size() != secret_size || message.slots == 0 || message.slots > slots_max)
+    return refuse(ErrorKind::protocol_error, "worker '" + message.name.substr(0, name_bytes_max) + "' sent an impossible hello");
 
   WorkerId known;
   for (WorkerId id : alive_) {
@@ -101,8 +109,7 @@ void State::worker_hello(PeerId peer, const WorkerHello& message) {
   rethink();
   for (const auto& [number, copies] : replicas_wanted_) copies_review_.insert(number);
   show_worker(worker);
-  tell(worker, WorkerWelcome{1, options_.epoch, known, std::max<Duration>(options_.heartbeat_interval,
-                                                           options_.heartbeat_interval * (alive_.size() / 200)), options_.lease});
+  tell(worker, WorkerWelcome{1, options_.epoch, known, options_.heartbeat_of(alive_.size()), options_.lease});
   take_inventory(worker, message);
 }
 
@@ -186,7 +193,7 @@ void State::accept_value(Worker& worker, TaskNumber number, AttemptId attempt, s
     WEFT_MARK("value: adopted while another attempt had it");
     revoke(number, true);
   }
-  task.bytes = bytes;
+  task.bytes = std::min(bytes, value_bytes_max);
   task.small.assign(small.begin(), small.end());
   bool is_first = !task.was_stored;
   task.was_stored = true;
@@ -239,22 +246,26 @@ void State::handle(Worker& worker, const AttemptFinished& message) {
     return;
   }
   if (!current) WEFT_MARK("finish: late and welcome");
+  Duration run_time = std::clamp<Duration>(message.run_time, Duration{}, duration_max / 10);
+  std::uint64_t bytes = std::min(message.bytes, value_bytes_max);
   ++finished_runs_;
   Group& group = group_of(task);
   auto mean = [](std::int64_t old, std::int64_t sample) { return old < 0 ? sample : (old + sample) / 2; };
-  group.run_time = mean(group.run_time, std::max<std::int64_t>(message.run_time.count(), 0));
-  group.bytes = mean(group.bytes, static_cast<std::int64_t>(std::min<std::uint64_t>(message.bytes, INT64_MAX / 4)));
-  group.run_time_total += message.run_time.count();
-  group.bytes_total += message.bytes;
+  group.run_time = mean(group.run_time, run_time.count());
+  group.bytes = mean(group.bytes, static_cast<std::int64_t>(bytes));
+  group.run_time_total += run_time.count();
+  group.bytes_total += bytes;
   ++group.finished;
-  show_finished(task, worker.id, message.bytes, message.run_time);
-  accept_value(worker, number, message.attempt, message.bytes, message.small);
+  show_finished(task, worker.id, bytes, run_time);
+  // Who sends more than a small value keeps it: it is fetched like any other.
+  accept_value(worker, number, message.attempt, bytes, message.small.size() <= small_value_max ? message.small : Bytes{});
 }
 
 void State::handle(Worker& worker, const AttemptFailed& message) {
   TaskNumber number = find_attempt(worker, message.key, message.attempt);
   if (number == no_task) return;
   Failure failure = message.failure.failure;
+  for (std::string* text : {&failure.message, &failure.traceback, &failure.output}) shorten(*text, failure_text_max);
   failure.worker = worker.name;
   if (failure.kind == ErrorKind::none) failure.kind = ErrorKind::protocol_error;
   fail_or_retry(number, failure);
@@ -324,7 +335,7 @@ void State::handle(Worker& worker, const WorkerHeartbeat& message) {
   if (std::exchange(worker.paused, message.paused) != message.paused) rethink();
   make_hungry(worker);
   show_heartbeat(worker);
-  if (message.tick > 0) worker.echoed = std::max(worker.echoed, Time{static_cast<std::int64_t>(message.tick)});
+  if (message.tick > 0) worker.echoed = std::max(worker.echoed, std::min(now_, Time{static_cast<std::int64_t>(message.tick)}));
   tell(worker, SchedulerTick{static_cast<std::uint64_t>(now_.nanoseconds)});
 }
 

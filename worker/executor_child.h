@@ -83,6 +83,7 @@ class ExecutorChild {
   Time since;                             // of the state
   bool was_ready = false;                 // it became an executor
   std::uint64_t tasks = 0;                // ended here
+  std::uint64_t measured = 0;        // how many it had ended when its size was read last
   bool outdated = false;                  // leaves after what it runs now
   std::deque<InFlight> in_flight;         // in the order given; the last that has begun is what runs
   ExecutorOutput output;

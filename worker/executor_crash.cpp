@@ -23,16 +23,6 @@ namespace {
 CrashNote* the_note = nullptr;
 constexpr int told_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 
-void* faulting_instruction([[maybe_unused]] void* context) {
-#if defined(__x86_64__)
-  return reinterpret_cast<void*>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
-#elif defined(__aarch64__)
-  return reinterpret_cast<void*>(static_cast<ucontext_t*>(context)->uc_mcontext.pc);
-#else
-  return nullptr;
-#endif
-}
-
 // Only async-signal-safe calls: images are told by copying /proc/self/maps, not by asking the loader, whose lock the crash
 // may hold. `backtrace` is safe once libgcc is loaded.
 void on_crash(int signal, siginfo_t* info, void* context) {
@@ -51,7 +41,7 @@ void on_crash(int signal, siginfo_t* info, void* context) {
     note.maps_size = size;
     void* frames[CrashNote::frames_max];
     int count = backtrace(frames, CrashNote::frames_max);
-    void** first = std::find(frames, frames + count, faulting_instruction(context));
+    void** first = std::find(frames, frames + count, interrupted_instruction(context));
     if (first == frames + count) first = frames;
     std::uint32_t kept = 0;
     for (; first != frames + count; ++first) note.frames[kept++] = reinterpret_cast<std::uint64_t>(*first);
@@ -86,6 +76,16 @@ std::vector<Image> images_of(const std::string& maps) {
 }
 
 }  // namespace
+
+void* interrupted_instruction([[maybe_unused]] void* context) {
+#if defined(__x86_64__)
+  return reinterpret_cast<void*>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
+#elif defined(__aarch64__)
+  return reinterpret_cast<void*>(static_cast<ucontext_t*>(context)->uc_mcontext.pc);
+#else
+  return nullptr;
+#endif
+}
 
 void record_crashes(CrashNote& note) {
   the_note = &note;

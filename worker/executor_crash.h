@@ -14,6 +14,9 @@ namespace weft::worker {
 /// the process as they would have. The calling thread gets an alternate stack, so stack overflows are told too.
 void record_crashes(CrashNote& note);
 
+/// In a signal handler: where the thread was, from the handler's context; null if this machine is not known.
+void* interrupted_instruction(void* context);
+
 /// Daemon: the note's stack. Trusts nothing in it.
 std::vector<Frame> crash_frames(const CrashNote& note);
 

@@ -4,7 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <memory>
 
 namespace weft::worker {
 
@@ -12,6 +15,14 @@ void give_up(const char* why) {
   std::fprintf(stderr, "weft: executor stops: %s\n", why);
   std::fflush(stderr);
   _exit(70);
+}
+
+Buffer aligned_copy(std::span<const std::byte> bytes) {
+  std::size_t size = (bytes.size() + value_alignment) / value_alignment * value_alignment;
+  std::shared_ptr<std::byte> owner(static_cast<std::byte*>(std::aligned_alloc(value_alignment, size)), std::free);
+  if (!owner) give_up("no memory for a task's inputs");
+  std::ranges::copy(bytes, owner.get());
+  return Buffer(owner, {owner.get(), bytes.size()});
 }
 
 Mapping::Mapping(int descriptor, bool writable) {

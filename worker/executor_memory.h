@@ -5,10 +5,15 @@
 #include <cstdint>
 #include <span>
 
+#include <weft/value.h>
+
 namespace weft::worker {
 
 /// The end of an executor that cannot go on: a sentence on stderr, exit code 70.
 [[noreturn]] void give_up(const char* why);
+
+/// Bytes that came in a frame, where values may lie.
+Buffer aligned_copy(std::span<const std::byte> bytes);
 
 class Mapping {
  public:

@@ -13,12 +13,14 @@
 #include <deque>
 #include <iostream>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 #include "worker/executor_crash.h"
 #include "worker/executor_link.h"
 #include "worker/executor_memory.h"
 #include "worker/executor_output.h"
+#include "worker/stack_sampler.h"
 #include "worker/task_context.h"
 
 namespace weft::worker {
@@ -55,7 +57,10 @@ class Executor {
   void read_notes();
   template <class News>
   void tell(News news);
+  ExecutorLink::Sent send(const Bytes& news);
   void announce();
+  void wake_daemon();
+  void start_sampling();
 
   std::unique_ptr<ExecutorLink> link_;
   ExecutorBoard& board_;
@@ -67,6 +72,8 @@ class Executor {
   std::map<std::uint32_t, std::shared_ptr<const Template>> shapes_;
   std::map<std::pair<std::uint64_t, bool>, std::shared_ptr<Mapping>> mappings_;
   std::deque<RunRecord> later_;  // came while a task waited and must not run inside it
+  std::unique_ptr<StackSampler> sampler_;
+  std::mutex sending_;           // the sampler's thread speaks too
   std::vector<Task*> stack_;     // tasks that run, each inside the wait of the one before
   Bytes frame_;
   bool cut_off_ = false;  // a task closed our descriptors
@@ -94,7 +101,7 @@ class Executor::Task final : public TaskContext, public detail::ResultSink {
 
   void log(std::uint32_t level, std::string_view text) override {
     LogLine line{.level = level, .key = record_.key, .text = std::string(text)};
-    limit_text(line.text);
+    shorten(line.text, failure_text_max);
     executor_.tell(std::move(line));
   }
   void progress(double fraction) override {
@@ -197,6 +204,7 @@ void Executor::serve() {
   std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
   record_crashes(board_.shared().crash);
   runtime_.on_start();
+  start_sampling();
   tell(ExecutorReady{static_cast<std::uint64_t>(getpid())});
   for (;;)
     if (!next(false)) {
@@ -241,7 +249,10 @@ void Executor::run(RunRecord record) {
   if (!board_.shared().claims[record.claim].begin(record.attempt, began)) return;
   Task task(*this, record, shape->second);
   detail::Call call{.arguments = record.arguments, .inputs = inputs, .result = &task};
-  Failure failed = run_function(task.shape(), call, cache_, runtime_);
+  Failure failed = [&] {
+    StackSampler::Scope sampled(sampler_.get(), task.shape().label);
+    return run_function(task.shape(), call, cache_, runtime_);
+  }();
   if (forked) _exit(0);  // a fork of the task came back here: only the parent's return is the task's end
   finish(task, record, std::move(failed), monotonic_now() - began);
 }
@@ -278,18 +289,9 @@ std::vector<Value> Executor::inputs_of(const RunRecord& record) {
 }
 
 Value Executor::value_of(const InputRecord& input) {
-  struct Aligned {
-    explicit Aligned(std::size_t size) : bytes(static_cast<std::byte*>(std::aligned_alloc(value_alignment, size))) {
-      if (!bytes) give_up("no memory for a task's inputs");
-    }
-    ~Aligned() { std::free(bytes); }
-    std::byte* bytes;
-  };
   Buffer block;
   if (input.memory == 0) {
-    auto owner = std::make_shared<const Aligned>((input.bytes.size() + value_alignment) / value_alignment * value_alignment);
-    std::copy(input.bytes.begin(), input.bytes.end(), owner->bytes);
-    block = Buffer(owner, {owner->bytes, input.bytes.size()});
+    block = aligned_copy(input.bytes);
   } else {
     auto memory = mapping(input.memory, false);
     block = Buffer(memory, memory->range(input.offset, input.length));
@@ -345,7 +347,7 @@ void Executor::tell(News news) {
   constexpr bool ending = std::is_same_v<News, RunCompleted> || std::is_same_v<News, RunFailed>;
   Bytes frame = encode(ExecutorNews(std::move(news)));
   for (;;) {
-    switch (link_->send(board_.news, frame)) {
+    switch (send(frame)) {
       case ExecutorLink::Sent::done:
         if (!ending) announce();
         return;
@@ -357,8 +359,27 @@ void Executor::tell(News news) {
   }
 }
 
+ExecutorLink::Sent Executor::send(const Bytes& news) {
+  std::lock_guard lock(sending_);
+  return link_->send(board_.news, news);
+}
+
+// Samples are not worth waiting for: when the ring is full they are lost.
+void Executor::start_sampling() {
+  const char* text = std::getenv(profile_variable);
+  if (!text) return;
+  sampler_ = StackSampler::start(std::chrono::microseconds(std::strtoll(text, nullptr, 10)), runtime_.name_of, [this](StackSamples samples) {
+    LogLine line{.level = samples_level, .text = samples.text()};
+    if (send(encode(ExecutorNews(std::move(line)))) == ExecutorLink::Sent::done) wake_daemon();
+  });
+}
+
 void Executor::announce() {
   quiet_ = 0;
+  wake_daemon();
+}
+
+void Executor::wake_daemon() {
   if (!board_.daemon_wants_waking()) return;
   std::uint64_t one = 1;
   if (write(bell_, &one, sizeof one) != sizeof one && errno != EAGAIN)

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "worker/executor_link.h"
+#include "worker/stack_sampler.h"
 
 namespace weft::worker {
 namespace {
@@ -38,6 +39,8 @@ std::vector<std::string> executor_environment(const ProgramSpec& spec, const Pro
   if (!spec.attached.empty()) all[files_variable] = folder;
   all[executor_variable] = "3";
   all[worker_variable] = options.worker;
+  all.erase(profile_variable);
+  if (options.profile_period > Duration{}) all[profile_variable] = std::to_string(options.profile_period / 1us);
   std::vector<std::string> words;
   for (const auto& [name, value] : all) words.push_back(name + "=" + value);
   return words;

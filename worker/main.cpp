@@ -1,6 +1,5 @@
 // weft-worker: a worker as a program. Wiring only: options, keys, sockets, signals around worker::Server.
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -27,7 +26,7 @@ namespace {
 constexpr std::uint16_t scheduler_port = 8788;
 constexpr const char* value_role = "values";
 // Two times the endpoint's most connections in practice, and what executors, segments and spill files need.
-constexpr rlim_t wanted_descriptors = 65'536;
+constexpr std::uint64_t open_files_wanted = 65'536;
 
 enum class Choice : std::uint8_t { automatic, yes, no };
 enum class ExecutorFiles : std::uint8_t { automatic, own, user };
@@ -53,6 +52,7 @@ struct Settings {
   std::string core_files;
   ExecutorFiles executor_files = ExecutorFiles::automatic;
   TextList allowed_paths;
+  Duration profile_period = 20ms;
   bool encrypt_values = true;
   bool same_host_values = true;
   ProgramSettings program{.name = "weft-worker"};
@@ -92,6 +92,7 @@ void declare(ProgramOptions& options, Settings& s) {
                                     "own: tasks write only in their own folder and the allowed paths, and cannot read keys; user: they may "
                                     "what our user may; auto: user if the scheduler is on an ipc:// socket");
   options.add("executor-allow-path", s.allowed_paths, "folders and files that tasks may write too, with --executor-files own");
+  options.add("profile-period", s.profile_period, "CPU time between two samples of a running task's stack; 0: none are taken");
   options.add("encrypt-values", s.encrypt_values, "encrypt values between hosts; off only in a network that you trust");
   options.add("same-host-values", s.same_host_values, "let readers on this host map values in place; off: copy them through sockets");
   add_program_options(options, s.program);
@@ -159,16 +160,6 @@ Result<void> check_allowed_paths(const TextList& paths, const std::vector<std::s
   return {};
 }
 
-/// Raise the soft limit of descriptors to what a busy worker wants, as far as the hard limit lets us. Returns the limit before.
-rlim_t raise_descriptors() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted_descriptors) return 0;
-  rlim_t before = limit.rlim_cur;
-  limit.rlim_cur = std::min(wanted_descriptors, limit.rlim_max);
-  setrlimit(RLIMIT_NOFILE, &limit);
-  return before;
-}
-
 class Program {
  public:
   explicit Program(Settings& settings) : s_(settings) {}
@@ -179,7 +170,8 @@ class Program {
       if (!held) return fail_program(s_.program, held.error(), exit_code::cannot_create);
       pid_file_ = std::move(*held);
     }
-    options_.process.containment.descriptors_max = raise_descriptors();
+    options_.process.containment.descriptors_max = raise_open_files(0);  // tasks keep what we were started with
+    raise_open_files(open_files_wanted);
     worker::adopt_orphans();
     Result<std::string> scheduler = find_scheduler(s_);
     if (!scheduler) return fail_program(s_.program, scheduler.error());
@@ -221,11 +213,14 @@ class Program {
     worker::ProcessOptions& process = options_.process;
     bool automatic = s_.executor_memory.kind == MemoryAmount::Kind::automatic;
     process.memory_limit = automatic ? options_.store.memory_limit : s_.executor_memory.resolve(memory);
+    // What tasks leak must not become the failure of a later one.
+    process.resident_bytes_max = process.memory_limit / 2;
     process.wrapper = words_of(s_.executor_wrapper);
     process.inherit_environment = s_.inherit_environment == Choice::automatic ? options_.scheduler.starts_with("ipc://")
                                                                               : s_.inherit_environment == Choice::yes;
     process.allowed_environment = s_.pass_environment;
     process.tasks_max = s_.executor_tasks_max;
+    process.profile_period = s_.profile_period;
     if (!s_.core_files.empty()) process.core_folder = std::filesystem::absolute(s_.core_files).string();
     process.scratch = std::filesystem::absolute(s_.local_directory + "/executors-" + std::to_string(getpid())).string();
     // Who inherits the environment is on one machine with its user, and means the same files by the same names.

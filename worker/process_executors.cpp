@@ -211,7 +211,7 @@ void ProcessExecutors::read_news(Child& child) {
     } else if (auto* report = std::get_if<TaskReports>(&news)) {
       if (child.find(report->attempt)) events_.progress.push_back({report->attempt, report->fraction});
     } else if (auto* line = std::get_if<LogLine>(&news)) {
-      limit_text(line->text);
+      shorten(line->text, failure_text_max);
       events_.logs.push_back(std::move(*line));
     } else if (auto* message = std::get_if<FromTask>(&news)) {
       if (child.find(AttemptId{message->channel})) events_.from_tasks.push_back(std::move(*message));
@@ -242,8 +242,10 @@ void ProcessExecutors::handle(Child& child, RunFailed& failed) {
   Outcome outcome;
   outcome.failure = std::move(failed.failure.failure);
   if (outcome.failure.kind == ErrorKind::none) outcome.failure.kind = ErrorKind::task_error;
-  for (auto* text : {&outcome.failure.message, &outcome.failure.type, &outcome.failure.traceback}) limit_text(*text);
+  for (auto* text : {&outcome.failure.message, &outcome.failure.type, &outcome.failure.traceback}) shorten(*text, failure_text_max);
   if (outcome.failure.frames.size() > CrashNote::frames_max) outcome.failure.frames.resize(CrashNote::frames_max);
+  // What fills the process may be what others left there: the next try, and the next task, get a fresh one.
+  if (outcome.failure.kind == ErrorKind::memory_limit) child.outdated = true;
   end_run(child, failed.attempt, failed.output_end, failed.run_time, std::move(outcome));
 }
 
@@ -340,8 +342,11 @@ void ProcessExecutors::recycle(Child& child, Time now) {
   if (child.state != Child::State::ready || (child.tasks == 0 && !child.outdated)) return;
   bool tired = child.outdated || (options_.tasks_max && child.tasks >= options_.tasks_max);
   // Reading the size costs as much as ten tiny tasks, so it is read when the process is idle or every 64 tasks.
-  if (!tired && options_.resident_bytes_max && (child.in_flight.empty() || child.tasks % 64 == 0))
+  std::uint64_t since = child.tasks - child.measured;
+  if (!tired && options_.resident_bytes_max && since > 0 && (child.in_flight.empty() || since >= 64)) {
+    child.measured = child.tasks;
     tired = child.resident_bytes() > options_.resident_bytes_max;
+  }
   if (!tired) return;
   put_back(child.take_back());
   if (child.in_flight.empty()) retire(child, now);

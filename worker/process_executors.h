@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 
 #include "common/open_file.h"
@@ -63,8 +64,10 @@ struct ProcessOptions {
   std::string core_folder;                           // where core files end up; empty: there are none
   std::uint64_t tasks_max = 0;                       // a process leaves after this many; 0 is never
   std::uint64_t resident_bytes_max = 0;              // or when it is larger than this after a task; 0 is never
+  Duration profile_period = 20ms;                    // CPU time between two samples of a task's stack; 0: none are taken
   bool echo_output = false;                          // also write what tasks print to our own stderr
   Duration start_timeout = 10s;                      // from exec to the first word
+  Duration shortage_max = 30s;                       // tasks wait so long for a machine without descriptors or memory for a process
 };
 
 /// Owned by one loop; every member is called on its thread. One more thread starts processes.
@@ -125,6 +128,7 @@ class ProcessExecutors final : public Executors {
   void help_waiting();
   bool spawn(const Key& program, Time now);
   void spawned(Time now);
+  bool wait_for_room(Time now);
   void retire(Child& child, Time now);
   void bury(Child& child);
   void bury_unstarted(Child& child, const Failure& death);
@@ -145,6 +149,8 @@ class ProcessExecutors final : public Executors {
   bool adopts_ = adopts_orphans();
   Time reaped_;
   Time look_at_ = Time::never();
+  Time room_at_;                          // no process is tried before
+  std::optional<Time> short_since_;       // the system has refused processes ever since
 };
 
 }  // namespace weft::worker

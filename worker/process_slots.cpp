@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "worker/executor_child.h"
@@ -110,7 +111,8 @@ void ProcessExecutors::make_processes(Time now) {
     std::size_t used = count(in_a_slot), lent = count(lending);
     bool idle_one = false;
     for (auto& [number, child] : children_) idle_one = idle_one || (child->idle() && child->program == program);
-    while (!idle_one && coming < wanted && !queue_.empty()) {
+    if (now < room_at_) look_at_ = std::min(look_at_, room_at_);
+    while (now >= room_at_ && !idle_one && coming < wanted && !queue_.empty()) {
       if (used >= options_.slots) {  // an idle process of another program makes room
         auto other = std::ranges::find_if(children_, [&](auto& c) { return c.second->idle() && c.second->program != program; });
         if (other == children_.end()) break;
@@ -142,10 +144,9 @@ bool ProcessExecutors::spawn(const Key& program, Time now) {
   if (!spec) return refuse(spec.error());
   auto child = Child::start(++last_child_, program, *spec, options_, containment_, bell_, *spawner_);
   if (!child) {
-    // Out of descriptors or memory: others of this program can go on with what they have.
-    if (!std::ranges::any_of(children_, [&](auto& c) { return alive(*c.second) && c.second->program == program; }))
-      return refuse(child.error());
-    look_at_ = std::min(look_at_, now + spawn_pause);
+    // Others of this program can go on with what they have.
+    bool others = std::ranges::any_of(children_, [&](auto& c) { return alive(*c.second) && c.second->program == program; });
+    if (!wait_for_room(now) && !others) return refuse(child.error());
     return false;
   }
   epoll_event event{.events = EPOLLIN, .data = {.u64 = last_child_ << 1}};
@@ -161,9 +162,26 @@ bool ProcessExecutors::spawn(const Key& program, Time now) {
   return true;
 }
 
+// Out of descriptors, memory, processes or disk: that passes, as a rule. False if it has lasted too long.
+bool ProcessExecutors::wait_for_room(Time now) {
+  if (!short_since_) short_since_ = now;
+  room_at_ = now + spawn_pause;
+  look_at_ = std::min(look_at_, room_at_);
+  if (now - *short_since_ < options_.shortage_max) return true;
+  short_since_.reset();
+  return false;
+}
+
+static bool is_shortage(int error) { return error == EMFILE || error == ENFILE || error == EAGAIN || error == ENOMEM; }
+
 void ProcessExecutors::spawned(Time now) {
   for (SpawnResult& result : spawner_->take()) {
     Child& child = *children_.at(result.child);
+    if (is_shortage(result.error) && wait_for_room(now)) {
+      epoll_ctl(epoll_, EPOLL_CTL_DEL, child.output.pipe(), nullptr);
+      children_.erase(result.child);
+      continue;
+    }
     if (result.error != 0) {
       Failure why = failure(ErrorKind::program_error, "cannot start " + child.name + ": " + result.step + ": " + std::strerror(result.error));
       programs_[child.program].failed_starts = failures_max;
@@ -172,6 +190,7 @@ void ProcessExecutors::spawned(Time now) {
       children_.erase(result.child);
       continue;
     }
+    short_since_.reset();
     child.pid = result.pid;
     child.process = result.process;
     child.since = now;

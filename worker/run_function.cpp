@@ -12,16 +12,6 @@ namespace weft::worker {
 
 thread_local TaskContext* TaskContext::current_ = nullptr;
 
-void limit_text(std::string& text) {
-  if (text.size() <= failure_text_max) return;
-  std::string note = "\n... (" + std::to_string(text.size()) + " bytes in all)";
-  std::size_t end = failure_text_max - note.size();
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // do not cut a UTF-8 character
-  text.resize(end);
-  text += note;
-  text.shrink_to_fit();
-}
-
 std::string text_of(Duration duration) {
   char text[40];
   if (duration < 1s) std::snprintf(text, sizeof text, "%g ms", double(duration.count()) / 1e6);
@@ -81,9 +71,9 @@ static Failure describe(const FunctionRuntime& runtime, bool no_memory) {
     what.message = memory_refused(what.message);
   }
   if (what.kind == ErrorKind::none) what.kind = ErrorKind::task_error;
-  limit_text(what.message);
-  limit_text(what.type);
-  limit_text(what.traceback);
+  shorten(what.message, failure_text_max);
+  shorten(what.type, failure_text_max);
+  shorten(what.traceback, failure_text_max);
   return what;
 }
 

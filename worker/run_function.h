@@ -3,11 +3,13 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <unordered_map>
 
 #include <weft/function.h>
 
 #include "common/graph.h"
+#include "common/limits.h"
 #include "common/result.h"
 #include "common/time.h"
 
@@ -21,16 +23,14 @@ struct FunctionRuntime {
   std::function<Failure()> describe_exception;
   /// Executor processes only: runs once before the first task (weft::on_executor_start).
   std::function<void()> on_start = [] {};
+  /// Executor processes only: the function at an address of this process, for samples of stacks; empty if unknown. Thread-safe.
+  std::function<std::string(const void*)> name_of = nullptr;
 };
 
 /// A place for the result could not be had. Thrown by sinks through user code's thunk; never leaves `run_function`.
 struct NoPlace {
   Failure failure;
 };
-
-/// Longest message, traceback or output that a Failure carries.
-inline constexpr std::size_t failure_text_max = 64 * 1024;
-void limit_text(std::string& text);
 
 /// A duration as a person writes it: "250 ms", "1.5 s".
 std::string text_of(Duration duration);

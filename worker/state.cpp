@@ -7,6 +7,9 @@
 
 namespace weft::worker {
 
+// Longest time between heartbeats, and longest lease, that a scheduler is believed.
+static constexpr Duration interval_max = 24h;
+
 State::State(StateOptions options) : options_(std::move(options)) {}
 
 std::vector<Action> State::step(Time now, std::vector<Event> batch) {
@@ -139,8 +142,8 @@ void State::handle(const WorkerWelcome& message) {
   }
   epoch_ = message.epoch;
   link_ = Link::welcomed;
-  heartbeat_interval_ = std::max<Duration>(message.heartbeat_interval, 1ms);
-  lease_ = std::max<Duration>(message.lease, heartbeat_interval_);
+  heartbeat_interval_ = std::clamp<Duration>(message.heartbeat_interval, 1ms, interval_max);
+  lease_ = std::clamp<Duration>(message.lease, heartbeat_interval_, interval_max);
   beat_at_ = now_;
   actions_.push_back(RenewTaskLinks{});
 }
@@ -159,7 +162,9 @@ void State::on(TaskSays& event) {
 }
 void State::on(const Logged& event) { send(event.line); }
 void State::handle(ToTask& message) { actions_.push_back(TellTask{std::move(message)}); }
-void State::handle(const ExpectPut& message) { actions_.push_back(AwaitPut{message}); }
+void State::handle(const ExpectPut& message) {
+  if (message.key) actions_.push_back(AwaitPut{message});
+}
 
 void State::on(const Terminate&) {
   if (leaving_) return;
@@ -183,7 +188,8 @@ void State::handle(DefineTemplate& message) {
 void State::handle(Assign& message) {
   auto shape = shapes_.find(message.number);
   AttemptId id = message.attempt;
-  if (shape == shapes_.end() || attempts_.contains(id)) return;  // no scheduler of ours says that
+  bool whole = message.key && std::all_of(message.inputs.begin(), message.inputs.end(), [](const AssignedInput& input) { return bool(input.key); });
+  if (shape == shapes_.end() || attempts_.contains(id) || !whole) return;  // no scheduler of ours says that
   Attempt& attempt = attempts_[id];
   attempt.order = std::move(message);
   attempt.shape = shape->second;

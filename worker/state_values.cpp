@@ -273,6 +273,7 @@ void State::handle(const Drop& message) {
 
 void State::handle(const Replicate& message) {
   const AssignedInput& input = message.input;
+  if (!input.key) return;
   ItemNumber number = item_for(input.key, whole_value);
   if (items_[number].held) return send(ValuesHeld{{{input.key, items_[number].bytes}}});
   items_[number].keep = true;

@@ -94,7 +94,7 @@ class ThreadExecutors::Core::Active final : public TaskContext {
 
   void log(std::uint32_t level, std::string_view text) override {
     LogLine line{.level = level, .key = run.key, .text = std::string(text)};
-    limit_text(line.text);
+    shorten(line.text, failure_text_max);
     std::lock_guard lock(core.mutex);
     core.news.logs.push_back(std::move(line));
     core.tell();

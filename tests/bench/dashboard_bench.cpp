@@ -1,8 +1,11 @@
-// What watching costs: CPU time of the scheduler's own thread for the same tasks with 0, 1 and 20 viewers, and without a
-// dashboard. CPU time and not wall time, since viewers and scheduler share this machine's cores.
-//   dashboard_bench [TASKS]
+// What watching costs: CPU time of the scheduler's own thread for the same tasks without a dashboard, with 0, 1 and 20 viewers, and
+// with 100 that never read; how soon those are cut and how far behind a good viewer is meanwhile; and what probes of /healthz leave
+// in memory. CPU time and not wall time, since viewers and scheduler share this machine's cores; rounds alternate, and the median
+// counts, since caches are shared too.
+//   dashboard_bench [TASKS [ROUNDS]]
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <thread>
@@ -14,8 +17,11 @@
 #include "support/http_client.h"
 
 using namespace weft;
+using Json = nlohmann::json;
 
 namespace {
+
+constexpr int deaf_viewers = 100, probes = 3'600;
 
 int plus_one(int x) { return x + 1; }
 
@@ -26,6 +32,13 @@ double scheduler_seconds(int pid) {
   file >> nanoseconds;
   return nanoseconds * 1e-9;
 }
+long resident_kb(int pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
+  long size = 0, resident = 0;
+  file >> size >> resident;
+  return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+std::uint16_t port_of(const LocalCluster& cluster) { return static_cast<std::uint16_t>(std::atoi(cluster.dashboard().c_str() + cluster.dashboard().rfind(':') + 1)); }
 
 /// Looks at the busiest pages until the connection ends.
 void view(std::uint16_t port) {
@@ -34,34 +47,103 @@ void view(std::uint16_t port) {
   viewer.say(R"({"sub":[{"id":1,"get":"/api/v1/overview","hz":10},{"id":2,"get":"/api/v1/stream?px=1100","hz":10},{"id":3,"get":"/api/v1/workers","hz":2},{"id":4,"get":"/api/v1/groups","hz":2}]})");
   while (!viewer.hear().empty()) {}
 }
+/// Asks for the largest pages and reads none of them.
+std::unique_ptr<test::HttpClient> deaf(std::uint16_t port) {
+  auto viewer = std::make_unique<test::HttpClient>(port, 4096);
+  viewer->open_websocket();
+  viewer->say(R"({"sub":[{"id":1,"get":"/api/v1/tasks?limit=10000","hz":10},{"id":2,"get":"/api/v1/stream?px=4000","hz":10},{"id":3,"get":"/api/v1/overview","hz":10}]})");
+  return viewer;
+}
 
-void measure(int tasks, int viewers, bool dashboard) {
+struct Cost {
+  double us_per_task = 0, tasks_per_s = 0;
+};
+Cost run(LocalCluster& cluster, Client& client, int tasks) {
+  static int offset = 0;
+  std::vector<int> numbers(static_cast<std::size_t>(tasks));
+  for (int& number : numbers) number = ++offset;
+  double before = scheduler_seconds(cluster.scheduler_pid());
+  Time began = monotonic_now();
+  gather(client.map(plus_one, numbers));
+  double wall = static_cast<double>((monotonic_now() - began).count()) * 1e-9;
+  return {(scheduler_seconds(cluster.scheduler_pid()) - before) * 1e6 / tasks, tasks / wall};
+}
+
+Cost measure(int tasks, int viewers, bool dashboard) {
   LocalCluster cluster({.workers = 1, .dashboard = dashboard});
   std::vector<std::thread> threads;
-  for (int i = 0; i < viewers; ++i)
-    threads.emplace_back(view, static_cast<std::uint16_t>(std::atoi(cluster.dashboard().c_str() + cluster.dashboard().rfind(':') + 1)));
+  std::vector<std::unique_ptr<test::HttpClient>> deaf_ones;
+  Cost cost;
   {
     Client client(cluster);
-    client.submit(plus_one, -1).result();
-    std::vector<int> numbers(static_cast<std::size_t>(tasks));
-    for (int i = 0; i < tasks; ++i) numbers[static_cast<std::size_t>(i)] = i;
-    double before = scheduler_seconds(cluster.scheduler_pid());
-    Time began = monotonic_now();
-    gather(client.map(plus_one, numbers));
-    double wall = static_cast<double>((monotonic_now() - began).count()) * 1e-9;
-    double used = scheduler_seconds(cluster.scheduler_pid()) - before;
-    std::printf("%-12s viewers=%-3d scheduler_us_per_task=%.2f tasks_per_s=%.0f\n", dashboard ? "dashboard" : "none", viewers, used * 1e6 / tasks, tasks / wall);
-    std::fflush(stdout);
+    run(cluster, client, tasks / 10);
+    for (int i = 0; i < viewers; ++i)
+      if (viewers < deaf_viewers) threads.emplace_back(view, port_of(cluster));
+      else deaf_ones.push_back(deaf(port_of(cluster)));
+    cost = run(cluster, client, tasks);
   }
   cluster.close();
   for (std::thread& thread : threads) thread.join();
+  return cost;
+}
+
+/// How long the deaf are borne, and how old the news of a good viewer is beside them.
+void measure_cut() {
+  LocalCluster cluster({.workers = 1, .dashboard = true});
+  Client client(cluster);
+  gather(client.map(plus_one, std::vector<int>(20'000)));
+  std::vector<std::unique_ptr<test::HttpClient>> deaf_ones;
+  std::vector<int> numbers(20'000);
+  for (int i = 0; i < 20'000; ++i) numbers[static_cast<std::size_t>(i)] = -1 - i;
+  auto held = client.map(plus_one, numbers);
+  weft::wait(held);
+  for (int i = 0; i < deaf_viewers; ++i) deaf_ones.push_back(deaf(port_of(cluster)));
+  Time began = monotonic_now();
+  double behind_max = 0;
+  for (Json system; system.is_null() || system["viewers"]["cut"] != deaf_viewers;) {
+    test::HttpClient good(port_of(cluster));
+    Time asked = monotonic_now();
+    system = good.json("/api/v1/system");
+    behind_max = std::max(behind_max, static_cast<double>((monotonic_now() - asked).count()) * 1e-6);
+    std::this_thread::sleep_for(100ms);
+  }
+  std::printf("all %d that never read were cut after %.1f s; the slowest answer to a good viewer meanwhile took %.0f ms\n", deaf_viewers,
+              static_cast<double>((monotonic_now() - began).count()) * 1e-9, behind_max);
+}
+
+void measure_probes() {
+  LocalCluster cluster({.workers = 1, .dashboard = true});
+  auto probe = [&](int times) {
+    for (int i = 0; i < times; ++i) test::HttpClient(port_of(cluster)).get("/healthz");
+  };
+  probe(probes / 10);
+  long before = resident_kb(cluster.scheduler_pid());
+  probe(probes);
+  std::printf("%d probes of /healthz, each a new connection: resident memory %ld kB, then %ld kB\n", probes, before, resident_kb(cluster.scheduler_pid()));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   init(argc, argv);
-  int tasks = argc > 1 ? std::atoi(argv[1]) : 50'000;
-  measure(tasks, 0, false);
-  for (int viewers : {0, 1, 20}) measure(tasks, viewers, true);
+  int tasks = argc > 1 ? std::atoi(argv[1]) : 50'000, rounds = argc > 2 ? std::atoi(argv[2]) : 3;
+  struct Row {
+    const char* name;
+    int viewers;
+    bool dashboard;
+    std::vector<double> us, rate;
+  };
+  Row rows[] = {{"no dashboard", 0, false}, {"0 viewers", 0, true}, {"1 viewer", 1, true}, {"20 viewers", 20, true}, {"100 that never read", deaf_viewers, true}};
+  for (int round = 0; round < rounds; ++round)
+    for (Row& row : rows) {
+      Cost cost = measure(tasks, row.viewers, row.dashboard);
+      row.us.push_back(cost.us_per_task), row.rate.push_back(cost.tasks_per_s);
+    }
+  for (Row& row : rows) {
+    std::ranges::sort(row.us), std::ranges::sort(row.rate);
+    std::printf("%-20s scheduler: %.2f us of CPU a task (%.2f to %.2f); %.0f tasks/s\n", row.name, row.us[row.us.size() / 2], row.us.front(), row.us.back(), row.rate[row.rate.size() / 2]);
+  }
+  std::fflush(stdout);
+  measure_probes();
+  measure_cut();
 }

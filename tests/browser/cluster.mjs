@@ -41,27 +41,28 @@ export function start(program, args, options = {}) {
 export async function startScheduler(folder, args = []) {
   const scheduler = start(join(build, "weft-scheduler"), [
     "--port", "0", "--worker-port", "0", "--dashboard-port", "0", "--scheduler-file", join(folder, "scheduler.json"), "--keys", join(folder, "keys"),
-    "--worker-lease", "3s", ...assets, ...args,
+    ...assets, ...args,
   ]);
   const [, url] = await scheduler.says(/dashboard: (http:\S+)/);
   return { ...scheduler, url: url.replace(/\/$/, "") };
 }
 
-/** A cluster with a job that has loaded its graph and keeps the workers busy. */
-export async function startCluster({ workers = 3, args = [] } = {}) {
+/** A cluster with a job that has loaded its graph and keeps the workers busy. `names`: of the workers; `job`: arguments of the job. */
+export async function startCluster({ names = ["worker-0", "worker-1", "worker-2"], args = [], job: jobArgs = [] } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "weft-browser-"));
   const scheduler = await startScheduler(folder, args);
   const file = join(folder, "scheduler.json");
-  const hands = Array.from({ length: workers }, (_, i) => start(join(build, "weft-worker"),
-    ["--scheduler-file", file, "--name", `worker-${i}`, "--nthreads", "2", "--memory-limit", "512MiB", "--local-directory", join(folder, `w${i}`)]));
-  const job = start(process.env.WEFT_JOB, [], { env: { ...process.env, WEFT_SCHEDULER_FILE: file } });
+  const hands = names.map((name, i) => start(join(build, "weft-worker"),
+    ["--scheduler-file", file, "--name", name, "--nthreads", "2", "--memory-limit", "512MiB", "--local-directory", join(folder, `w${i}`)]));
+  const job = start(process.env.WEFT_JOB, jobArgs, { env: { ...process.env, WEFT_SCHEDULER_FILE: file } });
   await job.says(/^loaded$/);
   return {
     url: scheduler.url, workers: hands,
     get: async (path) => (await fetch(`${scheduler.url}/api/v1/${path}`)).json(),
-    stop: async () => {
+    /** `last`: how the scheduler ends; SIGTERM when its history is to be whole. */
+    stop: async (last = "SIGKILL") => {
       job.child.stdin.end();
-      await Promise.all([job, ...hands, scheduler].map(({ stop }) => stop("SIGKILL")));
+      await Promise.all([...[job, ...hands].map(({ stop }) => stop("SIGKILL")), scheduler.stop(last)]);
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -1,9 +1,12 @@
-// The work that the browser tests watch: a graph of several labels, values that move, failures, and names and messages that are
-// markup. Prints "loaded" when the graph has ended, then keeps the workers busy until its standard input is closed.
+// The work that the browser tests watch: a graph of several labels, values that move, failures, a task that never ends, and names
+// and messages that are markup; more of these from the lines of a file. Prints "loaded" when the graph has ended, then keeps the
+// workers busy until its standard input is closed.
 #include <poll.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
+#include <fstream>
 #include <iostream>
 #include <numeric>
 #include <thread>
@@ -30,9 +33,30 @@ int refuse(int line) {
   std::cout << "reading line " << line << " of " << markup << std::endl;
   throw std::runtime_error("bad row " + std::to_string(line) + ": " + markup);
 }
-int wave(int x) {
+int refuse_name(const std::string& name) {
+  std::cout << name << std::endl;
+  weft::this_task().log(name);
+  throw std::runtime_error(name);
+}
+int linger() {
+  std::this_thread::sleep_for(std::chrono::hours(1));
+  return 0;
+}
+
+// What a profile must show: time in two functions, below the task's own.
+[[gnu::noinline]] double attraction(double x) { return std::sin(x) / (1 + std::fabs(x)); }
+[[gnu::noinline]] double sum_of_forces(int terms) {
+  double sum = 0;
+  for (int i = 0; i < terms; ++i) sum += attraction(sum + i);
+  return sum;
+}
+double wave(int x) {
   std::this_thread::sleep_for(std::chrono::milliseconds(20 + x % 7 * 10));
-  return x;
+  return x % 4 == 0 ? sum_of_forces(500'000) : x;
+}
+double smooth(double x) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(15));
+  return x / 2;
 }
 
 bool asked_to_end() {
@@ -53,15 +77,24 @@ int main(int argc, char** argv) {
   auto sum = client.submit({.label = "sum"}, total, sums);
   auto odd = client.map({.label = markup}, odd_name, parts);
   auto bad = client.map({.label = "refuse"}, refuse, std::vector<int>{1, 2, 3});
+  auto endless = client.submit({.label = "linger"}, linger);
+  std::vector<weft::Future<int>> named;
+  if (argc > 1) {
+    std::ifstream names(argv[1]);
+    for (std::string name; std::getline(names, name);) named.push_back(client.submit({.label = name}, refuse_name, name));
+  }
   weft::wait(sums);
   sum.result();
   weft::wait(odd);
   weft::wait(bad);
+  weft::wait(named);
   std::cout << "loaded" << std::endl;
 
   for (int n = 0; !asked_to_end(); n += 16) {
     std::vector<int> numbers(16);
     std::iota(numbers.begin(), numbers.end(), n);
-    weft::wait(client.map({.label = "wave"}, wave, numbers));
+    auto waves = client.map({.label = "wave"}, wave, numbers);
+    auto smoothed = client.map({.label = "smooth"}, smooth, waves);
+    client.submit({.label = "merge"}, total, smoothed).result();
   }
 }

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <signal.h>
+#include <time.h>
 
 #include <weft/local_cluster.h>
 #include <weft/weft.h>
@@ -65,6 +66,37 @@ TEST_CASE("the dashboard's numbers are those that the client is told") {
   CHECK(HttpClient(port).json("/api/v1/tasks/" + key + "/explain")["state"] == "failed");
   Json trace = HttpClient(port).json("/api/v1/trace?format=chrome");
   CHECK(trace["traceEvents"].size() >= 300);
+}
+
+namespace {
+
+[[gnu::noinline]] double below(double x) {
+  for (int i = 0; i < 1'000; ++i) x = x * 0.999 + i;
+  return x;
+}
+// Long enough for many samples, however slow the machine: CPU time is what counts.
+double burn(int) {
+  timespec began{}, now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &began);
+  double x = 0;
+  do x = below(x), clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  while ((now.tv_sec - began.tv_sec) * 1000 + (now.tv_nsec - began.tv_nsec) / 1'000'000 < 500);
+  return x;
+}
+
+}  // namespace
+
+TEST_CASE("the profile shows where tasks spend their CPU time") {
+  LocalCluster cluster({.workers = 1, .log_level = "off", .dashboard = true});
+  Client client(cluster);
+  auto burnt = client.map({.label = "burn"}, burn, std::vector<int>{1, 2});
+  Json profile = wait_for(port_of(cluster.dashboard()), "/api/v1/profile", [](const Json& body) { return body["samples"] >= 10; });
+  CHECK(profile["period_s"] == 0.02);
+  CHECK(profile["samples"] <= 60);   // two half seconds
+  std::string text = profile["root"].dump();
+  CHECK(text.find("burn(int)") != std::string::npos);
+  CHECK(text.find("below(double)") != std::string::npos);
+  CHECK(text.find("run_function") == std::string::npos);   // what called the task is ours
 }
 
 TEST_CASE("a killed worker raises an alert") {

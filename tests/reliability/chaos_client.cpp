@@ -60,7 +60,9 @@ class Graph {
       try {
         done = effect.future.result(patience) == effect.number;
       } catch (const Error& error) {
-        bool explained = error.kind() == ErrorKind::worker_unavailable || error.kind() == ErrorKind::task_crashed || error.kind() == ErrorKind::task_poisoned;
+        // Whoever may run once cannot be run again when its executor, its worker or its value is lost.
+        bool explained = error.kind() == ErrorKind::worker_unavailable || error.kind() == ErrorKind::task_crashed ||
+                         error.kind() == ErrorKind::task_poisoned || error.kind() == ErrorKind::data_lost;
         if (!effect.once || !explained) wrong += std::string(name_of(error.kind())) + ": " + error.what() + "; ";
       }
       std::uint64_t runs = traces(folder, effect.number);

@@ -108,7 +108,8 @@ void Cluster::start_worker(std::size_t i) {
     std::uint16_t port = free_port();
     worker.values->lead_to(port);
     arguments.insert(arguments.end(), {"--scheduler-file", folder_ + '/' + name + ".json", "--listen-address", at_port(port),
-                                       "--contact-address", at_port(worker.values->port())});
+                                       "--contact-address", at_port(worker.values->port()),
+                                       "--executor-files", "user"});  // tasks leave traces where the check looks
   } else {
     arguments.insert(arguments.end(), {"ipc://" + folder_ + "/worker", "--listen-address", "ipc://" + folder_ + '/' + name + ".values"});
   }

@@ -1,4 +1,6 @@
 // A12, A24, A25: disks that lie and disks that are full.
+#include <sys/mount.h>
+
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -109,16 +111,15 @@ namespace {
 
 constexpr std::uint32_t words = 512 << 10;  // 4 MiB
 
-int wrong_results(Client& client, int first, int count, bool keep, std::vector<Future<Block>>& kept) {
+/// Makes so many blocks, a few at a time, and keeps them or lets each go when it was read.
+int wrong_results(Client& client, int first, int count, std::vector<Future<Block>>* kept) {
   int wrong = 0;
-  std::vector<Future<Block>> futures;
-  for (int i = 0; i < count; ++i)
-    futures.push_back(client.submit(grow, static_cast<std::uint64_t>(first + i), std::vector<Block>{}, words, 0u));
-  for (int i = 0; i < count; ++i) {
-    wrong += futures[static_cast<std::size_t>(i)].result(120s) != grow(static_cast<std::uint64_t>(first + i), {}, words, 0);
-    if (!keep) futures[static_cast<std::size_t>(i)].release();
+  for (int i = 0; i < count; i += 2) {
+    std::vector<Future<Block>> futures;
+    for (int k = i; k < i + 2; ++k) futures.push_back(client.submit(grow, static_cast<std::uint64_t>(first + k), std::vector<Block>{}, words, 0u));
+    for (int k = 0; k < 2; ++k) wrong += futures[static_cast<std::size_t>(k)].result(120s) != grow(static_cast<std::uint64_t>(first + i + k), {}, words, 0);
+    if (kept) kept->insert(kept->end(), futures.begin(), futures.end());
   }
-  if (keep) kept.insert(kept.end(), futures.begin(), futures.end());
   return wrong;
 }
 std::uint64_t spilled(Client& client) {
@@ -145,18 +146,19 @@ Outcome full_spill_disk(Scale scale) {
     Client client(cluster.address());
     await_workers(client, 1);
     std::vector<Future<Block>> kept;
-    int wrong = wrong_results(client, 0, 24, true, kept);       // 96 of 128 MiB: more than is kept in memory if there is a disk
-    wrong += wrong_results(client, 1000, stream, false, kept);  // and much more passes through
+    int wrong = wrong_results(client, 0, 24, &kept);       // 96 of 128 MiB: more than is kept in memory if there is a disk
+    wrong += wrong_results(client, 1000, stream, nullptr);  // and much more passes through
     std::uint64_t before = spilled(client);
     make_room(disk);
     bool again = quick || eventually(45s, [&] { return spilled(client) > 0; });
-    wrong += wrong_results(client, 0, 24, false, kept);
+    wrong += wrong_results(client, 0, 24, nullptr);
     std::string fallen = cluster.fallen();
     met = wrong == 0 && before == 0 && again && fallen.empty();
     seen = std::to_string((24 + stream) * 4) + " MiB through 128 MiB of memory beside a full disk: " + std::to_string(wrong) + " wrong" +
            (quick ? "" : again ? ", spilling again soon after there was room" : ", NOT spilling again 45 s after there was room") + (fallen.empty() ? "" : "; " + fallen);
   }
-  fs::remove_all(made + std::string("/disk"));
+  umount2(disk.c_str(), MNT_DETACH);
+  fs::remove_all(made);
   return judged(met, seen);
 }
 

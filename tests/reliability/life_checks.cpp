@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -136,8 +137,6 @@ std::vector<BadStart> bad_start_list(const std::string& home, const std::string&
       scheduler({"--folder", "/proc/nowhere/folder"}, cannot_create, "/proc/nowhere"),
       scheduler({"--folder", home + "/a-file"}, cannot_create, "a-file"),
       scheduler({"--folder", home + "/open-to-all"}, cannot_create, "open-to-all"),
-      scheduler({"--dashboard-host", "0.0.0.0", "--dashboard-token-file", "/proc/nowhere/token"}, configuration, "/proc/nowhere"),
-      scheduler({"--dashboard-history", "/proc/nowhere/history"}, configuration, "/proc/nowhere"),
       scheduler({"--config", home + "/missing.conf"}, no_input, "missing.conf"),
       scheduler({"--config", home + "/bad.conf"}, configuration, "bad.conf"),
       worker({"--local-directory", "/proc/nowhere/local"}, cannot_create, "/proc/nowhere"),
@@ -225,7 +224,8 @@ Outcome bad_starts(Scale scale) {
   }
   holder->signal(SIGTERM);
   need(holder->exit_code() == 0, "the one good scheduler did not end well");
-  fs::remove_all(made + std::string("/disk"));
+  umount2((made + std::string("/disk")).c_str(), MNT_DETACH);
+  fs::remove_all(made);
   std::printf("%s\n", wrong.c_str());
   return judged(bad == 0, std::to_string(list.size()) + " bad starts, " + std::to_string(bad) + " not as documented; the longest took " + rounded(longest) +
                               (bad ? "; " + wrong.substr(0, 1500) : ""));

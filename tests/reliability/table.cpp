@@ -125,7 +125,7 @@ const std::vector<Check>& all_checks() {
       {"A47", "no report of a sanitizer", "", nobody("run ./dev sanitize address and ./dev sanitize thread: they need builds of their own")},
       {"A48", "Kubernetes manifests: restricted, and deny by default", "", nobody()},
       {"A49", "shutdown with 10^5 tasks in flight, 50 times: all gone < 10 s, nothing left", "10^4 tasks, once", shutdown_in_flight},
-      {"A50", "states: assertions, no recursion, functions of at most 60 lines", "the same", style},
+      {"A50", "states: two assertions a function, no recursion, functions of at most 60 lines", "", style},
   };
   return checks;
 }

@@ -20,7 +20,7 @@ using namespace weft::worker;
 
 enum Function : std::uint64_t {
   echo = 1, big, throw_error, throw_int, throw_long, segfault, abort_it, exit_it, spin, print, flood, illegal, overflow, hoard,
-  close_all, ask, no_value, process_id, sum_inputs, environment_has, kill_self, ask_thread, thread_id,
+  close_all, ask, no_value, process_id, sum_inputs, environment_has, kill_self, ask_thread, thread_id, leak,
 };
 
 inline void reply(detail::Call& call, std::span<const std::byte> part) {
@@ -65,6 +65,11 @@ inline void run_hoard(detail::Call& call) {
   for (;;) kept.emplace_back(16u << 20, 'x');
   reply(call, 0);
 }
+inline void run_leak(detail::Call& call) {  // a MiB that nobody frees
+  char* volatile lost = new char[1u << 20];
+  std::memset(lost, 'x', 1u << 20);
+  reply(call, static_cast<std::uint64_t>(getpid()));
+}
 inline void run_ask(detail::Call& call) {  // speaks to the scheduler and waits for its word
   auto* task = TaskContext::current();
   task->log(5, "asking");
@@ -106,6 +111,7 @@ inline detail::Thunk thunk_of(std::uint64_t function) {
     case overflow: return [](detail::Call& call) { volatile int zero = 0; reply(call, deep(&zero)); };
     case hoard: return run_hoard;
     case close_all: return [](detail::Call& call) { for (int i = 0; i < 1024; ++i) close(i); reply(call, 0); };
+    case leak: return run_leak;
     case ask: return run_ask;
     case ask_thread: return run_ask_thread;
     case thread_id: return [](detail::Call& call) { reply(call, static_cast<std::uint64_t>(gettid())); };

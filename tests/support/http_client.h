@@ -38,7 +38,7 @@ class HttpClient {
     body = in.substr(end);
     int status = std::atoi(head.c_str() + 9);
     std::size_t at = head.find("Content-Length: ");
-    std::size_t length = at == head.npos ? 0 : std::strtoul(head.c_str() + at + 16, nullptr, 10);
+    std::size_t length = at == head.npos || text.starts_with("HEAD ") ? 0 : std::strtoul(head.c_str() + at + 16, nullptr, 10);
     while (status != 101 && body.size() < length)
       if (!more(body)) return 0;
     if (status == 101) rest_ = std::move(body);

@@ -312,3 +312,37 @@ TEST_CASE("a log read again gives the same tables") {
   CHECK_FALSE(read_event_log("/nowhere", again));
   std::filesystem::remove_all(folder);
 }
+
+TEST_CASE("samples of stacks are a tree by worker, label and time") {
+  Watched w;
+  w.s.workers<2>();
+  auto sampled = [&](std::uint32_t worker, const char* label, const char* stack, std::uint32_t count) {
+    w.s.now = w.s.now + 1s;
+    w.observer.write(Sighting{.when = w.s.now, .worker = worker, .extra = samples_level, .what = Seen::log}, StackSamples{label, stack, count, 20'000}.text());
+  };
+  const std::size_t lines = w.get("logs").json["lines"].size();
+  sampled(1, "sum", "sum\nadd", 3);
+  sampled(2, "sum", "sum\nadd", 4);
+  sampled(1, "load", "load", 5);
+  Json all = w.get("profile").json;
+  CHECK(all["samples"] == 12);
+  CHECK(all["period_s"] == 0.02);
+  REQUIRE(all["root"]["children"].size() == 2);
+  CHECK(all["root"]["children"][1] == Json({{"name", "sum"}, {"value", 7}, {"children", {{{"name", "add"}, {"value", 7}, {"children", Json::array()}}}}}));
+  CHECK(w.get("profile?worker=w2").json["samples"] == 4);
+  CHECK(w.get("profile?span=1500000").json["samples"] == 9);
+  CHECK(w.get("profile?worker=nobody").status == 404);
+  CHECK(w.get("logs").json["lines"].size() == lines);   // they are no lines of a log
+  w.observer.write(Sighting{.when = w.s.now, .worker = 1, .extra = samples_level, .what = Seen::log}, "nonsense");
+  CHECK(w.get("profile").json["samples"] == 12);
+}
+
+TEST_CASE("samples are bounded: the old ones go first") {
+  Samples samples(100, 20);
+  for (int i = 0; i < 1'000; ++i) samples.add(i, 1, {"label", "stack " + std::to_string(i), 1, 20'000});
+  auto held = samples.find(-1, 1'000, 0, nullptr);
+  CHECK(held.tree.value <= 20);
+  CHECK(held.tree.children.contains("stack 999"));
+  samples.add(1'000, 1, {"label", "stack 999", 2, 20'000});
+  CHECK(samples.find(-1, 1'000, 0, nullptr).tree.children.at("stack 999").value == 3);
+}

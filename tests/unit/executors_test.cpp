@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +12,8 @@
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <set>
+#include <utility>
 
 #include "tests/support/executor_functions.h"
 #include "worker/kernels/registry.h"
@@ -279,6 +282,58 @@ TEST_CASE("a task over its memory limit fails with MemoryLimit") {
   options.memory_limit = 256u << 20;
   auto b = Bench::processes(std::move(options));
   CHECK(b.outcome(b.start(hoard)).failure.kind == ErrorKind::memory_limit);
+}
+
+TEST_CASE("after a MemoryLimit the next task gets a process with room") {
+  auto options = Bench::options();
+  options.memory_limit = 256u << 20;
+  auto b = Bench::processes(std::move(options));
+  std::uint64_t before = b.number(b.start(process_id));
+  CHECK(b.outcome(b.start(hoard)).failure.kind == ErrorKind::memory_limit);
+  CHECK(b.number(b.start(process_id)) != before);
+}
+
+TEST_CASE("what tasks leak costs processes and no task") {
+  auto options = Bench::options();
+  options.memory_limit = 256u << 20;
+  options.resident_bytes_max = 128u << 20;
+  auto b = Bench::processes(std::move(options));
+  std::vector<AttemptId> attempts;
+  for (int i = 0; i < 400; ++i) attempts.push_back(b.start(leak));
+  std::set<std::uint64_t> processes;
+  for (AttemptId attempt : attempts) processes.insert(b.number(attempt));
+  CHECK(processes.size() > 1);
+}
+
+TEST_CASE("tasks wait for a process while there are no descriptors") {
+  struct Full {
+    Full() {
+      getrlimit(RLIMIT_NOFILE, &before);
+      rlimit none{0, before.rlim_max};
+      setrlimit(RLIMIT_NOFILE, &none);
+    }
+    ~Full() { setrlimit(RLIMIT_NOFILE, &before); }
+    rlimit before{};
+  };
+  auto b = Bench::processes();
+  AttemptId attempt;
+  {
+    Full full;
+    attempt = b.start(echo, bytes_of(7));
+    bool looked = false;
+    b.serve([&] { return std::exchange(looked, true); });
+    CHECK(b.as_processes().process_ids().empty());
+    CHECK(b.ended.empty());
+  }
+  CHECK(b.number(attempt) == 7);
+
+  SUBCASE("but not for ever") {
+    auto options = Bench::options();
+    options.shortage_max = 0s;
+    auto hasty = Bench::processes(std::move(options));
+    Full full;
+    CHECK(hasty.outcome(hasty.start(echo)).failure.message.find("Too many open files") != std::string::npos);
+  }
 }
 
 TEST_CASE("a task that closes its process's descriptors keeps its result, and the next get a process that works") {

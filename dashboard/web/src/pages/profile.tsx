@@ -1,7 +1,7 @@
 // Where tasks spend their time: sampled stacks as a flame graph.
 
 import { useEffect, useState } from "preact/hooks";
-import { cursor } from "../cursor";
+import { cursor, span } from "../cursor";
 import { layOut, type Flame } from "../draw/flame";
 import { withQuery } from "../feed/http";
 import { useAsked, useFeed } from "../feed/use";
@@ -16,17 +16,20 @@ import { palette } from "../theme";
 
 const ROW = 20;
 const EVERY_MS = 2000;
+// Up to the moment that all pages show.
+const TIMES = [["", "all"], ["shown", "as in the charts"], ["10000000", "last 10 s"], ["60000000", "last minute"], ["600000000", "last 10 min"]] as const;
 
 export function ProfilePage() {
   const { query } = route.value;
   const [worker, setWorker] = useState(query.get("worker") ?? "");
   const [group, setGroup] = useState(query.get("group") ?? "");
+  const [time, setTime] = useState("");
   useEffect(() => { setWorker(query.get("worker") ?? ""); setGroup(query.get("group") ?? ""); }, [query]);
   const { body: workers } = useFeed<Workers>("workers");
   const { body: groups } = useFeed<Groups>("groups");
-  const { body, error } = useAsked<Profile>(withQuery("profile", { worker, group, t1: cursor.value }), EVERY_MS);
+  const { body, error } = useAsked<Profile>(withQuery("profile", { worker, group, t1: cursor.value, span: time && (time === "shown" ? span.value : time) }), EVERY_MS);
   return (
-    <Page title="Profile" note={body?.samples ? `${plural(body.samples, "sample")}, one each ${seconds(body.period_s)}` : "sampled stacks of running tasks"}
+    <Page title="Profile" note={body?.samples ? `${plural(body.samples, "sample")}, one each ${seconds(body.period_s)} of CPU time` : "sampled stacks of running tasks"}
       tools={
         <>
           <label>Worker{" "}
@@ -39,6 +42,11 @@ export function ProfilePage() {
             <select value={group} onChange={(event) => setGroup(event.currentTarget.value)}>
               <option value="">all</option>
               {Object.entries(groups?.groups ?? {}).map(([id, { label }]) => <option key={id} value={id}>{label}</option>)}
+            </select>
+          </label>
+          <label>Time{" "}
+            <select value={time} onChange={(event) => setTime(event.currentTarget.value)}>
+              {TIMES.map(([value, name]) => <option key={value} value={value}>{name}</option>)}
             </select>
           </label>
         </>
