@@ -1,144 +1,24 @@
-// What a task costs in the scheduler's state alone: no socket, no codec, no worker. Workers answer at once; only `State::step` is
-// measured. Prints one line a shape: nanoseconds and instructions (when the kernel lets us count) per task, and bytes per task
-// while all of them live. `bench_states [TASKS]`, default 10^6.
-#include <linux/perf_event.h>
-#include <malloc.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
+// What tasks cost in the scheduler's state alone, by shape, and how that grows with their number. Prints nanoseconds and instructions
+// (when the kernel lets us count) a task, and bytes a task while all of them live. `bench_states [TASKS]`, default 10^6;
+// `bench_states growth [TASKS]`: a map and a chain of 10^4 tasks to TASKS, default 10^7, and maps over 10 to 10^4 workers.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
-#include <functional>
-#include <span>
+#include <string>
 
-#include "client/graph_builder.h"
-#include "scheduler/state.h"
+#include "bench/state_bench.h"
 
 using namespace weft;
+using bench::numbered, bench::StateBench;
 
 namespace {
 
-Key numbered(std::uint64_t n) { return {n * 0x9e3779b97f4a7c15, (n + 1) * 0xbf58476d1ce4e5b9 | 2}; }
-
-/// User-space instructions of this thread; 0 where counting is forbidden.
-class Instructions {
- public:
-  Instructions() {
-    perf_event_attr wish{};
-    wish.type = PERF_TYPE_HARDWARE;
-    wish.size = sizeof wish;
-    wish.config = PERF_COUNT_HW_INSTRUCTIONS;
-    wish.disabled = wish.exclude_kernel = wish.exclude_hv = 1;
-    counter_ = static_cast<int>(syscall(SYS_perf_event_open, &wish, 0, -1, -1, 0));
-  }
-  void start() const { ioctl(counter_, PERF_EVENT_IOC_ENABLE, 0); }
-  void stop() const { ioctl(counter_, PERF_EVENT_IOC_DISABLE, 0); }
-  double count() const {
-    std::uint64_t value = 0;
-    return counter_ >= 0 && read(counter_, &value, sizeof value) == sizeof value ? static_cast<double>(value) : 0;
-  }
-
- private:
-  int counter_;
-};
-
-/// CPU time of this thread: other programs on the machine do not count.
-double cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+void print(const std::string& what, const StateBench::Cost& cost, double first = 0) {
+  std::printf("%-34s %8.0f ns %8.0f instructions %6.0f bytes", what.c_str(), cost.nanoseconds, cost.instructions, cost.bytes);
+  if (first > 0) std::printf("   %.2f x the first", cost.nanoseconds / first);
+  std::printf("\n");
+  std::fflush(stdout);
 }
-
-double allocated() {
-  auto info = mallinfo2();
-  return static_cast<double>(info.uordblks + info.hblkhd);
-}
-
-class Bench {
- public:
-  Bench(std::uint32_t workers, std::uint32_t slots, std::uint32_t sessions = 1) {
-    for (std::uint32_t i = 0; i < sessions; ++i) {
-      scheduler::FromClient hello{{1 + i}, ClientHello{1, 1, {1, 1 + i}, "bench", 1, 0}};
-      step({hello});
-    }
-    for (std::uint32_t i = 0; i < workers; ++i) {
-      std::string name = "w" + std::to_string(i);
-      WorkerHello hello{.protocol_min = 1, .protocol_max = 1, .name = name, .instance = i + 1, .slots = slots,
-                        .endpoint = "tcp://" + name, .secret = Bytes(16), .host = name};
-      step({scheduler::FromWorker{{1'000'000 + i}, hello}});
-    }
-    finished_.clear();
-  }
-  void submit(std::span<const Template> shapes, std::size_t tasks, const std::function<void(std::uint64_t, std::vector<client::TaskInput>&)>& inputs_of,
-              std::size_t first_wanted) {
-    client::GraphBuilder builder;
-    std::vector<client::TaskInput> inputs;
-    std::vector<std::uint32_t> templates;
-    for (const Template& shape : shapes) templates.push_back(builder.add_template(shape));
-    for (std::uint64_t i = 0; i < tasks; ++i) {
-      inputs.clear();
-      inputs_of(i, inputs);
-      Bytes arguments(8, std::byte(i));
-      builder.add(templates[i % templates.size()], numbered(i), arguments, inputs, i >= first_wanted);
-    }
-    auto chunks = builder.take();
-
-    double chunk_bytes = 0, before = allocated();
-    for (const GraphChunk& chunk : chunks) chunk_bytes += wire_bytes(chunk);
-    for (std::size_t i = 0; i < chunks.size(); ++i) {
-      std::vector<scheduler::Event> events;
-      events.push_back(scheduler::FromClient{{1}, Submit{++sequence_, std::move(chunks[i]), i + 1 == chunks.size()}});
-      step(std::move(events));
-    }
-    chunks.clear();
-    chunks.shrink_to_fit();
-    bytes_ = allocated() + chunk_bytes - before - reports_bytes();
-  }
-  void run() {
-    while (!finished_.empty()) step(std::exchange(finished_, {}));
-  }
-  void goodbye() { step({scheduler::FromClient{{1}, ClientGoodbye{}}}); }
-  void print(const char* what, std::size_t tasks) const {
-    double n = static_cast<double>(tasks);
-    std::printf("%-34s %8.0f ns %8.0f instructions %6.0f bytes\n", what, seconds_ * 1e9 / n, instructions_.count() / n, bytes_ / n);
-    std::fflush(stdout);
-  }
-
- private:
-  static double wire_bytes(const GraphChunk& c) {
-    return static_cast<double>(c.keys.capacity() + c.arguments.capacity() +
-                               4 * (c.template_of.capacity() + c.argument_ends.capacity() + c.inputs.capacity() + c.input_ends.capacity() +
-                                    c.order.capacity() + c.wanted.capacity()));
-  }
-  double reports_bytes() const { return static_cast<double>(finished_.capacity() * sizeof(scheduler::Event)); }
-  void step(std::vector<scheduler::Event> events) {
-    now_ = now_ + 10us;
-    double began = cpu_seconds();
-    instructions_.start();
-    auto actions = state_.step(now_, std::move(events));
-    instructions_.stop();
-    seconds_ += cpu_seconds() - began;
-    for (const scheduler::Action& action : actions)
-      if (const auto* frame = std::get_if<scheduler::ToWorker>(&action))
-        for (const WorkerBound& message : frame->messages)
-          if (const auto* order = std::get_if<Assign>(&message))
-            finished_.push_back(scheduler::FromWorker{frame->peer, AttemptFinished{order->attempt, order->key, 100, 100us, {}}});
-  }
-
-  static scheduler::Options options() {
-    scheduler::Options options;
-    options.story_max = 0;
-    return options;
-  }
-  scheduler::State state_{options()};
-  Time now_{1'000'000'000};
-  std::uint64_t sequence_ = 0;
-  std::vector<scheduler::Event> finished_;
-  Instructions instructions_;
-  double seconds_ = 0, bytes_ = 0;
-};
 
 std::vector<Template> shapes(std::size_t count, bool own_queue) {
   std::vector<Template> found(count);
@@ -150,33 +30,56 @@ std::vector<Template> shapes(std::size_t count, bool own_queue) {
   return found;
 }
 
-void map(const char* what, std::size_t tasks, std::uint32_t workers, std::uint32_t sessions, std::size_t queues) {
-  Bench bench(workers, 4, sessions);
+StateBench::Cost map(std::size_t tasks, std::uint32_t workers, std::uint32_t sessions = 1, std::size_t queues = 1) {
+  StateBench bench(workers, 4, sessions);
   auto kinds = shapes(queues, queues > 1);
   bench.submit(kinds, tasks, [](auto, auto&) {}, 0);
   bench.run();
   bench.goodbye();
-  bench.print(what, tasks);
+  return bench.cost(tasks);
 }
 
-void chain(const char* what, std::size_t tasks, std::uint32_t workers) {
-  Bench bench(workers, 4);
+StateBench::Cost chain(std::size_t tasks, std::uint32_t workers) {
+  StateBench bench(workers, 4);
   auto kinds = shapes(1, false);
   bench.submit(kinds, tasks, [](std::uint64_t i, auto& in) { if (i) in.push_back({numbered(i - 1)}); }, tasks - 1);
   bench.run();
   bench.goodbye();
-  bench.print(what, tasks);
+  return bench.cost(tasks);
+}
+
+/// What the caches explain is the rise from what fits into them to what does not; more than that would be ours.
+void growth(std::size_t most) {
+  double first_map = 0, first_chain = 0;
+  for (std::size_t tasks = 10'000; tasks <= most; tasks *= 10) {
+    auto cost = map(tasks, 8);
+    if (!first_map) first_map = cost.nanoseconds;
+    print("map of " + std::to_string(tasks), cost, first_map);
+    cost = chain(tasks, 8);
+    if (!first_chain) first_chain = cost.nanoseconds;
+    print("chain of " + std::to_string(tasks), cost, first_chain);
+  }
+  double first = 0;
+  for (std::uint32_t workers : {10u, 100u, 1'000u, 10'000u}) {
+    auto cost = map(std::min<std::size_t>(most, 1'000'000), workers);
+    if (!first) first = cost.nanoseconds;
+    print("map over " + std::to_string(workers) + " workers", cost, first);
+  }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "growth") {
+    growth(argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 10'000'000);
+    return 0;
+  }
   std::size_t tasks = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 1'000'000;
-  map("map, 8 workers", tasks, 8, 1, 1);
-  map("map of a tenth, 8 workers", tasks / 10, 8, 1, 1);
-  map("map, 1000 workers", tasks, 1'000, 1, 1);
-  map("map, 8 workers, 10^4 sessions", tasks, 8, 10'000, 1);
-  map("map, 8 workers, 200 queues", tasks, 8, 1, 200);
-  chain("chain, 8 workers", tasks, 8);
-  chain("chain, 1000 workers", tasks, 1'000);
+  print("map, 8 workers", map(tasks, 8));
+  print("map of a tenth, 8 workers", map(tasks / 10, 8));
+  print("map, 1000 workers", map(tasks, 1'000));
+  print("map, 8 workers, 10^4 sessions", map(tasks, 8, 10'000));
+  print("map, 8 workers, 200 queues", map(tasks, 8, 1, 200));
+  print("chain, 8 workers", chain(tasks, 8));
+  print("chain, 1000 workers", chain(tasks, 1'000));
 }
