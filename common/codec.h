@@ -5,6 +5,7 @@
 // A message is a struct with `template <class A> void fields(A& a) { a(first, second); }`.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -35,6 +36,15 @@ struct CodecLimits {
   std::size_t allocation_max = 256u << 20;   // memory that one frame may claim in all, by our own estimate
 };
 
+namespace codec_detail {
+template <class T, class... A>
+constexpr std::size_t place_among(const std::variant<A...>*) {
+  std::size_t place = 0;
+  static_cast<void>(((std::is_same_v<T, A> ? true : (++place, false)) || ...));
+  return place;
+}
+}  // namespace codec_detail
+
 class Encoder {
  public:
   void nil();
@@ -52,8 +62,18 @@ class Encoder {
   }
   template <class T>
   void put(const T& value);
+  /// As if `value` were in the variant.
+  template <class Variant, class T>
+  void put_as(const T& value) {
+    array(2);
+    unsigned_integer(codec_detail::place_among<T>(static_cast<const Variant*>(nullptr)));
+    put(value);
+  }
 
   Bytes take() { return std::exchange(out_, {}); }
+  /// What was written; the next use overwrites it and needs no memory of its own.
+  std::span<const std::byte> bytes() const { return out_; }
+  void clear() { out_.clear(); }
   std::size_t size() const { return out_.size(); }
 
  private:
@@ -146,6 +166,17 @@ void get_variant(Decoder& decoder, V& value, std::size_t which, std::index_seque
   if (!known) decoder.fail("unknown message type");
 }
 
+template <class V, std::size_t... I>
+void append_variant(Decoder& decoder, std::vector<V>& values, std::size_t which, std::index_sequence<I...>) {
+  bool known = ((which == I ? (values.emplace_back(std::in_place_index<I>), decoder.get(std::get<I>(values.back())), true) : false) || ...);
+  if (!known) decoder.fail("unknown message type");
+}
+template <class V>
+void append_variant(Decoder& decoder, std::vector<V>& values) {
+  if (decoder.array() != 2) return decoder.fail("a message has a type and a body");
+  std::size_t which = decoder.unsigned_integer();
+  if (!decoder.failed()) append_variant(decoder, values, which, std::make_index_sequence<std::variant_size_v<V>>{});
+}
 }  // namespace codec_detail
 
 template <class T>
@@ -248,8 +279,14 @@ void Decoder::get(T& value) {
   } else if constexpr (IsVector<T>::value) {
     std::size_t count = array(sizeof(typename T::value_type));
     if (failed()) return;
-    value.resize(count);
-    for (auto& element : value) get(element);
+    if constexpr (IsVariant<typename T::value_type>::value) {
+      // Each is made as what it is: a default one, the first alternative, may be large.
+      value.reserve(count);
+      for (std::size_t i = 0; i < count && !failed(); ++i) append_variant(*this, value);
+    } else {
+      value.resize(count);
+      for (auto& element : value) get(element);
+    }
   } else if constexpr (IsMap<T>::value) {
     std::size_t count = array(sizeof(typename T::value_type) + 48);
     value.clear();
@@ -285,6 +322,14 @@ template <class T>
 Bytes encode(const T& value) {
   Encoder encoder;
   encoder.put(value);
+  return encoder.take();
+}
+
+/// The same, as if `value` were in the variant.
+template <class Variant, class T>
+Bytes encode_as(const T& value) {
+  Encoder encoder;
+  encoder.put_as<Variant>(value);
   return encoder.take();
 }
 

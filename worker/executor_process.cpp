@@ -68,6 +68,7 @@ class Executor {
   std::deque<RunRecord> later_;  // came while a task waited and must not run inside it
   std::vector<Task*> stack_;     // tasks that run, each inside the wait of the one before
   Bytes frame_;
+  Encoder encoder_;
   bool cut_off_ = false;  // a task closed our descriptors
   int quiet_ = 0;  // outcomes not announced yet
 };
@@ -342,9 +343,10 @@ template <class News>
 void Executor::tell(News news) {
   if (forked) return;
   constexpr bool ending = std::is_same_v<News, RunCompleted> || std::is_same_v<News, RunFailed>;
-  Bytes frame = encode(ExecutorNews(std::move(news)));
+  encoder_.clear();
+  encoder_.put_as<ExecutorNews>(news);
   for (;;) {
-    switch (link_->send(board_.news, frame)) {
+    switch (link_->send(board_.news, encoder_.bytes())) {
       case ExecutorLink::Sent::done:
         if (!ending) announce();
         return;
