@@ -2,6 +2,7 @@
 #include "worker/state.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "common/coverage_mark.h"
 #include "common/vectors.h"
@@ -255,6 +256,12 @@ void State::line_up(const Attempt& attempt) {
   ready_.push_back(place_of(attempt));
   std::push_heap(ready_.begin(), ready_.end(), std::greater());
   ++ready_count_;
+  if (ready_.size() <= 64 + 2 * ready_count_) return;
+  std::erase_if(ready_, [this](const Place& place) {  // those that left would pile up below what never ends
+    const Attempt* there = attempts_.look_up(std::get<2>(place));
+    return !there || !there->ready();
+  });
+  std::make_heap(ready_.begin(), ready_.end(), std::greater());
 }
 
 /// Those that left the line in the meantime are dropped here.
