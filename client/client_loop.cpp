@@ -5,6 +5,7 @@
 
 #include "client/client_core.h"
 #include "common/codec.h"
+#include "common/vectors.h"
 
 namespace weft::client {
 
@@ -112,6 +113,7 @@ void ClientCore::receive(EndpointEvent& event, std::vector<Event>& events) {
     events.push_back(LinkLost{messages.error().message});
     return;
   }
+  make_room(events, messages->size());
   for (ClientBound& message : *messages) events.push_back(FromScheduler{std::move(message)});
 }
 

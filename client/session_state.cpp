@@ -7,6 +7,7 @@
 #include <weft/version.h>
 
 #include "common/coverage_mark.h"
+#include "common/vectors.h"
 
 namespace weft::client {
 
@@ -26,7 +27,7 @@ std::vector<Action> SessionState::step(Time now, std::vector<Event> events) {
   flush_releases();
   run_timers();
   flush_reads();
-  return std::exchange(actions_, {});
+  return take_all(actions_);
 }
 
 Time SessionState::wake_at() const {

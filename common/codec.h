@@ -38,6 +38,15 @@ struct CodecLimits {
 /// Memory that an array gets because its length was announced; beyond it grows with the elements that are really there.
 inline constexpr std::size_t announced_bytes_max = 256u << 10;
 
+namespace codec_detail {
+template <class T, class... A>
+constexpr std::size_t place_among(const std::variant<A...>*) {
+  std::size_t place = 0;
+  static_cast<void>(((std::is_same_v<T, A> ? true : (++place, false)) || ...));
+  return place;
+}
+}  // namespace codec_detail
+
 class Encoder {
  public:
   void nil();
@@ -55,8 +64,18 @@ class Encoder {
   }
   template <class T>
   void put(const T& value);
+  /// As if `value` were in the variant.
+  template <class Variant, class T>
+  void put_as(const T& value) {
+    array(2);
+    unsigned_integer(codec_detail::place_among<T>(static_cast<const Variant*>(nullptr)));
+    put(value);
+  }
 
   Bytes take() { return std::exchange(out_, {}); }
+  /// What was written; the next use overwrites it and needs no memory of its own.
+  std::span<const std::byte> bytes() const { return out_; }
+  void clear() { out_.clear(); }
   std::size_t size() const { return out_.size(); }
 
  private:
@@ -149,6 +168,17 @@ void get_variant(Decoder& decoder, V& value, std::size_t which, std::index_seque
   if (!known) decoder.fail("unknown message type");
 }
 
+template <class V, std::size_t... I>
+void append_variant(Decoder& decoder, std::vector<V>& values, std::size_t which, std::index_sequence<I...>) {
+  bool known = ((which == I ? (values.emplace_back(std::in_place_index<I>), decoder.get(std::get<I>(values.back())), true) : false) || ...);
+  if (!known) decoder.fail("unknown message type");
+}
+template <class V>
+void append_variant(Decoder& decoder, std::vector<V>& values) {
+  if (decoder.array() != 2) return decoder.fail("a message has a type and a body");
+  std::size_t which = decoder.unsigned_integer();
+  if (!decoder.failed()) append_variant(decoder, values, which, std::make_index_sequence<std::variant_size_v<V>>{});
+}
 }  // namespace codec_detail
 
 template <class T>
@@ -253,7 +283,11 @@ void Decoder::get(T& value) {
     if (failed()) return;
     value.clear();
     value.reserve(std::min(count, announced_bytes_max / sizeof(typename T::value_type)));
-    for (std::size_t i = 0; i < count && !failed(); ++i) get(value.emplace_back());
+    for (std::size_t i = 0; i < count && !failed(); ++i) {
+      // A variant is made as what it is: a default one, the first alternative, may be large.
+      if constexpr (IsVariant<typename T::value_type>::value) append_variant(*this, value);
+      else get(value.emplace_back());
+    }
   } else if constexpr (IsMap<T>::value) {
     std::size_t count = array(sizeof(typename T::value_type) + 48);
     value.clear();
@@ -289,6 +323,14 @@ template <class T>
 Bytes encode(const T& value) {
   Encoder encoder;
   encoder.put(value);
+  return encoder.take();
+}
+
+/// The same, as if `value` were in the variant.
+template <class Variant, class T>
+Bytes encode_as(const T& value) {
+  Encoder encoder;
+  encoder.put_as<Variant>(value);
   return encoder.take();
 }
 

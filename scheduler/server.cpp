@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "common/logging.h"
+#include "common/vectors.h"
 
 namespace weft::scheduler {
 
@@ -133,6 +134,7 @@ static bool unpack(PeerId peer, const Buffer& head, std::vector<Event>& batch, s
     why = messages.error().message;
     return false;
   }
+  make_room(batch, messages->size());
   for (Message& message : *messages) batch.push_back(Wrap{peer, std::move(message)});
   return true;
 }

@@ -6,6 +6,7 @@
 #include "common/coverage_mark.h"
 #include "common/limits.h"
 #include "common/stack_samples.h"
+#include "common/vectors.h"
 
 namespace weft::scheduler {
 
@@ -181,13 +182,13 @@ std::vector<Action> State::collect() {
     Worker& worker = worker_ref(id);
     bool enough = worker.assigned.empty() || worker.drops.size() >= drops_max || worker.drops_bytes >= drops_bytes_max;
     if (worker.outbox.empty() && enough) flush_drops(worker);
-    if (!worker.outbox.empty()) actions.push_back(ToWorker{worker.peer, std::exchange(worker.outbox, {})});
+    if (!worker.outbox.empty()) actions.push_back(ToWorker{worker.peer, take_all(worker.outbox)});
   }
   for (Action& action : nested) actions.push_back(std::move(action));
   for (auto& [peer, message] : stray_) actions.push_back(ToClient{peer, {std::move(message)}, ticket_});
   for (HolderNumber number : speaking_sessions_)
     if (!holders_[number].outbox.empty())
-      actions.push_back(ToClient{holders_[number].peer, std::exchange(holders_[number].outbox, {}), WEFT_MUTANT(5, ticket_, 0)});
+      actions.push_back(ToClient{holders_[number].peer, take_all(holders_[number].outbox), WEFT_MUTANT(5, ticket_, 0)});
   for (Note& note : std::exchange(notes_, {})) actions.push_back(std::move(note));
   for (PeerId peer : to_close_) actions.push_back(CloseLink{peer, ticket_});
   speaking_sessions_.clear();

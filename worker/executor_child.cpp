@@ -105,18 +105,23 @@ Result<std::unique_ptr<ExecutorChild>> ExecutorChild::start(std::uint64_t number
 Result<Sent> ExecutorChild::offer(Run& run, bool nested, Duration expected, const ValueBridge& values) {
   if (claims_free_.empty()) return Sent::full;
   RunRecord record{.attempt = run.attempt, .claim = claims_free_.back(), .nested = nested, .key = run.key,
-                   .try_number = run.try_number, .arguments = run.arguments};
+                   .try_number = run.try_number};
   ++uses_;
   if (Sent sent = define(run.shape, record.shape); sent != Sent::done) return sent;
   Result<Sent> described = describe_inputs(run, record, values);
   if (!described || *described != Sent::done) return described;
   link_.board.shared().claims[record.claim].offer(run.attempt);
-  if (Sent sent = link_.send(link_.board.runs, encode(ExecutorBound(record))); sent != Sent::done) {
+  encoder_.clear();
+  record.arguments = std::move(run.arguments);
+  encoder_.put_as<ExecutorBound>(record);
+  run.arguments = std::move(record.arguments);  // it may be taken back
+  if (Sent sent = link_.send(link_.board.runs, encoder_.bytes()); sent != Sent::done) {
     link_.board.shared().claims[record.claim].take_back(run.attempt);
     return sent;
   }
   claims_free_.pop_back();
   silent_ = false;
+  expected_ += expected;
   in_flight.push_back({.run = std::move(run), .claim = record.claim, .expected = expected});
   drop_old_memory();
   return Sent::done;
@@ -125,7 +130,7 @@ Result<Sent> ExecutorChild::offer(Run& run, bool nested, Duration expected, cons
 Sent ExecutorChild::define(const std::shared_ptr<const Template>& shape, std::uint32_t& number) {
   if (auto known = shape_numbers_.find(shape.get()); known != shape_numbers_.end()) return number = known->second, Sent::done;
   number = next_shape_;
-  Sent sent = link_.send(link_.board.runs, encode(ExecutorBound(DefineShape{number, *shape})));
+  Sent sent = link_.send(link_.board.runs, encode_as<ExecutorBound>(DefineShape{number, *shape}));
   if (sent != Sent::done) return sent;
   next_shape_ = (next_shape_ + 1) % shapes_max;
   if (shapes_[number]) shape_numbers_.erase(shapes_[number].get());
@@ -187,7 +192,7 @@ void ExecutorChild::drop_old_memory() {
     auto oldest = std::ranges::min_element(shown_, {}, [](const auto& entry) { return entry.second; });
     if (oldest->second == uses_) return;  // all are of the newest run
     auto [memory, writable] = oldest->first;
-    if (link_.send(link_.board.runs, encode(ExecutorBound(ForgetMemory{memory, writable}))) != Sent::done) return;
+    if (link_.send(link_.board.runs, encode_as<ExecutorBound>(ForgetMemory{memory, writable})) != Sent::done) return;
     shown_.erase(oldest);
   }
 }
@@ -196,7 +201,7 @@ void ExecutorChild::forget(std::uint64_t segment) {
   for (bool writable : {false, true}) {
     auto shown = shown_.find({segment, writable});
     if (shown == shown_.end()) continue;
-    if (link_.send(link_.board.runs, encode(ExecutorBound(ForgetMemory{segment, writable}))) != Sent::done) continue;
+    if (link_.send(link_.board.runs, encode_as<ExecutorBound>(ForgetMemory{segment, writable})) != Sent::done) continue;
     shown_.erase(shown);
     silent_ = false;
   }
@@ -208,6 +213,7 @@ std::vector<Run> ExecutorChild::take_back() {
   for (InFlight& it : in_flight) {
     if (claim(it).take_back(it.run.attempt)) {
       claims_free_.push_back(it.claim);
+      expected_ -= it.expected;
       back.push_back(std::move(it.run));
     } else {
       stays.push_back(std::move(it));
@@ -227,6 +233,7 @@ ExecutorChild::InFlight ExecutorChild::remove(AttemptId attempt) {
   WEFT_CHECK(found != in_flight.end());
   InFlight it = std::move(*found);
   in_flight.erase(found);
+  expected_ -= it.expected;
   claims_free_.push_back(it.claim);
   return it;
 }
@@ -316,7 +323,7 @@ void ExecutorChild::kill() {
 void ExecutorChild::ask_to_leave() {
   state = State::leaving;
   since = monotonic_now();
-  if (link_.send(link_.board.runs, encode(ExecutorBound(LeaveExecutor{}))) != Sent::done) return kill();
+  if (link_.send(link_.board.runs, encode_as<ExecutorBound>(LeaveExecutor{})) != Sent::done) return kill();
   link_.board.wake_executor();
 }
 

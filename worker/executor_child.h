@@ -28,7 +28,7 @@ class ExecutorChild {
     bool known = false;                   // the loop was told that it began
     bool waits = false;                   // blocked in its own client
     std::optional<SegmentRange> place;    // leased for its result
-    std::optional<Failure> doom;          // why we kill the process because of it
+    std::unique_ptr<Failure> doom;        // why we kill the process because of it
 
     Time deadline(const Claim& claim) const {
       Duration timeout = run.shape->options.timeout;
@@ -43,6 +43,8 @@ class ExecutorChild {
 
   /// Give it an attempt; on `done` the run is moved from. An error is the run's own.
   Result<ExecutorLink::Sent> offer(Run& run, bool nested, Duration expected, const ValueBridge& values);
+  /// Expected work of all that is in flight.
+  Duration expected() const { return expected_; }
   /// Attempts that have not begun, in order; they are no longer this process's.
   std::vector<Run> take_back();
   InFlight* find(AttemptId attempt);
@@ -99,6 +101,8 @@ class ExecutorChild {
   void drop_old_memory();
 
   ExecutorLink link_;
+  Encoder encoder_;
+  Duration expected_{};
   std::vector<std::uint32_t> claims_free_;
   std::vector<std::shared_ptr<const Template>> shapes_;       // by number
   std::map<const Template*, std::uint32_t> shape_numbers_;

@@ -57,7 +57,7 @@ class Executor {
   void read_notes();
   template <class News>
   void tell(News news);
-  ExecutorLink::Sent send(const Bytes& news);
+  ExecutorLink::Sent send(std::span<const std::byte> news);
   void announce();
   void wake_daemon();
   void start_sampling();
@@ -76,6 +76,7 @@ class Executor {
   std::mutex sending_;           // the sampler's thread speaks too
   std::vector<Task*> stack_;     // tasks that run, each inside the wait of the one before
   Bytes frame_;
+  Encoder encoder_;
   bool cut_off_ = false;  // a task closed our descriptors
   int quiet_ = 0;  // outcomes not announced yet
 };
@@ -345,9 +346,10 @@ template <class News>
 void Executor::tell(News news) {
   if (forked) return;
   constexpr bool ending = std::is_same_v<News, RunCompleted> || std::is_same_v<News, RunFailed>;
-  Bytes frame = encode(ExecutorNews(std::move(news)));
+  encoder_.clear();
+  encoder_.put_as<ExecutorNews>(news);
   for (;;) {
-    switch (send(frame)) {
+    switch (send(encoder_.bytes())) {
       case ExecutorLink::Sent::done:
         if (!ending) announce();
         return;
@@ -359,7 +361,7 @@ void Executor::tell(News news) {
   }
 }
 
-ExecutorLink::Sent Executor::send(const Bytes& news) {
+ExecutorLink::Sent Executor::send(std::span<const std::byte> news) {
   std::lock_guard lock(sending_);
   return link_->send(board_.news, news);
 }

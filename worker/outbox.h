@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <iterator>
 #include <set>
-#include <utility>
 #include <vector>
 
 #include "common/messages.h"
+#include "common/vectors.h"
 
 namespace weft::worker {
 
@@ -18,7 +18,8 @@ class Outbox {
   static constexpr std::size_t messages_max = 64;
 
   void add(std::vector<WorkerMessage> messages) {
-    messages_.insert(messages_.end(), std::make_move_iterator(messages.begin()), std::make_move_iterator(messages.end()));
+    if (messages_.empty()) messages_.swap(messages);
+    else messages_.insert(messages_.end(), std::make_move_iterator(messages.begin()), std::make_move_iterator(messages.end()));
   }
   bool empty() const { return messages_.empty(); }
   bool full() const { return messages_.size() >= messages_max; }
@@ -27,6 +28,10 @@ class Outbox {
 
   /// The frame to send. That an attempt runs, or how far it is, says nothing once its end is in the same frame.
   std::vector<WorkerMessage> take() {
+    bool has_news_of_runs = std::any_of(messages_.begin(), messages_.end(), [](const WorkerMessage& message) {
+      return std::holds_alternative<AttemptStarted>(message) || std::holds_alternative<AttemptProgress>(message);
+    });
+    if (!has_news_of_runs) return take_all(messages_);
     std::set<AttemptId> over;
     for (const WorkerMessage& message : messages_)
       if (const auto* finished = std::get_if<AttemptFinished>(&message)) over.insert(finished->attempt);
@@ -36,7 +41,7 @@ class Outbox {
       const auto* progress = std::get_if<AttemptProgress>(&message);
       return progress && over.contains(progress->attempt);
     });
-    return std::exchange(messages_, {});
+    return take_all(messages_);
   }
 
  private:

@@ -91,7 +91,7 @@ void ProcessExecutors::cancel(AttemptId attempt) {
     auto* it = child->find(attempt);
     if (!it || it->doom) return;
     if (child->claim(*it).take_back(attempt)) return fail(child->remove(attempt).run, std::move(why));
-    it->doom = std::move(why);
+    it->doom = std::make_unique<Failure>(std::move(why));
     return child->kill();
   }
 }
@@ -162,11 +162,17 @@ ExecutorEvents ProcessExecutors::take(Time now) {
     if (child->state == Child::State::starting) look(child->since + options_.start_timeout);
     if (child->state == Child::State::leaving) look(child->since + leave_grace);
     for (const auto& it : child->in_flight) {
-      if (!it.known) look(now + look_every);
-      else if (!it.doom) look(it.deadline(child->claim(it)));
+      if (!it.known) {  // and those behind it
+        look(now + look_every);
+        break;
+      }
+      if (!it.doom) look(it.deadline(child->claim(it)));
     }
   }
-  return std::exchange(events_, {});
+  ExecutorEvents events = std::exchange(events_, {});
+  events_.ended.reserve(events.ended.size());
+  events_.started.reserve(events.started.size());
+  return events;
 }
 
 // Deaths and output.
@@ -302,12 +308,14 @@ void ProcessExecutors::handle(Child& child, TaskWaits& waits) {
   if (waits.waits) put_back(child.take_back());
 }
 
+// Attempts begin in the order in which they were given.
 void ProcessExecutors::notice_begun(Child& child) {
-  for (auto& it : child.in_flight)
-    if (!it.known && child.has_begun(it)) {
-      it.known = true;
-      events_.started.push_back(it.run.attempt);
-    }
+  for (auto& it : child.in_flight) {
+    if (it.known) continue;
+    if (!child.has_begun(it)) return;
+    it.known = true;
+    events_.started.push_back(it.run.attempt);
+  }
 }
 
 void ProcessExecutors::watch_time(Child& child, Time now) {
@@ -326,12 +334,12 @@ void ProcessExecutors::watch_time(Child& child, Time now) {
   for (auto& it : child.in_flight) {
     if (!it.known) {
       behind = true;
-      continue;
+      break;
     }
     late = late || (!it.waits && now - child.claim(it).began() >= look_every);
     if (it.deadline(child.claim(it)) > now || it.doom) continue;
-    it.doom = failure(ErrorKind::task_timeout,
-                      "the task ran longer than its timeout of " + text_of(it.run.shape->options.timeout) + " and was stopped");
+    it.doom = std::make_unique<Failure>(failure(
+        ErrorKind::task_timeout, "the task ran longer than its timeout of " + text_of(it.run.shape->options.timeout) + " and was stopped"));
     return child.kill();
   }
   if (late && behind) put_back(child.take_back());

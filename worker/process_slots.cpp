@@ -84,8 +84,7 @@ Child* ProcessExecutors::choose(const Run& run, Time now) {
     if (!habit.known || child->in_flight.size() >= ahead_count_max) continue;
     const auto& front = child->in_flight.front();
     if (front.doom || (front.known && now - child->claim(front).began() > ahead_max)) continue;
-    Duration work = habit.usual;
-    for (const auto& it : child->in_flight) work += it.expected;
+    Duration work = habit.usual + child->expected();
     if (work < best_work) best = child.get(), best_work = work;
   }
   return best;

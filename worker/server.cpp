@@ -13,6 +13,7 @@ namespace weft::worker {
 
 // Steps of one drain: some hundred microseconds.
 static constexpr int rounds_max = 16;
+static constexpr Duration measure_every = 500ms;
 
 static Bytes random_bytes(std::size_t count) {
   Bytes bytes(count);
@@ -107,7 +108,7 @@ int Server::run() {
     if (events_.empty() || outbox_.full() || ++rounds == rounds_max) flush(), rounds = 0;
     again = !events_.empty();
     if (!again) events_.push_back(Tick{});
-    std::vector<Action> actions = state_.step(monotonic_now(), std::exchange(events_, {}));
+    std::vector<Action> actions = state_.step(monotonic_now(), take_all(events_));
     for (Action& action : actions) perform(action);
     again |= !actions.empty();
   }
@@ -148,6 +149,7 @@ void Server::receive(EndpointEvent& event) {
       events_.push_back(LinkLost{});
       return;
     }
+    make_room(events_, messages->size());
     for (WorkerBound& message : *messages) events_.push_back(Message{std::move(message)});
     return;
   }
@@ -307,13 +309,19 @@ void Server::take_store_news() {
 }
 
 void Server::note_pressure() {
-  Pressure now{store_.managed_bytes(), store_.spilled_bytes(), 0, store_.paused()};
+  Pressure now{store_.managed_bytes(), store_.spilled_bytes(), pressure_.process_bytes, store_.paused()};
   bool changed = now.paused != pressure_.paused || now.managed_bytes != pressure_.managed_bytes ||
                  now.spilled_bytes != pressure_.spilled_bytes;
-  if (!changed) return;
-  std::ifstream file("/proc/self/statm");
-  std::uint64_t pages = 0, resident = 0;
-  if (file >> pages >> resident) now.process_bytes = resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  // Asking the kernel costs as much as several tiny tasks, and the answer leaves with a heartbeat.
+  Time time = monotonic_now();
+  bool measure = time - measured_ >= measure_every;
+  if (!changed && !measure) return;
+  if (measure) {
+    measured_ = time;
+    std::ifstream file("/proc/self/statm");
+    std::uint64_t pages = 0, resident = 0;
+    if (file >> pages >> resident) now.process_bytes = resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  }
   pressure_ = now;
   events_.push_back(now);
 }

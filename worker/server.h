@@ -10,6 +10,7 @@
 
 #include "common/data/lender.h"
 #include "common/data/transfer.h"
+#include "common/vectors.h"
 #include "common/transport/endpoint.h"
 #include "worker/executors.h"
 #include "worker/outbox.h"
@@ -139,6 +140,7 @@ class Server : private ValueHolder {
   Programs programs_;
   std::map<Key, std::vector<StartRun>> unprepared_;  // runs whose program is not all here yet
   Pressure pressure_;
+  Time measured_;                                    // our process's size
   std::set<int> watched_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> terminating_{false};

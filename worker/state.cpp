@@ -2,8 +2,10 @@
 #include "worker/state.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "common/coverage_mark.h"
+#include "common/vectors.h"
 
 namespace weft::worker {
 
@@ -22,9 +24,8 @@ std::vector<Action> State::step(Time now, std::vector<Event> batch) {
   start_runs();
   announce_runs();
   pass_progress_on();
-  if (!outbox_.empty()) actions_.push_back(Send{std::move(outbox_)});
-  outbox_.clear();
-  return std::exchange(actions_, {});
+  if (!outbox_.empty()) actions_.push_back(Send{take_all(outbox_)});
+  return take_all(actions_);
 }
 
 /// Who still runs is who is to blame if we die now; what is over soon is not worth a word.
@@ -32,10 +33,10 @@ void State::announce_runs() {
   while (!fresh_runs_.empty() && fresh_runs_.front().first <= now_) {
     AttemptId id = fresh_runs_.front().second;
     fresh_runs_.pop_front();
-    auto found = attempts_.find(id);
-    if (found == attempts_.end() || !found->second.started || found->second.announced) continue;
-    found->second.announced = true;
-    send(AttemptStarted{id, found->second.order.key});
+    Attempt* attempt = attempts_.look_up(id);
+    if (!attempt || !attempt->started || attempt->announced) continue;
+    attempt->announced = true;
+    send(AttemptStarted{id, attempt->order.key});
   }
 }
 
@@ -43,7 +44,7 @@ void State::pass_progress_on() {
   while (!progress_.empty() && progress_.begin()->first <= now_) {
     AttemptId id = progress_.begin()->second;
     progress_.erase(progress_.begin());
-    Attempt& attempt = attempts_.at(id);
+    Attempt& attempt = attempts_[attempts_.find(id)];
     attempt.progress_again = now_ + options_.progress_interval;
     send(AttemptProgress{id, attempt.order.key, *std::exchange(attempt.progress, std::nullopt)});
   }
@@ -60,7 +61,7 @@ Time State::wake_at() const {
 }
 
 bool State::empty() const {
-  return attempts_.empty() && fetches_.empty() && index_.size() == 0 && in_hand_cores_ == 0 && lent_ == 0;
+  return attempts_.empty() && fetches_.empty() && items_.empty() && in_hand_cores_ == 0 && lent_ == 0;
 }
 
 void State::send(WorkerMessage message) {
@@ -82,7 +83,7 @@ void State::keep_link(Time now) {
   if (link_ == Link::welcomed && beat_at_ <= now) {
     beat_at_ = now + heartbeat_interval_;
     send(WorkerHeartbeat{last_tick_, pressure_.managed_bytes, pressure_.spilled_bytes, pressure_.process_bytes,
-                         in_hand_cores_, static_cast<std::uint32_t>(ready_.size()), pressure_.paused});
+                         in_hand_cores_, ready_count_, pressure_.paused});
   }
   if (link_ != Link::none) return;
   if (options_.death_timeout > Duration{} && alone_since_ + options_.death_timeout <= now) {
@@ -106,7 +107,9 @@ void State::on(const LinkUp&) {
   hello.protocol_min = hello.protocol_max = 1;
   hello.epoch = epoch_;
   WEFT_UNLESS(40) hello.held = inventory();
-  WEFT_UNLESS(46) for (const auto& [id, attempt] : attempts_) hello.running.push_back({id, attempt.order.key, attempt.started});
+  WEFT_UNLESS(46) attempts_.each([&](const Attempt& attempt) {
+    hello.running.push_back({attempt.order.attempt, attempt.order.key, attempt.started});
+  });
   for (const WorkerMessage& message : unreported_) {
     const auto& failed = std::get<AttemptFailed>(message);
     hello.running.push_back({failed.attempt, failed.key, true});
@@ -117,7 +120,7 @@ void State::on(const LinkUp&) {
   WEFT_UNLESS(42) unreported_.clear();
   if (leaving_) outbox_.push_back(WorkerLeaving{});
   // What we asked on the old connection may not have been heard.
-  for (ItemNumber number = 0; number < items_.size(); ++number)
+  for (ItemNumber number = 0; number < items_.end(); ++number)
     if (items_[number].asks) ask_for(number);
 }
 
@@ -190,19 +193,18 @@ void State::handle(Assign& message) {
   AttemptId id = message.attempt;
   bool whole = message.key && std::all_of(message.inputs.begin(), message.inputs.end(), [](const AssignedInput& input) { return bool(input.key); });
   if (shape == shapes_.end() || attempts_.contains(id) || !whole) return;  // no scheduler of ours says that
-  Attempt& attempt = attempts_[id];
-  attempt.order = std::move(message);
-  attempt.shape = shape->second;
-  ++made_here_[attempt.order.key];
+  ItemNumber makes = item_for(message.key, whole_value);
+  ++items_[makes].makers;
+  Attempt& attempt = attempts_[attempts_.insert({.order = std::move(message), .shape = shape->second, .makes = makes})];
   for (const AssignedInput& input : attempt.order.inputs)
     if (input.small.empty()) use(attempt, input);
-  if (WEFT_MUTANT(44, attempt.missing == 0, true)) ready_.insert(place_of(attempt));
+  if (WEFT_MUTANT(44, attempt.missing == 0, true)) line_up(attempt);
 }
 
 void State::handle(const Revoke& message) {
-  auto found = attempts_.find(message.attempt);
-  if (found == attempts_.end()) return;
-  Attempt& attempt = found->second;
+  Attempt* found = attempts_.look_up(message.attempt);
+  if (!found) return;
+  Attempt& attempt = *found;
   if (!message.hard) {
     if (attempt.in_hand) {
       WEFT_MARK("worker: refused a recall");
@@ -224,13 +226,13 @@ void State::handle(const Revoke& message) {
 /// A run that nobody wanted any more may have stored its value while another try of the same key was in hand, which then owns
 /// it. When that one leaves nothing behind either, the value goes.
 void State::drop_if_ownerless(const Key& key) {
-  if (!is_held(key) && !made_here_.contains(key)) actions_.push_back(DropValue{key});
+  if (!is_held(key) && !is_made_here(key)) actions_.push_back(DropValue{key});
 }
 
 /// Out of every table; what its run brings later is dropped.
 void State::forget(AttemptId id) {
-  auto found = attempts_.find(id);
-  Attempt& attempt = found->second;
+  KeyTable<Attempt>::Number number = attempts_.find(id);
+  Attempt& attempt = attempts_[number];
   if (attempt.progress) progress_.erase({attempt.progress_again, id});
   if (attempt.in_hand) {
     std::uint32_t cores = attempt.shape->options.cores;
@@ -238,11 +240,13 @@ void State::forget(AttemptId id) {
     else in_hand_cores_ -= cores;
     if (cores > 1) --in_hand_wide_;
   } else {
-    ready_.erase(place_of(attempt));
+    if (attempt.ready()) --ready_count_;
     release_uses(attempt);
   }
-  if (auto made = made_here_.find(attempt.order.key); --made->second == 0) made_here_.erase(made);
-  attempts_.erase(found);
+  ItemNumber made = attempt.makes;
+  attempts_.erase(number);
+  --items_[made].makers;
+  forget_if_idle(made);
 }
 
 // ------------------------------------------------------------------------------------------------ runs
@@ -253,18 +257,40 @@ std::uint32_t State::depth() const {
   return std::clamp<std::uint32_t>(options_.tiny.count() / std::max<std::int64_t>(mean_run_time_, 1'000), 1, options_.tiny_depth);
 }
 
+/// Its inputs are all here.
+void State::line_up(const Attempt& attempt) {
+  ready_.push_back(place_of(attempt));
+  std::push_heap(ready_.begin(), ready_.end(), std::greater());
+  ++ready_count_;
+  if (ready_.size() <= 64 + 2 * ready_count_) return;
+  std::erase_if(ready_, [this](const Place& place) {  // those that left would pile up below what never ends
+    const Attempt* there = attempts_.look_up(std::get<2>(place));
+    return !there || !there->ready();
+  });
+  std::make_heap(ready_.begin(), ready_.end(), std::greater());
+}
+
+/// Those that left the line in the meantime are dropped here.
+State::Attempt* State::first_ready() {
+  for (; !ready_.empty(); ready_.pop_back()) {
+    Attempt* attempt = attempts_.look_up(std::get<2>(ready_.front()));
+    if (attempt && attempt->ready()) return attempt;
+    std::pop_heap(ready_.begin(), ready_.end(), std::greater());
+  }
+  return nullptr;
+}
+
 void State::start_runs() {
   std::uint32_t slots = options_.identity.slots;
-  while (!ready_.empty()) {
+  while (Attempt* first = first_ready()) {
     if (pressure_.paused && in_hand_cores_ > 0) {
       WEFT_MARK("worker: memory holds runs back");
       return;
     }  // one must always be able to end
-    Attempt& attempt = attempts_.at(std::get<2>(*ready_.begin()));
+    Attempt& attempt = *first;
     std::uint32_t cores = attempt.shape->options.cores;
     std::uint32_t limit = in_hand_wide_ > 0 || cores > 1 ? slots : slots * depth();
     if (in_hand_cores_ + cores > limit && in_hand_cores_ > 0) return;
-    ready_.erase(ready_.begin());
     StartRun run{.attempt = attempt.order.attempt, .key = attempt.order.key, .try_number = attempt.order.try_number,
                  .shape = attempt.shape, .arguments = std::move(attempt.order.arguments)};
     for (AssignedInput& input : attempt.order.inputs) {
@@ -273,6 +299,7 @@ void State::start_runs() {
       else run.inputs.push_back({.store_key = part_key(input.key, input.part)});
     }
     attempt.in_hand = true;
+    --ready_count_;
     in_hand_cores_ += cores;
     if (cores > 1) ++in_hand_wide_;
     // The values stay while their order is booked as in use: release only after the run has taken them.
@@ -282,9 +309,9 @@ void State::start_runs() {
 }
 
 void State::on(const RunStarted& event) {
-  auto found = attempts_.find(event.attempt);
-  if (found == attempts_.end() || !found->second.in_hand) return;
-  found->second.started = true;
+  Attempt* attempt = attempts_.look_up(event.attempt);
+  if (!attempt || !attempt->in_hand) return;
+  attempt->started = true;
   bool tiny = mean_run_time_ >= 0 && mean_run_time_ < options_.tiny.count();
   fresh_runs_.emplace_back(tiny ? now_ + options_.tiny : now_, event.attempt);
 }
@@ -292,10 +319,10 @@ void State::on(const RunStarted& event) {
 /// A task that waits for others lends its slot, so that they can run here. How many may be lent is the executors' business:
 /// beyond it a task that waits runs what we hand over.
 void State::on(const RunBlocked& event) {
-  auto found = attempts_.find(event.attempt);
-  if (found == attempts_.end() || !found->second.in_hand || found->second.blocked == event.blocked) return;
-  found->second.blocked = event.blocked;
-  std::uint32_t cores = found->second.shape->options.cores;
+  Attempt* attempt = attempts_.look_up(event.attempt);
+  if (!attempt || !attempt->in_hand || attempt->blocked == event.blocked) return;
+  attempt->blocked = event.blocked;
+  std::uint32_t cores = attempt->shape->options.cores;
   if (event.blocked) {
     ++lent_;
     in_hand_cores_ -= cores;
@@ -307,9 +334,9 @@ void State::on(const RunBlocked& event) {
 
 /// Of many words the newest goes on, when it is time.
 void State::on(const RunProgress& event) {
-  auto found = attempts_.find(event.attempt);
-  if (found == attempts_.end() || !found->second.in_hand) return;
-  Attempt& attempt = found->second;
+  Attempt* found = attempts_.look_up(event.attempt);
+  if (!found || !found->in_hand) return;
+  Attempt& attempt = *found;
   if (!std::exchange(attempt.progress, event.fraction)) {
     attempt.progress_again = std::max(attempt.progress_again, now_);
     progress_.emplace(attempt.progress_again, event.attempt);
@@ -317,22 +344,22 @@ void State::on(const RunProgress& event) {
 }
 
 void State::on(RunEnded& event) {
-  auto found = attempts_.find(event.attempt);
-  bool wanted = found != attempts_.end() && found->second.in_hand;
-  if (!wanted) {
+  Attempt* attempt = attempts_.look_up(event.attempt);
+  if (!attempt || !attempt->in_hand) {
     // Revoked in the meantime. Its value stays only if the same key is here by another way.
     WEFT_MARK("worker: a stopped run ended all the same");
     WEFT_UNLESS(45) if (event.failure.kind == ErrorKind::none) drop_if_ownerless(event.key);
     return;
   }
-  forget(event.attempt);
   if (event.failure.kind == ErrorKind::none) {
     std::int64_t sample = event.run_time.count();
     mean_run_time_ = mean_run_time_ < 0 ? sample : (7 * mean_run_time_ + sample) / 8;
-    mark_held(item_for(event.key, whole_value), event.bytes);
+    mark_held(attempt->makes, event.bytes);
+    forget(event.attempt);
     send(AttemptFinished{event.attempt, event.key, event.bytes, event.run_time, std::move(event.small)});
     return;
   }
+  forget(event.attempt);
   drop_if_ownerless(event.key);
   AttemptFailed failed{event.attempt, event.key, {std::move(event.failure)}};
   if (link_ == Link::welcomed || link_ == Link::greeted) send(std::move(failed));
@@ -344,12 +371,12 @@ void State::on(RunEnded& event) {
 
 /// The store lost inputs between the order and the run: back to waiting, and say so.
 void State::on(const RunImpossible& event) {
-  auto found = attempts_.find(event.attempt);
-  if (found == attempts_.end() || !found->second.in_hand) return;
+  const Attempt* attempt = attempts_.look_up(event.attempt);
+  if (!attempt || !attempt->in_hand) return;
   WEFT_MARK("worker: inputs were gone when the run began");
   // Simplest truth: the attempt is given back; the scheduler knows about the lost values and plans anew.
   for (const Key& key : event.lost) on(ValueDamaged{key});
-  send(AttemptReturned{event.attempt, found->second.order.key});
+  send(AttemptReturned{event.attempt, attempt->order.key});
   forget(event.attempt);
 }
 

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "common/key_index.h"
+#include "common/key_table.h"
 #include "worker/events.h"
 
 namespace weft::worker {
@@ -55,6 +55,7 @@ class State {
   struct Attempt {
     Assign order;
     std::shared_ptr<const Template> shape;
+    std::uint32_t makes = KeyIndex::none; // the item of its key
     std::uint32_t missing = 0;            // inputs that are not here yet
     bool in_hand = false;                 // with the executors
     bool started = false;
@@ -62,10 +63,13 @@ class State {
     bool announced = false;               // the scheduler knows that it runs
     std::optional<double> progress;       // not passed on yet
     Time progress_again;                  // the next word of it not before
+
+    friend AttemptId key_of(const Attempt& attempt) { return attempt.order.attempt; }
+    bool ready() const { return missing == 0 && !in_hand; }
   };
   using Place = std::tuple<std::int64_t, std::int64_t, AttemptId>;
 
-  /// A key that is here, or that somebody here waits for. Parts of values have items of their own.
+  /// A key that is here, that an attempt here makes, or that somebody here waits for. Parts of values have items of their own.
   struct Item {
     Key key;                              // under which the store has it
     Key source;                           // whose part it is, or the same key
@@ -73,6 +77,7 @@ class State {
     bool held = false;
     bool keep = false;                    // the scheduler ordered a copy
     std::uint64_t bytes = 0;
+    std::uint32_t makers = 0;             // attempts of its key: nobody need be asked for it
     std::set<AttemptId> users;            // wanted attempts, not in hand, that need it
     std::vector<Location> locations;      // not tried yet
     std::vector<WorkerId> tried;
@@ -82,6 +87,8 @@ class State {
     Place queue_place;
     bool asks = false;                    // in asks_: the scheduler will be asked where it is
     Time ask_again;
+
+    bool awaited() const { return keep || !users.empty(); }
   };
   using ItemNumber = std::uint32_t;
 
@@ -125,7 +132,7 @@ class State {
 
   // Values (state_values.cpp).
   static Key part_key(const Key& key, std::uint32_t part);
-  ItemNumber number_of(const Key& stored_as) const { return index_.find(stored_as, items_); }
+  ItemNumber number_of(const Key& stored_as) const { return items_.find(stored_as); }
   ItemNumber item_for(const Key& key, std::uint32_t part);
   void use(Attempt& attempt, const AssignedInput& input);
   void learn_locations(ItemNumber number, const std::vector<Location>& locations);
@@ -140,9 +147,12 @@ class State {
   void ask_for(ItemNumber number);
   void ask_later(ItemNumber number);
   bool is_held(const Key& key) const;
+  bool is_made_here(const Key& key) const;
 
   // Runs (state.cpp).
   void start_runs();
+  void line_up(const Attempt& attempt);
+  Attempt* first_ready();
   std::uint32_t depth() const;
   void forget(AttemptId id);
   void drop_if_ownerless(const Key& key);
@@ -169,9 +179,9 @@ class State {
   Pressure pressure_;
 
   std::map<std::uint32_t, std::shared_ptr<const Template>> shapes_;
-  std::map<AttemptId, Attempt> attempts_;
-  std::map<Key, std::uint32_t> made_here_;       // keys of attempts: their values need not be asked for
-  std::set<Place> ready_;
+  KeyTable<Attempt> attempts_;
+  std::vector<Place> ready_;                     // a heap, first on top; of attempts that are not ready any more, too
+  std::uint32_t ready_count_ = 0;
   std::deque<std::pair<Time, AttemptId>> fresh_runs_;  // the scheduler hears of them then, if they still run
   std::set<std::pair<Time, AttemptId>> progress_;  // due to be passed on
   std::vector<WorkerMessage> unreported_;        // failures that ended while there was no link
@@ -180,9 +190,7 @@ class State {
   std::uint32_t lent_ = 0;
   std::int64_t mean_run_time_ = -1;
 
-  std::vector<Item> items_;
-  std::vector<ItemNumber> free_items_;
-  KeyIndex index_;
+  KeyTable<Item> items_;
   std::map<FetchId, ItemNumber> fetches_;
   std::set<std::pair<Place, ItemNumber>> fetch_queue_;
   std::map<Key, std::set<ItemNumber>> parts_;    // by the key of the whole value

@@ -15,22 +15,19 @@ State::ItemNumber State::item_for(const Key& key, std::uint32_t part) {
   Key stored_as = part == whole_value ? key : part_key(key, part);
   ItemNumber number = number_of(stored_as);
   if (number != KeyIndex::none) return number;
-  if (!free_items_.empty()) {
-    number = free_items_.back();
-    free_items_.pop_back();
-  } else {
-    number = static_cast<ItemNumber>(items_.size());
-    items_.emplace_back();
-  }
-  items_[number] = Item{.key = stored_as, .source = key, .part = part};
-  index_.insert(stored_as, number);
+  number = items_.insert({.key = stored_as, .source = key, .part = part});
   if (part != whole_value) parts_[key].insert(number);
   return number;
 }
 
 bool State::is_held(const Key& key) const {
-  ItemNumber number = number_of(key);
-  return number != KeyIndex::none && items_[number].held;
+  const Item* item = items_.look_up(key);
+  return item && item->held;
+}
+
+bool State::is_made_here(const Key& key) const {
+  const Item* item = items_.look_up(key);
+  return item && item->makers > 0;
 }
 
 /// Book one input of an attempt. A part of a value that is here as a whole needs only the whole.
@@ -64,7 +61,7 @@ void State::try_next_location(ItemNumber number) {
   Item& item = items_[number];
   if (item.locations.empty()) return ask_for(number);
   Place place{INT64_MAX, 0, {}};  // copies for their own sake come after everything that somebody waits for
-  for (AttemptId user : item.users) place = std::min(place, place_of(attempts_.at(user)));
+  for (AttemptId user : item.users) place = std::min(place, place_of(attempts_[attempts_.find(user)]));
   item.queued = true;
   item.queue_place = place;
   fetch_queue_.emplace(place, number);
@@ -102,7 +99,7 @@ void State::ask_later(ItemNumber number) {
 /// Tell the scheduler that none of the places it named has the input; again after a while if it has nothing to say.
 void State::ask_for(ItemNumber number) {
   ask_later(number);
-  if (!made_here_.contains(items_[number].source)) send(InputMissing{items_[number].source, items_[number].tried});
+  if (!is_made_here(items_[number].source)) send(InputMissing{items_[number].source, items_[number].tried});
 }
 
 void State::mark_held(ItemNumber number, std::uint64_t bytes) {
@@ -119,8 +116,8 @@ void State::mark_held(ItemNumber number, std::uint64_t bytes) {
   item.tried.clear();
   item.locations.clear();
   for (AttemptId user : item.users) {
-    Attempt& attempt = attempts_.at(user);
-    if (--attempt.missing == 0) ready_.insert(place_of(attempt));
+    Attempt& attempt = attempts_[attempts_.find(user)];
+    if (--attempt.missing == 0) line_up(attempt);
   }
   if (item.part == whole_value) serve_parts(number);
 }
@@ -133,8 +130,8 @@ void State::serve_parts(ItemNumber whole) {
     if (items_[number].held) continue;
     for (AttemptId user : std::exchange(items_[number].users, {})) {
       items_[whole].users.insert(user);
-      Attempt& attempt = attempts_.at(user);
-      if (--attempt.missing == 0) ready_.insert(place_of(attempt));
+      Attempt& attempt = attempts_[attempts_.find(user)];
+      if (--attempt.missing == 0) line_up(attempt);
     }
     forget_if_idle(number);
   }
@@ -148,9 +145,9 @@ void State::mark_gone(ItemNumber number) {
   --held_count_;
   held_bytes_ -= item.bytes;
   for (AttemptId user : item.users) {
-    Attempt& attempt = attempts_.at(user);
+    Attempt& attempt = attempts_[attempts_.find(user)];
     WEFT_MARK("worker: lost an input of a waiting run");
-    if (attempt.missing++ == 0) ready_.erase(place_of(attempt));
+    if (attempt.missing++ == 0) --ready_count_;
   }
   WEFT_UNLESS(47) if (!item.users.empty()) ask_for(number);
   forget_if_idle(number);
@@ -169,26 +166,27 @@ void State::release_uses(Attempt& attempt) {
   }
 }
 
-/// An item that is neither here nor awaited leaves the table; parts leave the store with their last user.
+/// What is not awaited any more is neither fetched nor asked for; an item that is not here either leaves the table, unless it is
+/// made here. Parts leave the store with their last user.
 void State::forget_if_idle(ItemNumber number) {
   Item& item = items_[number];
-  if (!item.users.empty() || item.keep) return;
-  if (item.held && item.part == whole_value) return;
+  if (item.awaited() || (item.held && item.part == whole_value)) return;
   if (item.held) {
     actions_.push_back(DropValue{item.key});
     --held_count_;
     held_bytes_ -= item.bytes;
   }
   end_fetch(number);
+  if (std::exchange(item.asks, false)) asks_.erase({item.ask_again, number});
+  item.locations.clear();
+  item.tried.clear();
+  if (item.makers > 0) return;
   if (item.part != whole_value) {
     auto parts = parts_.find(item.source);
     parts->second.erase(number);
     if (parts->second.empty()) parts_.erase(parts);
   }
-  if (item.asks) asks_.erase({item.ask_again, number});
-  index_.erase(item.key, number);
-  item = Item{};
-  free_items_.push_back(number);
+  items_.erase(number);
 }
 
 /// Neither fetch it nor wait for its turn any more.
@@ -206,8 +204,9 @@ void State::end_fetch(ItemNumber number) {
 
 std::vector<Held> State::inventory() const {
   std::vector<Held> held;
-  for (const Item& item : items_)
+  items_.each([&](const Item& item) {
     if (item.held && item.part == whole_value) held.push_back({item.key, item.bytes});
+  });
   return held;
 }
 
@@ -285,7 +284,7 @@ void State::handle(const Replicate& message) {
 void State::handle(const Holders& message) {
   const AssignedInput& input = message.input;
   ItemNumber number = number_of(input.key);
-  if (number != KeyIndex::none && !items_[number].held) {
+  if (number != KeyIndex::none && !items_[number].held && items_[number].awaited()) {
     if (!input.small.empty()) {
       // It rides along after all: store it as if fetched.
       WEFT_MARK("worker: an awaited value rides along");

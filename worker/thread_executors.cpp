@@ -290,14 +290,22 @@ ThreadExecutors::~ThreadExecutors() { shut_down(); }
 
 void ThreadExecutors::start(Run run) {
   WEFT_CHECK(run.shape != nullptr);
-  if (look_at_ == Time::never()) look_at_ = monotonic_now() + quiet_look;
-  std::lock_guard lock(core_->mutex);
-  core_->queue.push_back(std::move(run));
-  core_->offer();
+  starting_.push_back(std::move(run));
+}
+
+// A batch under one lock: the threads would wake up into it.
+void ThreadExecutors::hand_over(Time now) {
+  if (starting_.empty()) return;
+  if (look_at_ == Time::never()) look_at_ = now + quiet_look;
+  std::size_t fresh = starting_.size();
+  std::move(starting_.begin(), starting_.end(), std::back_inserter(core_->queue));
+  starting_.clear();
+  for (std::size_t i = 0; i < std::min(fresh, core_->options.slots); ++i) core_->offer();
 }
 
 void ThreadExecutors::cancel(AttemptId attempt) {
   std::lock_guard lock(core_->mutex);
+  hand_over(monotonic_now());
   Failure why = failure(ErrorKind::cancelled, "the task was cancelled");
   auto queued = std::ranges::find(core_->queue, attempt, &Run::attempt);
   if (queued != core_->queue.end()) {
@@ -345,6 +353,7 @@ ExecutorEvents ThreadExecutors::take(Time now) {
     std::uint64_t count;
     [[maybe_unused]] auto got = read(core_->descriptor, &count, sizeof count);
   }
+  hand_over(now);
   for (auto* a : std::vector(core_->active)) {
     if (a->deadline > now) continue;
     Duration timeout = a->run.shape->options.timeout;
@@ -360,10 +369,13 @@ ExecutorEvents ThreadExecutors::take(Time now) {
     std::uint64_t count;
     [[maybe_unused]] auto got = read(core_->descriptor, &count, sizeof count);
   }
-  return std::exchange(core_->news, {});
+  ExecutorEvents events = std::exchange(core_->news, {});
+  core_->news.ended.reserve(events.ended.size());
+  return events;
 }
 
 Time ThreadExecutors::wake_at() const {
+  if (!starting_.empty()) return Time{};
   std::lock_guard lock(core_->mutex);
   Time at = look_at_;
   for (auto* a : core_->active) at = std::min(at, a->deadline);
@@ -373,6 +385,7 @@ Time ThreadExecutors::wake_at() const {
 void ThreadExecutors::shut_down() {
   std::unique_lock lock(core_->mutex);
   core_->stopping = true;
+  starting_.clear();
   core_->queue.clear();
   for (auto* a : core_->active) {
     a->unwanted = true;

@@ -51,6 +51,9 @@ class ThreadExecutors final : public Executors {
 
  private:
   struct Core;
+  void hand_over(Time now);  // under the core's lock
+
+  std::vector<Run> starting_;   // since the last `take`
   std::shared_ptr<Core> core_;  // shared with the threads: one left behind may outlive us
   Time look_at_ = Time::never();
 };

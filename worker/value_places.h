@@ -16,6 +16,8 @@ using Counter = std::shared_ptr<std::atomic<std::uint64_t>>;
 /// Heap memory of one small value, counted as long as anybody looks at it.
 struct HeapPlace {
   HeapPlace(std::uint64_t size, Counter counter) : bytes(size), counter(std::move(counter)) { *this->counter += size; }
+  HeapPlace(std::span<const std::byte> copied, Counter counter)
+      : bytes(copied.begin(), copied.end()), counter(std::move(counter)) { *this->counter += copied.size(); }
   ~HeapPlace() { *counter -= bytes.size(); }
   HeapPlace(const HeapPlace&) = delete;
   HeapPlace& operator=(const HeapPlace&) = delete;

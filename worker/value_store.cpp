@@ -3,8 +3,7 @@
 namespace weft::worker {
 
 Result<std::unique_ptr<Reservation>> ValueStore::Impl::reserve(std::uint64_t bytes, std::uint32_t writer) {
-  drop_clean([&] { return has_room(bytes); });
-  if (has_room(bytes)) {
+  if (has_room_after_dropping(bytes)) {
     if (bytes < heap_below) return std::unique_ptr<Reservation>(std::make_unique<HeapReservation>(bytes, heap_bytes));
     auto lease = segments.lease(bytes, writer);
     if (!lease) return failure(ErrorKind::memory_limit, lease.error().message);
@@ -28,18 +27,15 @@ Result<std::unique_ptr<Reservation>> ValueStore::Impl::reserve(std::uint64_t byt
 
 void ValueStore::Impl::insert(const Key& key, Value value, std::uint64_t content, std::shared_ptr<SpillPlace> mapped,
                               std::uint64_t lender) {
-  auto [at, is_new] = entries.try_emplace(key);
-  if (!is_new) return;
-  StoreEntry& entry = at->second;
-  entry.serial = ++last_serial;
-  entry.bytes = value.size();
-  entry.content = content ? content : Key::random().low;
-  entry.value = std::move(value);
-  entry.mapped = std::move(mapped);
-  entry.lender = lender;
+  if (entries.contains(key)) return;
+  std::uint64_t bytes = value.size();
+  std::uint32_t number = entries.insert({.key = key, .serial = ++last_serial, .bytes = bytes,
+                                         .content = content ? content : draw_content(), .value = std::move(value),
+                                         .mapped = std::move(mapped), .lender = lender});
+  StoreEntry& entry = entries[number];
   if (entry.lender) return;
   if (!entry.mapped) {
-    list(key, entry);
+    list(number);
   } else {
     on_disk += entry.bytes;
     mapped_at[entry.value->block().data()] = entry.mapped.get();
@@ -49,20 +45,62 @@ void ValueStore::Impl::insert(const Key& key, Value value, std::uint64_t content
 }
 
 void ValueStore::Impl::erase(const Key& key) {
-  auto at = entries.find(key);
-  if (at == entries.end()) return;
-  StoreEntry& entry = at->second;
-  unlist(entry);
+  std::uint32_t number = entries.find(key);
+  if (number == StoreEntries::none) return;
+  unlist(number);
+  StoreEntry& entry = entries[number];
   if (entry.only_on_disk()) on_disk -= entry.bytes;
   if (entry.mapped) mapped_at.erase(entry.value->block().data());
   if (entry.record) discard(std::move(*entry.record));
-  entries.erase(at);
+  entries.erase(number);
 }
 
-void ValueStore::Impl::touch(StoreEntry& entry) {
+void ValueStore::Impl::list(std::uint32_t number) {
+  entries[number].last_use = ++uses;
+  order_of(entries[number]).add_newest(entries, number);
+}
+
+void ValueStore::Impl::unlist(std::uint32_t number) {
+  StoreEntry& entry = entries[number];
+  if (entry.listed != StoreEntry::Listed::nowhere) (entry.listed == StoreEntry::Listed::clean ? clean : dirty).remove(entries, number);
+}
+
+void ValueStore::Impl::touch(std::uint32_t number) {
+  StoreEntry& entry = entries[number];
   entry.used = true;
   entry.last_use = ++uses;
-  if (entry.place) list_of(entry).splice(list_of(entry).end(), list_of(entry), *entry.place);
+  if (entry.listed == StoreEntry::Listed::nowhere) return;
+  unlist(number);
+  order_of(entry).add_newest(entries, number);
+}
+
+void UseOrder::add_newest(StoreEntries& entries, std::uint32_t number) {
+  StoreEntry& entry = entries[number];
+  entry.listed = name_;
+  entry.older = newest_;
+  entry.newer = StoreEntries::none;
+  (newest_ == StoreEntries::none ? oldest_ : entries[newest_].newer) = number;
+  newest_ = number;
+  ++size_;
+}
+
+void UseOrder::add_oldest(StoreEntries& entries, std::uint32_t number) {
+  StoreEntry& entry = entries[number];
+  entry.listed = name_;
+  entry.newer = oldest_;
+  entry.older = StoreEntries::none;
+  (oldest_ == StoreEntries::none ? newest_ : entries[oldest_].older) = number;
+  oldest_ = number;
+  ++size_;
+}
+
+void UseOrder::remove(StoreEntries& entries, std::uint32_t number) {
+  StoreEntry& entry = entries[number];
+  WEFT_CHECK(entry.listed == name_);
+  (entry.older == StoreEntries::none ? oldest_ : entries[entry.older].newer) = entry.newer;
+  (entry.newer == StoreEntries::none ? newest_ : entries[entry.newer].older) = entry.older;
+  entry.listed = Listed::nowhere;
+  --size_;
 }
 
 SegmentRange ValueStore::Impl::range_in_file(std::span<const std::byte> bytes) const {
@@ -102,6 +140,12 @@ Result<void> ValueStore::commit(const Key& key, std::unique_ptr<Reservation> res
 
 Result<void> ValueStore::put(const Key& key, Value value, std::uint64_t content) {
   if (contains(key)) return {};
+  if (value.size() < heap_below && impl_->has_room_after_dropping(value.size())) {
+    auto place = std::make_shared<HeapPlace>(value.block().bytes(), impl_->heap_bytes);
+    std::span<const std::byte> bytes(place->bytes);
+    impl_->insert(key, *Value::from(Buffer(std::move(place), bytes)), content, nullptr);
+    return {};
+  }
   if (value.size() >= heap_below && impl_->segments.range_of(value.block().bytes())) {
     impl_->insert(key, std::move(value), content, nullptr);
     return {};
@@ -127,19 +171,19 @@ bool ValueStore::short_of_memory() const {
 
 bool ValueStore::contains(const Key& key) const { return impl_->entries.contains(key); }
 std::uint64_t ValueStore::bytes_of(const Key& key) const {
-  auto at = impl_->entries.find(key);
-  return at == impl_->entries.end() ? 0 : at->second.bytes;
+  const StoreEntry* entry = std::as_const(impl_->entries).look_up(key);
+  return entry ? entry->bytes : 0;
 }
 std::uint64_t ValueStore::content_of(const Key& key) const {
-  auto at = impl_->entries.find(key);
-  return at == impl_->entries.end() ? 0 : at->second.content;
+  const StoreEntry* entry = std::as_const(impl_->entries).look_up(key);
+  return entry ? entry->content : 0;
 }
 
 std::optional<Value> ValueStore::find(const Key& key) {
-  auto at = impl_->entries.find(key);
-  if (at == impl_->entries.end() || !at->second.value) return std::nullopt;
-  impl_->touch(at->second);
-  return at->second.value;
+  std::uint32_t number = impl_->entries.find(key);
+  if (number == StoreEntries::none || !impl_->entries[number].value) return std::nullopt;
+  impl_->touch(number);
+  return impl_->entries[number].value;
 }
 
 bool ValueStore::load(const Key& key) { return impl_->load(key); }

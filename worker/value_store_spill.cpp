@@ -18,9 +18,10 @@ void ValueStore::Impl::complain(const std::string& why) {
   news.wake();
 }
 
-void ValueStore::Impl::evict(StoreEntry& entry) {
+void ValueStore::Impl::evict(std::uint32_t number) {
+  StoreEntry& entry = entries[number];
   WEFT_CHECK(entry.record && entry.value && !entry.mapped);
-  unlist(entry);
+  unlist(number);
   entry.value.reset();
   on_disk += entry.bytes;
 }
@@ -51,15 +52,16 @@ void ValueStore::Impl::write_dirty(std::uint64_t goal) {
   std::vector<Written::Item> names;
   std::uint64_t packed = 0;
   for (std::size_t left = dirty.size(), passed = 0; left > 0 && passed < passed_over_max && goal > 0; --left) {
-    Key key = dirty.front();
-    StoreEntry& entry = entries.at(key);
+    std::uint32_t number = dirty.oldest();
+    StoreEntry& entry = entries[number];
+    Key key = entry.key;
     if (entry.in_use()) {
-      touch(entry);
+      touch(number);
       ++passed;
       continue;
     }
     goal -= std::min(goal, entry.bytes);
-    unlist(entry);
+    unlist(number);
     entry.used = false;
     writing_bytes += entry.bytes;
     if (entry.bytes >= packed_below) {
@@ -92,40 +94,41 @@ void ValueStore::Impl::on(Written& written) {
   if (!written.records) complain(written.records.error().message);
   for (std::size_t i = written.items.size(); i-- > 0;) {
     const Key& key = written.items[i].key;
-    StoreEntry* entry = current(key, written.items[i].serial);
-    if (!entry) {
+    std::uint32_t number = current(key, written.items[i].serial);
+    if (number == StoreEntries::none) {
       if (written.records) discard(std::move((*written.records)[i]));
       continue;
     }
     if (!written.records) {
-      entry->place = dirty.insert(dirty.begin(), key);
+      dirty.add_oldest(entries, number);
       continue;
     }
-    entry->record = std::move((*written.records)[i]);
-    list(key, *entry);
-    if (!entry->used && !entry->in_use()) evict(*entry);
+    StoreEntry& entry = entries[number];
+    entry.record = std::move((*written.records)[i]);
+    list(number);
+    if (!entry.used && !entry.in_use()) evict(number);
   }
 }
 
 void ValueStore::Impl::on(Sealed& sealed) {
-  StoreEntry* entry = current(sealed.key, sealed.serial);
+  std::uint32_t number = current(sealed.key, sealed.serial);
   if (!sealed.record) {
     complain(sealed.record.error().message);  // the mapping itself is good: the space was allocated before
-  } else if (entry) {
-    entry->record = std::move(*sealed.record);
+  } else if (number != StoreEntries::none) {
+    entries[number].record = std::move(*sealed.record);
   } else {
     discard(std::move(*sealed.record));
   }
 }
 
 bool ValueStore::Impl::load(const Key& key) {
-  auto at = entries.find(key);
-  if (at == entries.end()) {
+  StoreEntry* known = entries.look_up(key);
+  if (!known) {
     waiting.lost.push_back(key);
     news.wake();
     return false;
   }
-  StoreEntry& entry = at->second;
+  StoreEntry& entry = *known;
   if (entry.value) return true;
   if (entry.loading) return false;
   entry.loading = true;
@@ -158,8 +161,9 @@ bool ValueStore::Impl::load(const Key& key) {
 }
 
 void ValueStore::Impl::on(Loaded& loaded) {
-  StoreEntry* entry = current(loaded.key, loaded.serial);
-  if (!entry) return;
+  std::uint32_t number = current(loaded.key, loaded.serial);
+  if (number == StoreEntries::none) return;
+  StoreEntry* entry = &entries[number];
   entry->loading = false;
   if (!loaded.value) {
     erase(loaded.key);
@@ -170,7 +174,7 @@ void ValueStore::Impl::on(Loaded& loaded) {
   entry->mapped = std::move(loaded.mapped);
   if (!entry->mapped) {
     on_disk -= entry->bytes;
-    list(loaded.key, *entry);
+    list(number);
   } else {
     mapped_at[entry->value->block().data()] = entry->mapped.get();
   }
@@ -180,31 +184,30 @@ void ValueStore::Impl::on(Loaded& loaded) {
 
 // The owner needs its memory, or is gone and with it whoever would reuse the rest of the segment. What does not fit stays borrowed.
 void ValueStore::Impl::copy_borrowed(std::uint64_t lender) {
-  for (auto& [key, entry] : entries) {
-    if (entry.lender != lender || entry.loading) continue;
-    drop_clean([&, bytes = entry.bytes] { return has_room(bytes); });
-    if (!has_room(entry.bytes)) continue;
+  entries.each([&](StoreEntry& entry) {
+    if (entry.lender != lender || entry.loading || !has_room_after_dropping(entry.bytes)) return;
     auto reserved = reserve(entry.bytes);
-    if (!reserved) continue;
+    if (!reserved) return;
     entry.loading = true;
     std::shared_ptr<Reservation> room = std::move(*reserved);
-    reader.run([this, key, serial = entry.serial, value = *entry.value, room]() mutable {
+    reader.run([this, key = entry.key, serial = entry.serial, value = *entry.value, room]() mutable {
       std::span<std::byte> bytes = room->bytes();
       std::memcpy(bytes.data(), value.block().data(), bytes.size());
       value = {};
       auto copy = Value::from(Buffer(std::move(room), std::span<const std::byte>(bytes)));
       if (copy) news.add(Copied{key, serial, std::move(*copy)});
     });
-  }
+  });
 }
 
 void ValueStore::Impl::on(Copied& copied) {
-  StoreEntry* entry = current(copied.key, copied.serial);
-  if (!entry) return;
-  entry->loading = false;
-  entry->lender = 0;
-  entry->value = std::move(copied.value);
-  list(copied.key, *entry);
+  std::uint32_t number = current(copied.key, copied.serial);
+  if (number == StoreEntries::none) return;
+  StoreEntry& entry = entries[number];
+  entry.loading = false;
+  entry.lender = 0;
+  entry.value = std::move(copied.value);
+  list(number);
 }
 
 }  // namespace weft::worker

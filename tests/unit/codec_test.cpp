@@ -150,6 +150,22 @@ TEST_CASE("a message of empty fields comes back") {
   });
 }
 
+TEST_CASE("what is put as one of a variant has the bytes of the variant") {
+  AttemptReturned returned{{7}, Key{1, 2}};
+  CHECK(encode_as<WorkerMessage>(returned) == encode(WorkerMessage(returned)));
+  CHECK(encode_as<WorkerMessage>(WorkerLeaving{}) == encode(WorkerMessage(WorkerLeaving{})));
+}
+
+TEST_CASE("an encoder that is used again writes the same bytes") {
+  Encoder encoder;
+  encoder.put(std::string(1000, 'x'));
+  encoder.clear();
+  encoder.put(std::string("short"));
+  CHECK(Bytes(encoder.bytes().begin(), encoder.bytes().end()) == encode(std::string("short")));
+  CHECK(encoder.take() == encode(std::string("short")));
+  CHECK(encoder.size() == 0);
+}
+
 TEST_CASE("our bytes are msgpack") {
   for_every_message([](const auto& message) { CHECK(is_msgpack(encode(message))); });
 }
