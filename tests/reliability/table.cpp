@@ -42,7 +42,7 @@ Look cases(std::string beginning) {
   return [=](Scale) -> Outcome {
     int passed = 0;
     std::string programs;
-    for (const char* program : {"unit_tests", "contract_tests", "integration_tests", "simulation_tests"}) {
+    for (const char* program : {"unit_tests", "contract_tests", "integration_tests", "simulation_tests", "fuzz_tests"}) {
       std::string path = build_folder() + '/' + program;
       if (!std::filesystem::exists(path)) continue;
       Ran ran = run("'" + path + "' --no-colors --test-case='" + beginning + "*'");
