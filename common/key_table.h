@@ -29,8 +29,9 @@ class KeyTable {
     Number number = find(key);
     return number == none ? nullptr : &(*this)[number];
   }
-  /// No row may have its key yet.
+  /// It has a key that no row has yet.
   Number insert(Row row) {
+    WEFT_CHECK(key_of(row));
     Number number = free_.empty() ? end_++ : free_.back();
     if (!free_.empty()) free_.pop_back();
     if (number / page_rows == pages_.size()) pages_.push_back(std::vector<Row>(page_rows));

@@ -28,6 +28,7 @@ struct Run {
   std::shared_ptr<const Template> shape;
   Bytes arguments;
   std::vector<Value> inputs;          // in the order of Assign::inputs; parts already cut out
+  bool again = false;                 // it lacked memory in a process that others had used, and is tried once more
 };
 
 /// How it ended. `failure.kind == none`: `value` is the result.

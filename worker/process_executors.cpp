@@ -250,9 +250,26 @@ void ProcessExecutors::handle(Child& child, RunFailed& failed) {
   if (outcome.failure.kind == ErrorKind::none) outcome.failure.kind = ErrorKind::task_error;
   for (auto* text : {&outcome.failure.message, &outcome.failure.type, &outcome.failure.traceback}) shorten(*text, failure_text_max);
   if (outcome.failure.frames.size() > CrashNote::frames_max) outcome.failure.frames.resize(CrashNote::frames_max);
-  // What fills the process may be what others left there: the next try, and the next task, get a fresh one.
-  if (outcome.failure.kind == ErrorKind::memory_limit) child.outdated = true;
+  if (outcome.failure.kind == ErrorKind::memory_limit) {
+    child.outdated = true;
+    if (may_be_for_others(child, failed.attempt)) return run_again(child, failed.attempt, failed.output_end);
+  }
   end_run(child, failed.attempt, failed.output_end, failed.run_time, std::move(outcome));
+}
+
+/// What fills a process may be what other tasks left there. Not for tasks that may run only once.
+bool ProcessExecutors::may_be_for_others(Child& child, AttemptId attempt) {
+  const Run& run = child.find(attempt)->run;
+  return child.tasks > 0 && !run.again && run.shape->options.max_attempts > 1;
+}
+
+void ProcessExecutors::run_again(Child& child, AttemptId attempt, std::uint64_t output_end) {
+  auto it = child.remove(attempt);
+  if (it.place) options_.values.abandon(*it.place);
+  child.output.take(output_end, child.shared());
+  ++child.tasks;
+  it.run.again = true;
+  queue_.insert(queue_.begin(), std::move(it.run));
 }
 
 void ProcessExecutors::end_run(Child& child, AttemptId attempt, std::uint64_t output_end, Duration run_time, Outcome outcome) {

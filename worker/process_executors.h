@@ -113,6 +113,8 @@ class ProcessExecutors final : public Executors {
   void handle(Child& child, struct NeedPlace& need);
   void handle(Child& child, struct TaskWaits& waits);
   void handle(Child& child, struct TaskPuts& puts);
+  bool may_be_for_others(Child& child, AttemptId attempt);
+  void run_again(Child& child, AttemptId attempt, std::uint64_t output_end);
   void end_run(Child& child, AttemptId attempt, std::uint64_t output_end, Duration run_time, Outcome outcome);
   void notice_begun(Child& child);
   void watch_time(Child& child, Time now);

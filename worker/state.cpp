@@ -191,7 +191,7 @@ void State::handle(DefineTemplate& message) {
 void State::handle(Assign& message) {
   auto shape = shapes_.find(message.number);
   AttemptId id = message.attempt;
-  bool whole = message.key && std::all_of(message.inputs.begin(), message.inputs.end(), [](const AssignedInput& input) { return bool(input.key); });
+  bool whole = id && message.key && std::all_of(message.inputs.begin(), message.inputs.end(), [](const AssignedInput& input) { return bool(input.key); });
   if (shape == shapes_.end() || attempts_.contains(id) || !whole) return;  // no scheduler of ours says that
   ItemNumber makes = item_for(message.key, whole_value);
   ++items_[makes].makers;

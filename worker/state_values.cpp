@@ -237,6 +237,7 @@ void State::on(const FetchFailed& event) {
 }
 
 void State::on(const PutArrived& event) {
+  if (!event.key) return;
   ItemNumber number = item_for(event.key, whole_value);
   mark_held(number, event.bytes);
   send(ValuesHeld{{{event.key, event.bytes}}});
@@ -250,6 +251,7 @@ void State::on(const ValueDamaged& event) {
 }
 
 void State::on(const NeedValue& event) {
+  if (!event.key) return;
   ItemNumber number = item_for(event.key, whole_value);
   if (items_[number].held || items_[number].fetch || items_[number].queued) return;
   items_[number].keep = true;

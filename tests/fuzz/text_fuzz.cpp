@@ -1,5 +1,7 @@
 // Text that people and files give us: options (file, environment, flags), the scheduler file, key files, allow-lists, Z85, tokens,
 // addresses. Wrong text is a sentence; right text is shown as it was read.
+#include <limits>
+
 #include "common/address.h"
 #include "common/credentials.h"
 #include "common/options.h"
@@ -85,13 +87,14 @@ void values(const std::string& text) {
 }
 
 void keys(const std::string& text) {
+  constexpr auto long_ago = std::numeric_limits<std::int64_t>::min();  // before any key ends
   static_cast<void>(is_key_text(text));
   auto list = AuthorizedKeys::parse(text, "list");
   if (!list) return;
   for (const AuthorizedKey& key : list->all()) {
     promise(is_key_text(key.public_key), "who is let in has a key");
-    promise(list->allows(key.role, key.public_key), "and is let in");
-    promise(!list->allows(key.role + 'x', key.public_key), "but in no other role");
+    promise(list->allows(key.role, key.public_key, long_ago), "and is let in");
+    promise(!list->allows(key.role + 'x', key.public_key, long_ago), "but in no other role");
   }
 }
 

@@ -43,7 +43,7 @@ struct Nobody final : Endpoint {
   std::uint64_t last = 100;
   Result<std::string> listen(const std::string& address, const std::string&) override { return address; }
   Result<PeerId> connect(const std::string&, const std::string&) override { return PeerId{++last}; }
-  bool send(PeerId, Bytes head, Buffer) override { return promise(bool(decode<ValueRequest>(head)), "a holder can read it"), true; }
+  bool send(PeerId, Bytes head, Buffer) override { return promise(bool(decode<std::vector<ValueRequest>>(head)), "a holder can read it"), true; }
   void close(PeerId) override {}
   PeerIdentity identity(PeerId) const override { return {}; }
   std::vector<int> poll(std::vector<EndpointEvent>&, Time) override { return {}; }
@@ -62,11 +62,22 @@ void serve(Source& source) {
     if (source.one_in(8)) server.on_lost(peer);
     if (source.one_in(8)) server.arrived(source.key());
     auto request = source.make<ValueRequest>();
+    Buffer bytes = payload(source);
     std::visit([&](auto& r) {
       if (!source.one_in(4)) r.token = make_token(secret, r.key, r.token.nonce);
+      if constexpr (requires { r.bytes; })
+        if (!source.one_in(4)) r.bytes = bytes.size();
     }, request);
-    if (auto reply = server.on_request(peer, request, payload(source)))
-      promise(reply->payload.size() <= value_range_max, "a range is not longer than the limit");
+    auto frames = server.on_frame(peer, Buffer::own(encode(std::vector{request})), bytes);
+    if (!frames) {
+      server.on_lost(peer);
+      continue;
+    }
+    for (const ServerFrame& frame : *frames) {
+      auto replies = decode<std::vector<ValueReply>>(frame.head);
+      promise(bool(replies), "a reader can read it");
+      for (const ValueReply& reply : *replies) promise(bytes_of(reply) <= value_range_max, "a range is not longer than the limit");
+    }
   }
   for (std::uint64_t peer : {1, 2, 3}) server.on_lost({peer});
   promise(holder.coming.empty(), "no put is left when nobody is there");
@@ -78,7 +89,9 @@ EndpointEvent answer(Source& source, const Nobody& net) {
   auto reply = source.make<ValueReply>();
   if (auto* range = std::get_if<ValueRange>(&reply); range && !source.one_in(4)) range->error.clear();
   if (auto* done = std::get_if<PutDone>(&reply); done && !source.one_in(4)) done->error.clear();
-  return Received{peer, source.one_in(8) ? Buffer::own(source.make<Bytes>()) : Buffer::own(encode(reply)), payload(source)};
+  Buffer bytes = payload(source);
+  if (auto* range = std::get_if<ValueRange>(&reply); range && !source.one_in(4)) range->bytes = bytes.size();
+  return Received{peer, source.one_in(8) ? Buffer::own(source.make<Bytes>()) : Buffer::own(encode(std::vector{reply})), std::move(bytes)};
 }
 
 void fetch(Source& source) {
@@ -97,12 +110,13 @@ void fetch(Source& source) {
       case 0: {
         Fetch one{.id = {++started}, .key = source.key(), .locations = source.make<std::vector<Location>>()};
         for (Location& location : one.locations) location.endpoint = "a" + std::to_string(source.below(3));
-        fetcher.start(std::move(one), now);
+        fetcher.start(std::move(one));
         break;
       }
-      case 1: fetcher.on_time(now); break;
+      case 1: break;
       default: fetcher.on_event(answer(source, net), now);
     }
+    fetcher.serve(now);
     ended += fetcher.take().size();
   }
   std::size_t open = fetcher.active();
@@ -120,12 +134,13 @@ void send(Source& source) {
       case 0: {
         Key key = source.key();
         Buffer bytes = payload(source);
-        sender.start({++started}, key, std::move(bytes), {.worker = {1}, .endpoint = "a" + std::to_string(source.below(3))}, now);
+        sender.start({++started}, key, std::move(bytes), {.worker = {1}, .endpoint = "a" + std::to_string(source.below(3))});
         break;
       }
-      case 1: sender.on_time(now); break;
+      case 1: break;
       default: sender.on_event(answer(source, net), now);
     }
+    sender.serve(now);
     ended += sender.take().size();
   }
   promise(ended <= started, "each put ends once");

@@ -377,12 +377,13 @@ TEST_CASE("a value is not given without its one-time token, encrypted or not") {
   Side stranger{make_zeromq_endpoint(options), {}};
   auto peer = stranger.endpoint->connect(place);
   REQUIRE(peer);
-  stranger.endpoint->send(*peer, encode(ValueRequest(GetRange{.request = 1, .key = future.key(), .length = 1u << 20})));
+  stranger.endpoint->send(*peer, encode(std::vector<ValueRequest>{GetRange{.request = 1, .key = future.key(), .length = 1u << 20}}));
   until({&stranger}, [&] { return !stranger.all<Received>().empty() || !stranger.lost(*peer).empty(); });
   REQUIRE(stranger.all<Received>().size() == 1);
   const Received& answer = *stranger.all<Received>()[0];
   CHECK(answer.payload.empty());
-  auto reply = decode<ValueReply>(answer.head.bytes());
-  REQUIRE(reply);
-  CHECK_FALSE(std::get<ValueRange>(*reply).error.empty());
+  auto replies = decode<std::vector<ValueReply>>(answer.head.bytes());
+  REQUIRE(replies);
+  REQUIRE(replies->size() == 1);
+  CHECK_FALSE(std::get<ValueRange>(replies->front()).error.empty());
 }
