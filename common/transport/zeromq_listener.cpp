@@ -1,7 +1,5 @@
 #include "common/transport/zeromq_listener.h"
 
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,25 +18,6 @@ constexpr Duration goodbye_patience = 2s;
 constexpr int flush_questions = 11;
 // Questions, at growing distance, to a suspect whose descriptor is open and its own: about ten seconds.
 constexpr int questions_max = 20;
-// How often we look for frames without an end.
-constexpr Duration endless_interval = 1s;
-// Turns of `read` in which the ROUTER, which is fair, has surely had a frame of everybody who has one.
-constexpr int turns_of_a_round = 1000;
-// Besides the two parts of a frame: what the system and libzmq may hold, and encryption adds.
-constexpr std::uint64_t endless_room = 16u << 20;
-
-/// Bytes that a TCP connection has received so far; nothing for other sockets, whose peers are processes of our own user.
-std::optional<std::uint64_t> bytes_received(int descriptor) {
-  tcp_info info{};
-  socklen_t size = sizeof info;
-  if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return {};
-  return info.tcpi_bytes_received;
-}
-
-/// Why somebody is lost who did what no peer may do: the log has it, with the key that is to blame.
-std::string offence(const std::string& what, const PeerIdentity& who) {
-  return "it sent " + what + ", which no peer may send" + (who.public_key.empty() ? "" : " (key " + who.public_key + ')');
-}
 
 Part copy_part(std::string_view text) { return Part(std::as_bytes(std::span<const char>(text.data(), text.size()))); }
 
@@ -136,32 +115,9 @@ void Listener::read(std::vector<EndpointEvent>& events, Time now) {
   for (int i = 0; unread_ && i < frames_per_turn && bytes < bytes_per_turn; ++i) unread_ = receive(events, bytes, now);
   // Under constant load nothing is ever "all read"; by then the ROUTER has given the lost their turns many times.
   if (!unread_ || (!gone_.empty() && now - gone_since_ > 1s)) forget_gone(events);
-  ++turns_;
-  if (look_at_ <= now && (!unread_ || turns_ >= turns_of_a_round)) look_for_endless(events, now);
   if (unread_) return;
   for (const Route& route : buried_) routes_.erase(route);
   buried_.clear();
-}
-
-/// libzmq hands a frame over when its last part is here, and bounds neither their number nor the memory they take until then. Who
-/// has sent more than a frame may have since its last one is cut. Whole frames that we have not read yet are nobody's fault: we look
-/// when there are none, or when each peer has had its turns.
-void Listener::look_for_endless(std::vector<EndpointEvent>& events, Time now) {
-  read_monitor(now);
-  look_at_ = Time::never();
-  turns_ = 0;
-  for (auto& [number, descriptor] : descriptors_) {
-    auto received = descriptor.open && descriptor.peers.size() <= 1 ? bytes_received(number) : std::nullopt;
-    if (!received) continue;
-    look_at_ = now + endless_interval;
-    if (std::exchange(descriptor.spoke, false)) descriptor.received = *received;
-    if (*received - descriptor.received <= 2 * options_.frame_bytes_max + endless_room) continue;
-    if (!descriptor.peers.empty()) {
-      Peer& peer = peers_.find(descriptor.peers[0])->second;
-      if (!std::exchange(peer.closed, true)) events.push_back(PeerLost{descriptor.peers[0], offence("a frame without an end", peer.identity)});
-    }
-    ::shutdown(number, SHUT_RDWR);
-  }
 }
 
 /// One frame; false if none is there.
@@ -179,9 +135,8 @@ bool Listener::receive(std::vector<EndpointEvent>& events, std::size_t& bytes, T
   auto found = peers_.find(id);
   if (found == peers_.end() || found->second.closed) return true;
   Peer& peer = found->second;
-  descriptors_[peer.descriptor].spoke = true;
   if (surplus) {
-    events.push_back(PeerLost{id, offence("a frame of more than two parts", peer.identity)});
+    events.push_back(PeerLost{id, "it sent what no peer may send"});
     peer.closed = true;
     due_.emplace(now, id);
   } else if (!head.bytes().empty()) {
@@ -224,11 +179,7 @@ void Listener::read_monitor(Time now) {
   while (auto event = monitor_.next()) {
     Descriptor& descriptor = descriptors_[event->value];
     descriptor.open = event->event == ZMQ_EVENT_ACCEPTED;
-    if (descriptor.open) {
-      descriptor.spoke = true;
-      look_at_ = std::min(look_at_, now + endless_interval);
-      continue;
-    }
+    if (descriptor.open) continue;
     if (descriptor.peers.empty()) descriptor.doubtful = true;
     for (PeerId peer : descriptor.peers) suspect(peer, now);
   }

@@ -6,7 +6,6 @@
 // those already here.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <map>
 #include <optional>
@@ -38,7 +37,7 @@ class Listener {
   void read(std::vector<EndpointEvent>& events, Time now);
   /// More can be read without waiting for a descriptor.
   bool unread() const { return unread_; }
-  Time check_at() const { return std::min(due_.empty() ? Time::never() : due_.begin()->first, look_at_); }
+  Time check_at() const { return due_.empty() ? Time::never() : due_.begin()->first; }
   int descriptor() const { return socket_.descriptor(); }
   std::array<int, 2> side_descriptors() const { return {monitor_.descriptor(), doorman_.descriptor()}; }
 
@@ -64,8 +63,6 @@ class Listener {
   struct Descriptor {
     bool open = false;
     bool doubtful = false;  // somebody we had not heard of was disconnected: its frames may still come
-    bool spoke = true;      // a whole frame came by it since the last look, or it is new
-    std::uint64_t received = 0;  // bytes that the system had received by it at the last look before which it spoke
     std::vector<PeerId> peers;
   };
 
@@ -76,7 +73,6 @@ class Listener {
   void suspect(PeerId peer, Time now);
   void ask_after(PeerId peer, Time now);
   void cut(const Peer& peer);
-  void look_for_endless(std::vector<EndpointEvent>& events, Time now);
   void forget_gone(std::vector<EndpointEvent>& events);
   enum class Sent { yes, full, gone };
   Sent transmit(const Peer& peer, Part first, std::optional<Part> second);
@@ -88,8 +84,6 @@ class Listener {
   std::unordered_map<PeerId, Peer> peers_;
   std::unordered_map<Route, PeerId, RouteHash> routes_;
   std::unordered_map<int, Descriptor> descriptors_;
-  int turns_ = 0;                    // since the last look
-  Time look_at_ = Time::never();     // for frames without an end; never while nobody is here
   std::multimap<Time, PeerId> due_;  // suspects to ask after, closed peers to cut
   std::vector<PeerId> gone_;         // lost as soon as all that is here has been read
   Time gone_since_;                  // when the first of them came

@@ -360,67 +360,6 @@ TEST_CASE("a peer that sends three parts is lost and cut, and others notice noth
   until({&server, &good}, [&] { return server.heard("still here"); });
 }
 
-namespace {
-
-/// Speaks ZMTP 3 by hand, in clear: libzmq itself sends no part of a frame before its last one is there.
-struct Raw {
-  int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-  explicit Raw(const std::string& address) {
-    sockaddr_in place{.sin_family = AF_INET, .sin_port = htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))))};
-    inet_pton(AF_INET, "127.0.0.1", &place.sin_addr);
-    REQUIRE(connect(descriptor, reinterpret_cast<sockaddr*>(&place), sizeof place) == 0);
-    fcntl(descriptor, F_SETFL, O_NONBLOCK);
-    std::string greeting = "\xff" + std::string(8, '\0') + "\x7f\x03" + std::string(1, '\0') + "NULL";
-    greeting.resize(64);
-    auto property = [](const std::string& name, const std::string& value) {
-      return char(name.size()) + name + std::string(3, '\0') + char(value.size()) + value;
-    };
-    std::string ready = "\x05READY" + property("Socket-Type", "DEALER") + property("Identity", "0123456789abcdef");
-    write(greeting + '\x04' + char(ready.size()) + ready);
-  }
-  ~Raw() { ::close(descriptor); }
-  /// A part of a frame; false when the system takes no more now.
-  bool write(const std::string& bytes) {
-    for (; rest_ < bytes.size();) {
-      ssize_t n = ::send(descriptor, bytes.data() + rest_, bytes.size() - rest_, MSG_NOSIGNAL);
-      if (n < 0) return gone_ |= errno != EAGAIN, false;
-      rest_ += static_cast<std::size_t>(n);
-    }
-    rest_ = 0;
-    return true;
-  }
-  bool cut_off() const { return gone_; }
-
- private:
-  std::size_t rest_ = 0;
-  bool gone_ = false;
-};
-
-}  // namespace
-
-TEST_CASE("A34: an endless frame is cut before it fills our memory, and others notice nothing") {
-  Side server = side({.clear_values = true, .frame_bytes_max = 100'000}), good = side({.clear_values = true});
-  std::string address = *server.endpoint->listen("tcp://127.0.0.1:0", "client");
-  PeerId from_good = *good.endpoint->connect(address);
-  good.endpoint->send(from_good, bytes("good"));
-  Raw bad(address);
-  bad.write(std::string("\0\5hello", 7));
-  until({&server, &good}, [&] { return server.heard("good") && server.heard("hello"); });
-  // A part of 64 KiB; more follow.
-  const std::string part = std::string("\3\0\0\0\0\0\1\0\0", 9) + std::string(65'536, 'x');
-  std::size_t parts = 0;
-  until({&server, &good}, [&] {
-    for (int i = 0; i < 16 && parts < 16'384 && bad.write(part); ++i) ++parts;  // a gigabyte at most
-    return bad.cut_off();
-  });
-  until({&server}, [&] { return server.all<PeerLost>().size() == 1; });
-  CHECK(contains(server.all<PeerLost>()[0]->reason, "a frame without an end, which no peer may send"));
-  CHECK(good.lost(from_good).empty());
-  good.endpoint->send(from_good, bytes("still here"));
-  until({&server, &good}, [&] { return server.heard("still here"); });
-}
-
 TEST_CASE("a peer that does not answer a goodbye is cut") {
   PrivateFolder folder;
   Side server = side({});
