@@ -1,6 +1,6 @@
 // A recorded job, faster than a cluster of this machine could run it: the tasks of a dashboard's history (labels, inputs, run times,
 // sizes) go again through a real scheduler's state with its observer and its dashboard, again and again, so many tasks a second.
-// Workers are played: they answer at once. tests/browser/replay_test.mjs watches it; alone it serves until its input ends.
+// Workers are played: they answer at once. tests/browser/replay.mjs watches it; alone it serves until its input ends.
 //   replay_bench HISTORY TASKS_PER_SECOND [TASKS_AT_ONCE]
 // TASKS_AT_ONCE: that many, in copies of the job, live together before they are released (default 10,000).
 #include <poll.h>
