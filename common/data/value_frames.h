@@ -13,7 +13,7 @@
 
 namespace weft {
 
-/// Bytes above this are never copied to join others. A frame more costs about 10 us of both ends, as copying this much does.
+/// Bytes above this are never copied to join others. An estimate, not measured: a frame more costs about what copying this much does.
 inline constexpr std::size_t joined_range_max = 64u << 10;
 /// Of joined bytes in one frame: they stay in the cache between the copy in, the copy out and the kernel's.
 inline constexpr std::size_t joined_frame_max = 256u << 10;

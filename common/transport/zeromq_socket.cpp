@@ -9,8 +9,8 @@ namespace {
 constexpr std::size_t shared_read_buffer = 8192;  // libzmq's in_batch_size
 
 /// libzmq receives a big frame into fresh memory of malloc, and glibc hands freed memory back to the system above a limit of
-/// at first 128 KiB: then every page of every frame is faulted in anew, which costs as much as moving it does (measured: 1.5 s of
-/// processor a GB instead of 0.8). glibc raises the limit to twice the largest mapped block that was ever freed, so
+/// at first 128 KiB: then every page of every frame is faulted in anew, 14,048 page faults for a fetch of
+/// 100 MB instead of 6 (measured with transfer_bench). glibc raises the limit to twice the largest mapped block that was ever freed, so
 /// one is freed here. Whoever set the limits himself (mallopt, MALLOC_TRIM_THRESHOLD_) keeps them.
 void keep_memory_of_frames() {
   constexpr std::size_t half_of_what_is_kept = 16u << 20;   // all that transfers have on their way (TransferOptions)
