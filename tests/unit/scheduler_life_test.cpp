@@ -342,3 +342,15 @@ TEST_CASE("a task that failed by itself keeps what it was given until it is forg
   s.goodbye();
   CHECK(s.state.empty());
 }
+
+TEST_CASE("a worker that has nothing left to do hears what it may forget") {
+  SchedulerHarness s;
+  auto [a] = s.workers<1>();
+  Key x = s.submit(task("x"));
+  Key y = s.submit(task("y"));
+  s.finish(x);
+  s.release(x);
+  CHECK(s.heard<Drop>(a).empty());  // it will be spoken to soon
+  s.finish(y);
+  CHECK(s.heard<Drop>(a).size() == 1);
+}
