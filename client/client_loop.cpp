@@ -133,16 +133,16 @@ void ClientCore::link(FutureCore& core) {
   WEFT_CHECK(core.slot != KeyIndex::none);
   if (core.slot >= heads_.size()) heads_.resize(std::max<std::size_t>(core.slot + 1, 2 * heads_.size()));
   core.next_of_key = heads_[core.slot];
+  if (core.next_of_key) core.next_of_key->previous_of_key = &core;
   heads_[core.slot] = &core;
 }
 
 void ClientCore::unlink(FutureCore& core) {
-  for (FutureCore** at = &heads_[core.slot]; *at; at = &(*at)->next_of_key) {
-    if (*at != &core) continue;
-    *at = core.next_of_key;
-    return;
-  }
-  WEFT_CHECK(false);
+  FutureCore*& before = core.previous_of_key ? core.previous_of_key->next_of_key : heads_[core.slot];
+  WEFT_CHECK(before == &core);
+  before = core.next_of_key;
+  if (core.next_of_key) core.next_of_key->previous_of_key = core.previous_of_key;
+  core.next_of_key = core.previous_of_key = nullptr;
 }
 
 // ------------------------------------------------------------------------------------------------------------ actions

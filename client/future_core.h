@@ -1,4 +1,4 @@
-// The state behind futures. Cores come in blocks (one for a submit, n for a map), 72 bytes each; a client's loop completes
+// The state behind futures. Cores come in blocks (one for a submit, n for a map), 80 bytes each; a client's loop completes
 // them, any thread waits for them. Several cores of one client may have the same key; the session counts them.
 #pragma once
 
@@ -40,6 +40,7 @@ struct FutureCore {
   std::shared_ptr<const Outcome> outcome;  // under lock()
   Waiter* waiters = nullptr;               // under lock()
   FutureCore* next_of_key = nullptr;       // the client loop's own
+  FutureCore* previous_of_key = nullptr;   // the client loop's own
   std::uint32_t slot = KeyIndex::none;     // the client loop's own; none: not linked
   std::atomic<std::uint32_t> references{1};
   std::atomic<Phase> phase{Phase::pending};

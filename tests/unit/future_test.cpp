@@ -5,6 +5,7 @@
 
 #include <future>
 #include <numeric>
+#include <ranges>
 #include <thread>
 
 #include <weft/weft.h>
@@ -56,6 +57,17 @@ TEST_CASE("map takes several ranges and constants beside them, and a range that 
   auto scaled = [](int a, const std::vector<int>& all) { return a * int(all.size()); };
   CHECK(f.client.gather(f.client.map(scaled, std::vector{1, 2}, std::vector{7, 7, 7})) == std::vector{3, 6});
   CHECK(f.client.map(inc, std::vector<int>{}).empty());
+  CHECK(f.client.gather(f.client.map(inc, std::views::iota(0, 3))) == std::vector{1, 2, 3});  // its elements are made as it goes
+  CHECK(f.client.gather(f.client.map(inc, std::vector{true, false})) == std::vector{2, 1});
+}
+
+TEST_CASE("a map of equal elements is one task, and its many futures are given up at once") {
+  Fixture f;
+  auto futures = f.client.map(inc, std::vector<int>(300'000, 7));
+  CHECK(futures.back().result() == 8);
+  CHECK(f.fake->tasks_run == 1);
+  futures.clear();
+  CHECK(f.client.submit(inc, 1).result() == 2);  // soon: giving up one of many equal futures costs what it costs for one
 }
 
 TEST_CASE("futures inside containers are arguments, and a map runs over futures") {

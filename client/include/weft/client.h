@@ -24,7 +24,7 @@ concept Iterable = requires(const A& a) {
   std::end(a);
 };
 template <class A>
-using ElementOf = std::remove_cvref_t<decltype(*std::begin(std::declval<const A&>()))>;
+using ElementOf = std::iter_value_t<decltype(std::begin(std::declval<const A&>()))>;
 
 /// Whether argument A of a map has one element per task: it is a range, and not itself what the parameter takes.
 template <class F, std::size_t I, class A>
@@ -68,8 +68,11 @@ auto map_calls(const ClientPointer& client, const Options& options, F f, const A
         }() && ...);
       };
       auto element = [&]<std::size_t J, class B>() {
-        if constexpr (varies<F, J, B>()) return std::tuple<const ElementOf<B>&>(*std::get<J>(at));
-        else return std::tuple<>();
+        if constexpr (!varies<F, J, B>()) return std::tuple<>();
+        // A view may make its elements, and a vector<bool> its proxies, as it goes.
+        else if constexpr (std::is_lvalue_reference_v<decltype(*std::get<J>(at))>)
+          return std::tuple<const ElementOf<B>&>(*std::get<J>(at));
+        else return std::tuple<ElementOf<B>>(*std::get<J>(at));
       };
       while (more()) {
         auto row = std::tuple_cat(element.template operator()<I, A>()...);
