@@ -93,6 +93,7 @@ void State::leave_assigned(TaskNumber number, TaskState to) {
     for (const InputEdge& edge : task.inputs)
       if (spreads_.contains(edge.task)) spread_review_.insert(edge.task);
   if (!progress_.empty()) progress_.erase(number);
+  if (!orders_held_.empty()) orders_held_.erase(task.attempt);
   task.recalling = task.started = false;
   task.attempt = {};
   task.worker = {};
@@ -174,6 +175,8 @@ void State::require(TaskNumber first) {
       if (tasks_[edge.task].state == TaskState::failed) cause = tasks_[edge.task].failure;
     bool once = tasks_[number].was_stored && (tasks_[number].is_data || runs_once(tasks_[number]));
     if (once && !recovering_) cause = data_lost(number);
+    else if (tasks_[number].begun && !recovering_)
+      cause = std::make_shared<const Failure>(unknown_end(number, "a worker had it when it was needed no more"));
     if (cause) {
       WEFT_MARK("task: needed with a failed input");
       fail(number, cause);
@@ -195,6 +198,14 @@ std::shared_ptr<const Failure> State::data_lost(TaskNumber number) const {
                   .label = shape_of(tasks_[number]).label,
                   .key = tasks_[number].key};
   return std::make_shared<const Failure>(std::move(failure));
+}
+
+/// Why a task that may run once is not given out again: a worker had it, and what became of it is not known.
+Failure State::unknown_end(TaskNumber number, const std::string& why) const {
+  return {.kind = ErrorKind::worker_unavailable,
+          .message = why + "; it may have run, and may run only once: allow more with max_attempts, or submit it again",
+          .label = shape_of(tasks_[number]).label,
+          .key = tasks_[number].key};
 }
 
 /// End a task without a value, and with it every open task that depends on it: all carry the same cause.
@@ -271,6 +282,8 @@ void State::fail_or_retry(TaskNumber number, const Failure& cause) {
 
 /// Back to the start of its way. Its inputs are stored or open, as those of every open task.
 void State::run_again(TaskNumber number, Duration delay) {
+  if (tasks_[number].begun) mark(number);
+  tasks_[number].begun = false;
   move_to(number, TaskState::waiting);
   if (tasks_[number].missing > 0) return;
   move_to(number, TaskState::ready);
@@ -301,6 +314,10 @@ void State::settle() {
     retract_.pop_back();
     Task& task = tasks_[number];
     if (task.state != TaskState::assigned || task.missing == 0 || task.started) continue;
+    if (WEFT_MUTANT(73, task.begun, false)) {  // only its worker knows whether it began
+      if (!task.recalling) revoke(number, false);
+      continue;
+    }
     WEFT_UNLESS(15) revoke(number, true);
     WEFT_MARK("task: sent ahead in vain");
     run_again(number, Duration{});
