@@ -155,6 +155,14 @@ void State::order_run(TaskNumber number, Worker& worker, Assign order) {
   orders_held_.emplace(attempt, HeldOrder{ticket_ + 1, number, std::move(order)});
 }
 
+/// Why a task that may run once is not given out again: a worker had it, and what became of it is not known.
+Failure State::unknown_end(TaskNumber number, const std::string& why) const {
+  return {.kind = ErrorKind::worker_unavailable,
+          .message = why + "; it may have run, and may run only once: allow more with max_attempts, or submit it again",
+          .label = shape_of(tasks_[number]).label,
+          .key = tasks_[number].key};
+}
+
 /// Nobody wants it any more, but the store does not know: after a crash before that, it would have to be made again, which
 /// matters when making it does something.
 bool State::keep_until_committed(TaskNumber number) {

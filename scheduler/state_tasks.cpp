@@ -200,14 +200,6 @@ std::shared_ptr<const Failure> State::data_lost(TaskNumber number) const {
   return std::make_shared<const Failure>(std::move(failure));
 }
 
-/// Why a task that may run once is not given out again: a worker had it, and what became of it is not known.
-Failure State::unknown_end(TaskNumber number, const std::string& why) const {
-  return {.kind = ErrorKind::worker_unavailable,
-          .message = why + "; it may have run, and may run only once: allow more with max_attempts, or submit it again",
-          .label = shape_of(tasks_[number]).label,
-          .key = tasks_[number].key};
-}
-
 /// End a task without a value, and with it every open task that depends on it: all carry the same cause.
 void State::fail(TaskNumber first, std::shared_ptr<const Failure> failure) {
   std::vector<TaskNumber> work{first};
