@@ -255,13 +255,17 @@ void SessionState::hear(TaskStored& message) {
 }
 
 void SessionState::hear(TaskFailed& message) {
-  std::uint32_t slot = slot_of(message.key);
-  if (slot == KeyIndex::none) return;
-  if (message.executed < entries_[slot].sequence) {
-    WEFT_MARK("client: a failure of before it asked again");
-    return;
+  for (const Key& key : message.keys) {
+    std::uint32_t slot = slot_of(key);
+    if (slot == KeyIndex::none) continue;
+    if (message.executed < entries_[slot].sequence) {
+      WEFT_MARK("client: a failure of before it asked again");
+      continue;
+    }
+    Failure failure = message.failure.failure;
+    if (!failure.key) failure.key = key;
+    fail(slot, std::move(failure));
   }
-  fail(slot, std::move(message.failure.failure));
 }
 
 void SessionState::hear(TaskPending& message) {

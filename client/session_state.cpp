@@ -258,9 +258,12 @@ void SessionState::lose_link(const std::string& reason) {
   }
 }
 
-// Only releases are owed to a scheduler that is away: it forgets them with the session.
+// A scheduler that is away is owed nothing whose effect ends with the session.
 bool SessionState::leaves_in_vain() const {
-  return leaving_ && welcomed_before_ && link_ != Link::welcomed && commands_.size() == open_releases_;
+  auto lasts = [](const Command& command) {
+    return std::holds_alternative<FireAndForget>(*command.message) || std::holds_alternative<Publish>(*command.message);
+  };
+  return leaving_ && welcomed_before_ && link_ != Link::welcomed && std::ranges::none_of(commands_, lasts);
 }
 
 void SessionState::run_timers() {

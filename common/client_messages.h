@@ -236,14 +236,14 @@ struct TaskStored {
     a(key, bytes, small, locations);
   }
 };
-/// A wanted task ended without a result.
+/// Wanted tasks ended without a result and for the same reason; where that names no task, each is its own.
 struct TaskFailed {
-  Key key;
+  std::vector<Key> keys;
   WireFailure failure;
   std::uint64_t executed = UINT64_MAX;  // commands of the session done when it was said: one that asked for the key since makes it stale
   template <class A>
   void fields(A& a) {
-    a(key, failure, executed);
+    a(keys, failure, executed);
   }
 };
 /// A result that was stored is gone and is being computed again, or a failed task was retried: back to pending.

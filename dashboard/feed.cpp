@@ -384,8 +384,7 @@ void Feed::count_runs() {
   if (open) idle_since_ = now_;
   run.finished = totals_.finished - run_totals_.finished;
   run.errors = totals_.errors - run_totals_.errors;
-  run.tasks = run.bytes = 0;
-  run.run_s = 0;
+  run.tasks = run.bytes = 0, run.run_s = 0;
   for (const GroupRow& row : groups_) {
     const GroupMoment& began = run_began_[row.now.group];
     GroupMoment done = row.now;

@@ -128,7 +128,7 @@ struct Questions {
     return {{"seconds_ago", seconds(state.now_ - t.when)}, {"key", t.key.hex()}, {"from", name_of(t.from)}, {"to", name_of(t.to)},
             {"worker", name_of_worker(t.worker)}, {"attempt", t.attempt.number}};
   }
-  Json describe(const State::LoggedLine& line) const {
+  Json describe(const LoggedLine& line) const {
     return {{"seconds_ago", seconds(state.now_ - line.when)}, {"level", line.level}, {"worker", line.worker},
             {"key", line.key ? line.key.hex() : ""}, {"text", line.text}};
   }

@@ -16,21 +16,11 @@
 #include "scheduler/events.h"
 #include "scheduler/observer.h"
 #include "scheduler/options.h"
+#include "scheduler/tables.h"
 #include "scheduler/task_table.h"
 #include "scheduler/worker.h"
 
 namespace weft::scheduler {
-
-/// One change of a task's state, for stories, screens and the event log.
-struct Transition {
-  Time when;
-  Key key;
-  std::uint32_t group = 0;
-  TaskState from = TaskState::released;
-  TaskState to = TaskState::released;
-  WorkerId worker;
-  AttemptId attempt;
-};
 
 class State {
  public:
@@ -228,15 +218,6 @@ class State {
   void remove_replica(TaskNumber task, WorkerId worker);
 
   // Templates, and what is counted by them (state_shapes.cpp).
-  struct Shape {
-    Template what;
-    Key hash;
-    std::uint32_t group = 0;
-    std::uint32_t queue = 0;
-    std::uint32_t serial = 0;  // tells it from another one that had its number before
-    std::uint32_t tasks = 0;   // that have it
-    bool unused = false;       // in unused_shapes_
-  };
   std::uint32_t intern_shape(const Template& shape);
   std::uint32_t queue_for(const Key& signature);
   std::uint32_t group_for(const std::string& label);
@@ -252,40 +233,6 @@ class State {
   const Template& shape_of(const Task& task) const { return shapes_[task.shape].what; }
 
   // Placement (placement.cpp).
-  struct Entry {
-    Rank rank;
-    TaskNumber task;
-    std::uint32_t serial;
-    friend bool operator<(const Entry& a, const Entry& b) {  // for a heap whose top runs first
-      return std::tie(a.rank, a.task, a.serial) > std::tie(b.rank, b.task, b.serial);
-    }
-  };
-  /// Ready tasks by rank. Graphs come in the order of their ranks, so nearly all of them wait in a plain queue.
-  struct Line {
-    std::deque<std::pair<TaskNumber, std::uint32_t>> in_order;  // with their serials
-    Rank last;                                                  // of `in_order`
-    std::vector<Entry> others;                                  // a heap
-    bool empty() const { return in_order.empty() && others.empty(); }
-  };
-  struct Queue {
-    Key signature;                 // what its tasks ask of a worker
-    std::uint32_t shapes = 0;      // templates that go through it
-    Line fed;                      // tasks with inputs to move
-    Line roots;                    // tasks held back until a worker has credit
-    std::uint32_t blocked_on = 0;  // serial of the fed task that nobody could take
-    std::uint32_t kept = 0;        // tasks of it that are kept for a worker
-    bool fresh = false;            // has tasks that were not offered to anybody yet
-    bool busy = false;             // in busy_queues_
-    bool all_told = false;         // whoever waits for its tasks knows that nobody may run them
-    Time nobody_since;             // nobody may run its tasks; 0: somebody may
-  };
-  struct Candidate {
-    double filled = 0;
-    WorkerId worker;
-    friend bool operator<(const Candidate& a, const Candidate& b) {  // for a heap whose top is the emptiest
-      return std::tie(a.filled, a.worker) > std::tie(b.filled, b.worker);
-    }
-  };
   void enqueue(TaskNumber number);
   void keep_for(TaskNumber number, Worker& worker);
   void keep_no_more(TaskNumber number);
@@ -374,11 +321,6 @@ class State {
   std::set<std::tuple<Time, TaskNumber, std::uint32_t>> delayed_;
 
   // Programs stay while a client that announced them or a template needs them.
-  struct Program {
-    Bytes files;                                // as the client said
-    std::set<SessionId> owners;
-    std::uint32_t shapes = 0;
-  };
   std::map<Key, Program> programs_;
   std::set<std::pair<Key, SessionId>> file_owners_;  // files of programs: who can send them
   // Templates, groups and queues stay while a task has them, and the last thousand templates after that.
@@ -421,53 +363,22 @@ class State {
   std::uint64_t slots_total_ = 0;
 
   // Values that many fetch at once.
-  struct Flight {
-    WorkerId from, to;
-    bool ordered;                               // by Replicate; else some attempt there reads it
-  };
-  struct Spread {
-    std::vector<Flight> flights;
-    std::deque<WorkerId> readers;               // wait for a place to fetch from
-    std::map<WorkerId, std::uint32_t> served;   // copies that left each holder in this burst
-  };
   std::map<TaskNumber, Spread> spreads_;
   std::set<TaskNumber> spread_review_;          // an attempt that read it ended: its flight is perhaps off
 
   Observer* observer_ = nullptr;
   std::deque<Transition> story_;
-  struct LoggedLine {
-    Time when;
-    std::string worker;
-    std::uint32_t level;
-    Key key;
-    std::string text;
-  };
   std::deque<LoggedLine> log_;
   void log_line(std::uint32_t level, std::string text, std::string worker = {}, Key key = {});
 
   std::vector<WorkerId> speaking_workers_;      // perhaps have an outbox
   std::vector<HolderNumber> speaking_sessions_;
   // The store.
-  struct Intent {
-    std::uint64_t id = 0, ticket = 0;
-    std::uint64_t tasks = 0;                    // that it made and that are still here
-  };
-  struct WantChange {
-    std::uint64_t holder;
-    HolderNumber number;
-    Key key;
-    bool added;
-  };
   std::vector<Intent> intents_{1};              // 0 is none
   std::vector<std::uint32_t> free_intents_;
   std::vector<Record> records_;
   std::vector<WantChange> want_changes_;
   std::vector<TaskNumber> changed_tasks_;
-  struct HeldStart {
-    std::uint64_t ticket;
-    TaskNumber task;
-    std::uint32_t serial;
-  };
   std::vector<HeldStart> starts_held_;          // impure, until their command is committed
   struct HeldOrder {
     std::uint64_t ticket;

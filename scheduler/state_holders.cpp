@@ -88,8 +88,13 @@ void State::tell(HolderNumber session, ClientBound message) {
   holder.outbox.push_back(std::move(message));
 }
 
+/// A million tasks that end together are one message: said one by one, their failures would fill any queue.
 void State::tell_failed(HolderNumber session, const Key& key, Failure failure) {
-  tell(session, TaskFailed{key, {std::move(failure)}, holders_[session].executed});
+  if (failure.key == key) failure.key = {};
+  Holder& holder = holders_[session];
+  auto* last = holder.outbox.empty() ? nullptr : std::get_if<TaskFailed>(&holder.outbox.back());
+  if (last && last->executed == holder.executed && last->failure.failure == failure) last->keys.push_back(key);
+  else tell(session, TaskFailed{{key}, {std::move(failure)}, holder.executed});
 }
 
 /// Say how a wanted task stands, if it stands anywhere final.

@@ -82,6 +82,7 @@ void State::leave_assigned(TaskNumber number, TaskState to) {
   if (options.cores > 1) worker.cores_reserved -= options.cores;
   for (const auto& [name, amount] : options.resources) worker.resources_free[name] += amount;
   WEFT_UNLESS(7) if (task.recalling) --worker.recalls;
+  if (worker.assigned.empty() && !worker.drops.empty()) speaking_workers_.push_back(worker.id);  // they waited for other words
   make_hungry(worker);
   note_room(worker);
   count_ahead(number, worker.id, false);

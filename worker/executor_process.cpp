@@ -49,10 +49,7 @@ class Executor {
   bool next(bool nested_only);
   void run(RunRecord record);
   void finish(Task& task, const RunRecord& record, Failure failed, Duration run_time);
-  std::vector<Value> inputs_of(const RunRecord& record);
-  Value value_of(const InputRecord& input);
   std::span<std::byte> lease(AttemptId attempt, std::uint64_t bytes, std::shared_ptr<Mapping>& mapping);
-  std::shared_ptr<Mapping> mapping(std::uint64_t memory, bool writable);
   Task* running(AttemptId attempt);
   void read_notes();
   template <class News>
@@ -63,6 +60,7 @@ class Executor {
   void start_sampling();
 
   std::unique_ptr<ExecutorLink> link_;
+  LentMemory memory_{*link_};
   ExecutorBoard& board_;
   int bell_;
   int output_;  // our own view of the output pipe, whatever the task does to its descriptors 1 and 2
@@ -70,7 +68,6 @@ class Executor {
   std::string worker_;
   FunctionCache cache_;
   std::map<std::uint32_t, std::shared_ptr<const Template>> shapes_;
-  std::map<std::pair<std::uint64_t, bool>, std::shared_ptr<Mapping>> mappings_;
   std::deque<RunRecord> later_;  // came while a task waited and must not run inside it
   std::unique_ptr<StackSampler> sampler_;
   std::mutex sending_;           // the sampler's thread speaks too
@@ -195,7 +192,7 @@ std::span<std::byte> Executor::lease(AttemptId attempt, std::uint64_t bytes, std
   granted.reset();
   for (read_notes(); !granted; read_notes()) board_.sleep_executor(Time::never());
   if (granted->memory == 0) throw NoPlace{granted->refusal.failure};
-  mapping = this->mapping(granted->memory, true);
+  mapping = memory_.mapping(granted->memory, true);
   return mapping->range(granted->offset, granted->length);
 }
 
@@ -234,7 +231,7 @@ bool Executor::next(bool nested_only) {
   } else if (auto* define = std::get_if<DefineShape>(&*message)) {
     shapes_[define->number] = std::make_shared<const Template>(std::move(define->shape));
   } else if (auto* forget = std::get_if<ForgetMemory>(&*message)) {
-    mappings_.erase({forget->memory, forget->writable});
+    memory_.forget(forget->memory, forget->writable);
   } else {
     std::exit(0);
   }
@@ -246,7 +243,7 @@ void Executor::run(RunRecord record) {
   auto shape = shapes_.find(record.shape);
   if (shape == shapes_.end()) give_up("the daemon speaks another version");
   Time began = monotonic_now();
-  std::vector<Value> inputs = inputs_of(record);  // also when it was taken back: its memory must be received in order
+  std::vector<Value> inputs = memory_.values_of(record.inputs);  // also when it was taken back: its memory must be received in order
   if (!board_.shared().claims[record.claim].begin(record.attempt, began)) return;
   Task task(*this, record, shape->second);
   detail::Call call{.arguments = record.arguments, .inputs = inputs, .result = &task};
@@ -277,39 +274,6 @@ void Executor::finish(Task& task, const RunRecord& record, Failure failed, Durat
   if (quiet_ >= quiet_outcomes_max || !later_.empty() || !board_.runs.readable()) announce();
 }
 
-std::vector<Value> Executor::inputs_of(const RunRecord& record) {
-  std::vector<Value> inputs;
-  inputs.reserve(record.inputs.size());
-  std::uint64_t temporary = 0;
-  for (const InputRecord& input : record.inputs) {
-    inputs.push_back(value_of(input));
-    if (input.memory & temporary_memory) temporary = input.memory;
-  }
-  if (temporary) mappings_.erase({temporary, false});
-  return inputs;
-}
-
-Value Executor::value_of(const InputRecord& input) {
-  Buffer block;
-  if (input.memory == 0) {
-    block = aligned_copy(input.bytes);
-  } else {
-    auto memory = mapping(input.memory, false);
-    block = Buffer(memory, memory->range(input.offset, input.length));
-  }
-  auto value = Value::from(std::move(block));
-  if (!value) give_up("the daemon sent a damaged input");
-  return std::move(*value);
-}
-
-std::shared_ptr<Mapping> Executor::mapping(std::uint64_t memory, bool writable) {
-  auto& known = mappings_[{memory, writable}];
-  if (!known) known = std::make_shared<Mapping>(link_->take(memory, writable), writable);
-  auto mapping = known;
-  if (writable && (memory & temporary_memory)) mappings_.erase({memory, writable});
-  return mapping;
-}
-
 // The run of this attempt; null if it has ended.
 Executor::Task* Executor::running(AttemptId attempt) {
   auto found = std::ranges::find(stack_, attempt, [](const Task* task) { return task->attempt(); });
@@ -328,9 +292,7 @@ void Executor::read_notes() {
         std::ranges::move(mail->messages, std::back_inserter(task->inbox.messages));
     } else if (auto* answered = std::get_if<TaskAnswered>(&*note)) {
       TaskAnswer answer{answered->attempt, answered->key, answered->put, {}, std::move(answered->failure.failure)};
-      // Also for a task that has ended: its memory must be received in order.
-      if (!answer.put && answer.failure.kind == ErrorKind::none) answer.value = value_of(answered->value);
-      if (answered->value.memory & temporary_memory) mappings_.erase({answered->value.memory, false});
+      if (!answer.put && answer.failure.kind == ErrorKind::none) answer.value = memory_.values_of({&answered->value, 1})[0];
       if (Task* task = running(answer.attempt)) task->inbox.answers.push_back(std::move(answer));
     } else {
       for (Task* task : stack_) {

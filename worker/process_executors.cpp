@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,31 +27,6 @@ constexpr int rounds_max = 4;          // of reading, before the loop gets its t
 constexpr int news_max = 4096;         // of one process in one round
 
 }  // namespace
-
-ValueBridge private_memory() {
-  return {
-      .locate = [](const Value&) { return SegmentRange{}; },
-      .lease = [](std::uint64_t bytes, std::uint32_t) -> Result<SegmentRange> {
-        int memory = make_memory("weft-value", {});
-        // The size is sealed: an executor that shrank it would kill us when we read.
-        if (memory < 0 || ftruncate(memory, static_cast<off_t>(bytes)) != 0 ||
-            fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-          if (memory >= 0) close(memory);
-          return failure(ErrorKind::memory_limit, "no memory for a result of " + std::to_string(bytes) + " bytes");
-        }
-        return SegmentRange{.descriptor = memory, .length = bytes};
-      },
-      .seal = [](const SegmentRange& range) -> Value {
-        void* memory = mmap(nullptr, range.length, PROT_READ, MAP_SHARED, range.descriptor, 0);
-        close(range.descriptor);
-        if (memory == MAP_FAILED) return {};
-        std::shared_ptr<const void> owner(memory, [n = range.length](const void* p) { munmap(const_cast<void*>(p), n); });
-        auto value = Value::from(Buffer(owner, {static_cast<const std::byte*>(memory), range.length}));
-        return value ? std::move(*value) : Value{};
-      },
-      .abandon = [](const SegmentRange& range) { close(range.descriptor); },
-  };
-}
 
 ProcessExecutors::ProcessExecutors(ProcessOptions options) : options_(std::move(options)) {
   WEFT_CHECK(options_.slots > 0 && options_.program_for);

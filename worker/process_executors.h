@@ -15,7 +15,7 @@
 #include "worker/containment.h"
 #include "worker/executors.h"
 #include "worker/orphans.h"
-#include "worker/value_store.h"
+#include "worker/result_places.h"
 
 namespace weft::worker {
 
@@ -33,19 +33,6 @@ struct ProgramSpec {
   std::vector<std::string> attached;                 // files for its tasks
   std::shared_ptr<const OpenFile> image;             // what `path` was when it was checked; null: the path decides
 };
-
-/// Where values lie in memory that processes can share. A segment's number is below 2^62 and never reused; number 0 is
-/// memory for this one value.
-struct ValueBridge {
-  std::function<SegmentRange(const Value&)> locate;            // descriptor -1: not in shared memory
-  /// A writable place of so many bytes for this executor; its descriptor lets it write all that it made, and nothing else.
-  std::function<Result<SegmentRange>(std::uint64_t, std::uint32_t executor)> lease;
-  std::function<Value(const SegmentRange&)> seal;              // a leased place is written; an empty value: it is damaged
-  std::function<void(const SegmentRange&)> abandon;            // a leased place will not be used
-};
-
-/// A bridge without a store: every large result has memory of its own.
-ValueBridge private_memory();
 
 struct ProcessOptions {
   std::size_t slots = 1;

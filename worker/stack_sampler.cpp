@@ -109,7 +109,7 @@ std::string StackSampler::text_of(const std::vector<void*>& frames) {
     auto [known, is_new] = known_.try_emplace(const_cast<char*>(address));
     if (is_new) {
       known->second = names_(address);
-      if (known->second.empty()) known->second = "?";
+      if (known->second.empty()) known->second.push_back('?');
       std::ranges::replace(known->second, '\n', ' ');
     }
     if (known->second.find("weft::detail::Caller<") != std::string::npos) return text;

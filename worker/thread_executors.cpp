@@ -8,7 +8,6 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <new>
 #include <thread>
 
 #include "worker/task_context.h"
@@ -40,13 +39,6 @@ class PlaceSink final : public detail::ResultSink {
 
 }  // namespace
 
-Place heap_place(std::uint64_t bytes) {
-  constexpr std::align_val_t alignment{value_alignment};
-  auto* memory = static_cast<std::byte*>(::operator new(bytes, alignment));
-  std::shared_ptr<const void> owner(memory, [](const void* p) { ::operator delete(const_cast<void*>(p), alignment); });
-  return {std::move(owner), {memory, bytes}};
-}
-
 struct ThreadExecutors::Core : std::enable_shared_from_this<Core> {
   class Active;
 
@@ -59,6 +51,7 @@ struct ThreadExecutors::Core : std::enable_shared_from_this<Core> {
   void run_one(std::unique_lock<std::mutex>& lock, Run run, FunctionCache& cache, bool& thread_lost);
   void offer();
   void tell();
+  void hear();
   Active* find(AttemptId attempt);
   void disown(Active& active, Failure why, Time now);
 
@@ -193,6 +186,12 @@ void ThreadExecutors::Core::tell() {
   if (std::exchange(told, true)) return;
   std::uint64_t one = 1;
   [[maybe_unused]] auto written = write(descriptor, &one, sizeof one);
+}
+
+void ThreadExecutors::Core::hear() {
+  if (!std::exchange(told, false)) return;
+  std::uint64_t count;
+  [[maybe_unused]] auto got = read(descriptor, &count, sizeof count);
 }
 
 // Get the queue served by one more thread if a permit is free: one that sleeps, else a new one, else a task that waits.
@@ -349,10 +348,7 @@ std::vector<int> ThreadExecutors::descriptors() const { return {core_->descripto
 ExecutorEvents ThreadExecutors::take(Time now) {
   std::vector<Run> spent;  // dropped after the lock
   std::unique_lock lock(core_->mutex);
-  if (std::exchange(core_->told, false)) {
-    std::uint64_t count;
-    [[maybe_unused]] auto got = read(core_->descriptor, &count, sizeof count);
-  }
+  core_->hear();
   hand_over(now);
   for (auto* a : std::vector(core_->active)) {
     if (a->deadline > now) continue;
@@ -365,10 +361,7 @@ ExecutorEvents ThreadExecutors::take(Time now) {
   bool beginning = !core_->queue.empty() && core_->running < core_->options.slots;
   look_at_ = beginning ? now + quiet_look : Time::never();
   spent.swap(core_->spent);
-  if (std::exchange(core_->told, false)) {  // what `disown` told is taken here
-    std::uint64_t count;
-    [[maybe_unused]] auto got = read(core_->descriptor, &count, sizeof count);
-  }
+  core_->hear();  // what `disown` told is taken here
   ExecutorEvents events = std::exchange(core_->news, {});
   core_->news.ended.reserve(events.ended.size());
   return events;

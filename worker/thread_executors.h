@@ -5,18 +5,10 @@
 #include <memory>
 
 #include "worker/executors.h"
+#include "worker/result_places.h"
 #include "worker/run_function.h"
 
 namespace weft::worker {
-
-/// Writable memory for one result.
-struct Place {
-  std::shared_ptr<const void> owner;
-  std::span<std::byte> bytes;
-};
-
-/// Fresh memory aligned as values want it; throws std::bad_alloc.
-Place heap_place(std::uint64_t bytes);
 
 struct ThreadOptions {
   std::size_t slots = 1;

@@ -46,8 +46,10 @@ struct Arguments {
   weft::TextOptions text;
 };
 
+constexpr const char* usage_text = "usage: wordcount --corpus DIR [--workers N] [--counts FILE] [--blocksize BYTES]\n";
+
 [[noreturn]] void usage(const std::string& problem) {
-  std::cerr << "wordcount: " << problem << "\nusage: wordcount --corpus DIR [--workers N] [--counts FILE] [--blocksize BYTES]\n";
+  std::cerr << "wordcount: " << problem << "\n" << usage_text;
   std::exit(64);
 }
 
@@ -61,6 +63,7 @@ Arguments parse(int argc, char** argv) {
   Arguments arguments;
   for (int i = 1; i < argc; i += 2) {
     std::string name = argv[i];
+    if (name == "--help") std::cout << usage_text, std::exit(0);
     if (i + 1 == argc) usage(name + " needs a value");
     std::string value = argv[i + 1];
     if (name == "--corpus") arguments.corpus = value;

@@ -27,7 +27,7 @@ struct Node {
 
 class Graph {
  public:
-  Graph(Client& client, std::mt19937_64& random, const std::string& folder, int& traced) {
+  Graph(Client& client, std::mt19937_64& random, const std::string& folder, int& traced) : client_(client) {
     const int layers = 3 + static_cast<int>(random() % 4), width = 2 + static_cast<int>(random() % 6);
     std::vector<Node> below;
     for (int layer = 0; layer < layers; ++layer) {
@@ -52,7 +52,7 @@ class Graph {
       try {
         if (node.future.result(patience) != node.expected) wrong += "a result is not what was computed here; ";
       } catch (const Error& error) {
-        wrong += std::string(name_of(error.kind())) + ": " + error.what() + "; ";
+        wrong += told(error, node.future.key());
       }
     }
     for (Effect& effect : effects_) {
@@ -63,13 +63,23 @@ class Graph {
         // Whoever may run once cannot be run again when its executor, its worker or its value is lost.
         bool explained = error.kind() == ErrorKind::worker_unavailable || error.kind() == ErrorKind::task_crashed ||
                          error.kind() == ErrorKind::task_poisoned || error.kind() == ErrorKind::data_lost;
-        if (!effect.once || !explained) wrong += std::string(name_of(error.kind())) + ": " + error.what() + "; ";
+        if (!effect.once || !explained) wrong += told(error, effect.future.key());
       }
       std::uint64_t runs = traces(folder, effect.number);
       if (effect.once && runs > 1) wrong += "a task that may run once ran " + std::to_string(runs) + " times; ";
       if (done && runs == 0) wrong += "a task is done that never ran; ";
     }
     return wrong;
+  }
+  /// With what the scheduler knows of a task that does not end.
+  std::string told(const Error& error, const Key& key) {
+    std::string text = std::string(name_of(error.kind())) + ": " + error.what() + "; ";
+    if (error.kind() != ErrorKind::wait_timeout) return text;
+    try {
+      return text + client_.explain(key) + "; " + client_.ask("tasks", {}, {}, true).substr(0, 4000) + "; ";
+    } catch (const Error& unknown) {
+      return text + unknown.what() + "; ";
+    }
   }
   std::size_t size() const { return all_.size() + effects_.size(); }
 
@@ -94,6 +104,7 @@ class Graph {
     Options options{.max_attempts = many_attempts};
     return {client.submit(options, grow, number, inputs, size, microseconds), grow(number, values, size, 0)};
   }
+  Client& client_;
   std::vector<Node> all_;
   std::vector<Effect> effects_;
 };

@@ -37,7 +37,7 @@ struct FakeScheduler {
   }
   void tell(const Key& key) {
     if (hold) return held.push_back(key);
-    if (auto it = failures.find(key); it != failures.end()) return say({TaskFailed{key, {it->second}}});
+    if (auto it = failures.find(key); it != failures.end()) return say({TaskFailed{{key}, {it->second}}});
     const Value& value = values.at(key);
     if (away) return say({TaskStored{key, value.size(), {}, {Location{WorkerId{1}}}}});
     auto bytes = value.block().bytes();
@@ -126,7 +126,7 @@ struct FakeScheduler {
   }
   void on(Cancel& m) {
     done(m.sequence);
-    for (const Key& key : m.keys) say({TaskFailed{key, {failure(ErrorKind::cancelled, m.reason)}}});
+    for (const Key& key : m.keys) say({TaskFailed{{key}, {failure(ErrorKind::cancelled, m.reason)}}});
   }
   void on(Retry& m) {
     done(m.sequence);

@@ -235,11 +235,25 @@ class SchedulerHarness {
   std::vector<M> heard(WorkerId worker) {
     return take<M>(worker_mail_[peer_of_worker_.at(worker)]);
   }
+  struct Failed {
+    Key key;
+    Failure failure;
+  };
+  /// The futures whose failure a client was told of, each as it sees it.
+  std::vector<Failed> failures(int who = 0) {
+    std::vector<Failed> failures;
+    for (const TaskFailed& failed : heard<TaskFailed>(who))
+      for (const Key& key : failed.keys) {
+        failures.push_back({key, failed.failure.failure});
+        if (!failures.back().failure.key) failures.back().failure.key = key;
+      }
+    return failures;
+  }
   /// How the future of this key ended for a client, if news of it came: the last one counts.
   ErrorKind failure_of(Key key, int who = 0) {
     ErrorKind kind = ErrorKind::none;
-    for (const TaskFailed& failed : heard<TaskFailed>(who))
-      if (failed.key == key) kind = failed.failure.failure.kind;
+    for (const Failed& failed : failures(who))
+      if (failed.key == key) kind = failed.failure.kind;
     return kind;
   }
   void forget_mail() {

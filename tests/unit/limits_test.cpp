@@ -109,9 +109,9 @@ TEST_CASE("long texts of a failure and of a log line are shortened, and say how 
   Key x = s.submit(task("x"));
   Failure failure{.kind = ErrorKind::task_error, .message = std::string(1 << 20, 'm'), .output = std::string(1 << 20, 'o')};
   s.say(w, AttemptFailed{s.attempt(x), x, {failure}});
-  auto failed = s.heard<TaskFailed>();
+  auto failed = s.failures();
   REQUIRE(failed.size() == 1);
-  for (const std::string& text : {failed[0].failure.failure.message, failed[0].failure.failure.output}) {
+  for (const std::string& text : {failed[0].failure.message, failed[0].failure.output}) {
     CHECK(text.size() <= failure_text_max);
     CHECK(text.ends_with("(1048576 bytes in all)"));
   }

@@ -180,9 +180,9 @@ TEST_CASE("losing the only copy of scattered data ends it and its readers, with 
   s.hold(a, d, 100);
   Key y = s.submit(task("y").on(d));
   s.lose(a);
-  auto failed = s.heard<TaskFailed>();
+  auto failed = s.failures();
   REQUIRE(failed.size() == 2);
-  for (const TaskFailed& f : failed) CHECK(f.failure.failure.key == d);
+  for (const auto& f : failed) CHECK(f.failure.key == d);
   auto [b] = s.workers<1>();
   s.scatter(d, 100);  // it may be scattered again
   s.hold(b, d, 100);
@@ -225,12 +225,36 @@ TEST_CASE("data whose last offer is gone before its bytes came is lost to its re
   }
   SUBCASE("and not before") {
     s.pass(59s);
-    CHECK(s.heard<TaskFailed>(reader).empty());
+    CHECK(s.failures(reader).empty());
     s.pass(3s);
-    auto failed = s.heard<TaskFailed>(reader);
+    auto failed = s.failures(reader);
     REQUIRE(failed.size() == 1);
     CHECK(failed[0].key == y);
-    CHECK(failed[0].failure.failure.kind == ErrorKind::data_lost);
+    CHECK(failed[0].failure.kind == ErrorKind::data_lost);
+  }
+}
+
+TEST_CASE("tasks that end together are one message") {
+  SchedulerHarness s;
+  auto [a] = s.workers<1>();
+  std::vector<TaskSpec> readers;
+  for (int i = 0; i < 1000; ++i) readers.push_back(task("t" + std::to_string(i)).on(key_of("x")));
+  Key x = s.submit(task("x"));
+  auto keys = s.submit(readers);
+  s.forget_mail();
+  SUBCASE("by one cause") {
+    s.fail(x);
+    auto messages = s.heard<TaskFailed>();
+    REQUIRE(messages.size() == 2);
+    CHECK(std::set(messages[1].keys.begin(), messages[1].keys.end()) == std::set(keys.begin(), keys.end()));
+    CHECK(messages[1].failure.failure.key == x);
+  }
+  SUBCASE("each by itself") {
+    s.cancel(keys);
+    auto messages = s.heard<TaskFailed>();
+    REQUIRE(messages.size() == 1);
+    CHECK(messages[0].keys == keys);
+    CHECK_FALSE(messages[0].failure.failure.key);
   }
 }
 
@@ -241,9 +265,9 @@ TEST_CASE("restart ends every task with the reason; new work runs") {
   s.finish(keys[0]);
   s.heard<TaskStored>();
   s.ask("restart", {"me"});
-  auto failed = s.heard<TaskFailed>();
+  auto failed = s.failures();
   REQUIRE(failed.size() == 3);
-  for (const TaskFailed& f : failed) CHECK(f.failure.failure.message.find("restarted by me") != std::string::npos);
+  for (const auto& f : failed) CHECK(f.failure.message.find("restarted by me") != std::string::npos);
   CHECK_FALSE(s.heard<Drop>(a).empty());
   Key n = s.submit(task("n"));
   CHECK(s.assigned_to(n) == a);

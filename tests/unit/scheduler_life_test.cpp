@@ -60,13 +60,13 @@ TEST_CASE("a graph with a failed task reports the same error and runs nothing") 
   auto [a] = s.workers<1>();
   Key x = s.submit(task("x"));
   s.fail(x);
-  s.heard<TaskFailed>();
+  s.failures();
   s.heard<Assign>(a);
   Key y = s.submit({task("x"), task("y").on(x)})[1];
-  auto failed = s.heard<TaskFailed>();
+  auto failed = s.failures();
   REQUIRE(failed.size() == 2);
   CHECK(failed[1].key == y);
-  CHECK(failed[1].failure.failure.key == x);  // blame is kept
+  CHECK(failed[1].failure.key == x);  // blame is kept
   CHECK(s.heard<Assign>(a).empty());
 }
 
@@ -140,9 +140,9 @@ TEST_CASE("cancel ends the task and what depends on it, with a reason") {  // ca
   s.start(x);
   SUBCASE("the client's own dependents") {
     s.cancel(x, true);
-    auto failed = s.heard<TaskFailed>();
+    auto failed = s.failures();
     REQUIRE(failed.size() == 2);
-    CHECK(failed[1].failure.failure.message.find("cancelled by client") != std::string::npos);
+    CHECK(failed[1].failure.message.find("cancelled by client") != std::string::npos);
     CHECK(s.heard<Revoke>(a).size() == 2);
   }
   SUBCASE("a fire-and-forget output goes on until it is forced") {
@@ -212,11 +212,11 @@ TEST_CASE("retries count exceptions and timeouts; the last attempt's error is to
   s.fail(x, ErrorKind::task_timeout, "two");
   CHECK(s.heard<Assign>(a).back().try_number == 3);
   s.fail(x, ErrorKind::task_error, "three");
-  auto failed = s.heard<TaskFailed>();
+  auto failed = s.failures();
   REQUIRE(failed.size() == 1);
-  CHECK(failed[0].failure.failure.message == "three");
-  CHECK(failed[0].failure.failure.attempt == 3);
-  CHECK(failed[0].failure.failure.worker == "w1");
+  CHECK(failed[0].failure.message == "three");
+  CHECK(failed[0].failure.attempt == 3);
+  CHECK(failed[0].failure.worker == "w1");
 }
 
 TEST_CASE("a retry waits for its delay, which doubles") {
@@ -341,4 +341,16 @@ TEST_CASE("a task that failed by itself keeps what it was given until it is forg
   }
   s.goodbye();
   CHECK(s.state.empty());
+}
+
+TEST_CASE("a worker that has nothing left to do hears what it may forget") {
+  SchedulerHarness s;
+  auto [a] = s.workers<1>();
+  Key x = s.submit(task("x"));
+  Key y = s.submit(task("y"));
+  s.finish(x);
+  s.release(x);
+  CHECK(s.heard<Drop>(a).empty());  // it will be spoken to soon
+  s.finish(y);
+  CHECK(s.heard<Drop>(a).size() == 1);
 }

@@ -150,7 +150,7 @@ TEST_CASE("a failed key can be retried and submitted again") {
   Story s;
   s.connect();
   s.submit(1);
-  s.hear(Executed{1}, TaskFailed{key(1), {failure(ErrorKind::task_error, "oops")}});
+  s.hear(Executed{1}, TaskFailed{{key(1)}, {failure(ErrorKind::task_error, "oops")}});
   CHECK(s.failed(1) == ErrorKind::task_error);
   s.on(RetryKeys{{key(1)}});
   CHECK(s.all<Pending>().size() == 1);
@@ -177,7 +177,7 @@ TEST_CASE("a call that is made again after its cancel is asked for anew, and the
   s.submit(1);
   REQUIRE(s.messages<Submit>().size() == 1);
   CHECK(s.messages<Submit>()[0].sequence == 3);
-  s.hear(TaskFailed{key(1), {failure(ErrorKind::cancelled, "enough")}, 2}, Executed{2});
+  s.hear(TaskFailed{{key(1)}, {failure(ErrorKind::cancelled, "enough")}, 2}, Executed{2});
   CHECK(s.all<Complete>().empty());
   s.stored_small(1);
   CHECK(s.has_value(1));
