@@ -30,18 +30,18 @@ void State::assign(TaskNumber first, Worker& worker) {
     order.inputs.reserve(task.inputs.size());
     for (const InputEdge& edge : task.inputs) order.inputs.push_back(describe(edge.task, edge.part, worker));
     take_on(number, worker, {attempts_});
-    tell(worker, std::move(order));
+    order_run(number, worker, std::move(order));
     count_ahead(number, worker.id, true);
     if (!options_.run_ahead) continue;
     // Of many readers only some: the others are better placed when the value is there. None that reserves anything, since
-    // what it reserves would lie idle until its inputs are made.
+    // what it reserves would lie idle until its inputs are made, and none that may run once, since it could not be sent again.
     std::uint32_t readers = 0;
     for (const DependentEdge& edge : tasks_[number].dependents) {
       if (readers == 2 * worker.slots || sent == options_.run_ahead_max) break;
       const Task& reader = tasks_[edge.task];
       const TaskOptions& wishes = shape_of(reader).options;
       if (reader.state != TaskState::waiting || reader.ahead_count != reader.missing || reader.ahead_worker != worker.id) continue;
-      if (wishes.cores > 1 || !wishes.resources.empty()) continue;
+      if (wishes.cores > 1 || !wishes.resources.empty() || runs_once(reader)) continue;
       work.push_back(edge.task);
       ++readers, ++sent;
     }

@@ -61,6 +61,7 @@ static void check_task(const TaskTable& tasks, TaskNumber number) {
   if (task.state == TaskState::released) WEFT_CHECK(!task.needed());
   if (task.delayed) WEFT_CHECK(task.state == TaskState::ready && !task.kept_for);
   WEFT_CHECK(task.needed() || !task.dependents.empty());
+  if (task.begun) WEFT_CHECK(!task.is_data);
   if (task.started || task.recalling) WEFT_CHECK(task.state == TaskState::assigned);
 }
 
@@ -76,6 +77,7 @@ void State::check() const {
                                 [&](const Replica& replica) { return worker(replica.worker)->peer; });
     WEFT_CHECK(spread.readers.empty() || !readable || !spread.flights.empty());
   }
+  for (const auto& [attempt, held] : orders_held_) WEFT_CHECK(tasks_[held.task].attempt == attempt && tasks_[held.task].begun);
   for (const auto& [number, source] : moving_) WEFT_CHECK(tasks_[number].state == TaskState::stored && worker(source));
   for (const auto& [number, copies] : replicas_wanted_) WEFT_CHECK(tasks_[number].key);
   std::size_t known = 0, keepers = 0;

@@ -123,7 +123,8 @@ void State::send_ahead() {
     if (!options_.run_ahead || task.state != TaskState::waiting || task.ahead_count != task.missing) continue;
     Worker& worker = worker_ref(task.ahead_worker);
     const TaskOptions& wishes = shape_of(task).options;
-    if (wishes.cores > 1 || !wishes.resources.empty() || worker.assigned.size() >= 4 * worker.slots || !fits_now(task, worker)) continue;
+    if (wishes.cores > 1 || !wishes.resources.empty() || runs_once(task)) continue;
+    if (worker.assigned.size() >= 4 * worker.slots || !fits_now(task, worker)) continue;
     assign(number, worker);
   }
 }

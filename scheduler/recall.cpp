@@ -31,7 +31,8 @@ void State::recall_for_idle() {
     std::vector<std::pair<Rank, TaskNumber>> waiting;
     for (TaskNumber number : worker.assigned) {
       const Task& task = tasks_[number];
-      if (!task.started && !task.is_data && task.missing == 0) waiting.emplace_back(task.rank, number);
+      bool unsent = orders_held_.contains(task.attempt);  // else a slow disk and idle workers would pass it round for ever
+      if (!task.started && !task.is_data && task.missing == 0 && !unsent) waiting.emplace_back(task.rank, number);
     }
     // Where nothing ends, what runs keeps its slots; else as many more will start soon.
     bool stalled = now_ - worker.moved >= options_.recall_worth;

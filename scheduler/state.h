@@ -140,6 +140,9 @@ class State {
   bool is_committed(const Task& task) const { return intents_[task.intent].ticket <= committed_; }
   bool runs_once(const Task& task) const;
   bool must_wait_to_start(TaskNumber number);
+  void order_run(TaskNumber number, Worker& worker, Assign order);
+  bool may_have_run(const Task& task) const { return task.begun && !orders_held_.contains(task.attempt); }
+  Failure unknown_end(TaskNumber number, const std::string& why) const;
   bool keep_until_committed(TaskNumber number);
   void hold(TaskNumber number);
   bool take_over(Worker& worker, TaskNumber number, const RunningAttempt& attempt);
@@ -377,6 +380,12 @@ class State {
   std::vector<WantChange> want_changes_;
   std::vector<TaskNumber> changed_tasks_;
   std::vector<HeldStart> starts_held_;          // impure, until their command is committed
+  struct HeldOrder {
+    std::uint64_t ticket;
+    TaskNumber task;
+    Assign order;
+  };
+  std::map<AttemptId, HeldOrder> orders_held_;  // of what may run once, until the store knows that a worker has it
   std::vector<std::pair<std::uint64_t, Key>> held_back_;  // values, until their release is
   HolderNumber unreleased_ = 0;                 // wants what was released before the store knows
   std::uint64_t stored_ids_ = 0, ticket_ = 0, committed_ = 0;
@@ -386,6 +395,7 @@ class State {
   std::set<std::string> workers_expected_;
   std::map<std::uint64_t, HolderNumber> restored_holders_;  // while restoring
   std::vector<Key> restored_done_;              // had a value that cannot be made again
+  std::vector<Key> restored_begun_;             // may run once, and a worker had them
 
   std::vector<Note> notes_;
   std::vector<PeerId> to_close_;

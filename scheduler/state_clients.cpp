@@ -208,6 +208,7 @@ void State::handle(HolderNumber, const Retry& message) {
       if (task.state != TaskState::failed) continue;
       again.push_back(number);
       task.errors = task.losses = 0;
+      task.begun = false;
       move_to(number, TaskState::released);
       for (const WantEdge& want : tasks_[number].wants) tell(want.holder, TaskPending{tasks_[number].key});
       for (const InputEdge& edge : tasks_[number].inputs) work.push_back(edge.task);

@@ -207,6 +207,7 @@ State::Rows State::add_rows(const GraphChunk& chunk, const std::vector<std::uint
     } else if (tasks_[number].state == TaskState::failed && tasks_[number].failure->kind == ErrorKind::cancelled) {
       WEFT_MARK("graph: a cancelled task is asked for again");
       tasks_[number].errors = tasks_[number].losses = 0;
+      tasks_[number].begun = false;
       move_to(number, TaskState::released);  // what was cancelled before may be asked for again
       WEFT_UNLESS(34) rows.revived.push_back(number);
     }

@@ -64,6 +64,9 @@ void State::lose_worker(WorkerId id, bool blame, const std::string& why) {
                     .message = "worker daemons died while it ran: " + why,
                     .worker = worker.name};
       fail_or_retry(number, cause);
+    } else if (WEFT_MUTANT(71, may_have_run(task), false)) {
+      WEFT_MARK("lost worker: had what may run once");
+      fail_or_retry(number, unknown_end(number, "worker '" + worker.name + "' had it and was lost: " + why));
     } else {
       run_again(number, Duration{});
     }

@@ -89,9 +89,10 @@ void State::flush_tasks() {
     Task& task = tasks_[number];
     if (!task.key) continue;
     StoredTask row{.key = task.key, .errors = task.errors, .losses = task.losses,
+                   .begun = task.begun,
                    .done = WEFT_MUTANT(8, task.was_stored && (task.is_data || runs_once(task)), false)};
     if (task.state == TaskState::failed && task.failed_first) row.failure = WireFailure{*task.failure};
-    bool unusual = row.errors || row.losses || row.done || row.failure;
+    bool unusual = row.errors || row.losses || row.begun || row.done || row.failure;
     if (unusual) persist(std::move(row));
     else if (task.marked) persist(Erased{row.id()});
     task.marked = unusual;
@@ -141,6 +142,27 @@ bool State::must_wait_to_start(TaskNumber number) {
   return true;
 }
 
+/// What may run once is ordered when the store knows that a worker has it: a scheduler that starts again could not tell
+/// whether it ran there, and must not give it to another.
+void State::order_run(TaskNumber number, Worker& worker, Assign order) {
+  Task& task = tasks_[number];
+  task.begun = runs_once(task);
+  if (!task.begun) return tell(worker, std::move(order));
+  mark(number);
+  if (WEFT_MUTANT(74, !durable(), true)) return tell(worker, std::move(order));
+  WEFT_MARK("store: an order waits until it is known");
+  AttemptId attempt = order.attempt;
+  orders_held_.emplace(attempt, HeldOrder{ticket_ + 1, number, std::move(order)});
+}
+
+/// Why a task that may run once is not given out again: a worker had it, and what became of it is not known.
+Failure State::unknown_end(TaskNumber number, const std::string& why) const {
+  return {.kind = ErrorKind::worker_unavailable,
+          .message = why + "; it may have run, and may run only once: allow more with max_attempts, or submit it again",
+          .label = shape_of(tasks_[number]).label,
+          .key = tasks_[number].key};
+}
+
 /// Nobody wants it any more, but the store does not know: after a crash before that, it would have to be made again, which
 /// matters when making it does something.
 bool State::keep_until_committed(TaskNumber number) {
@@ -173,6 +195,18 @@ void State::on(const Committed& event) {
     if (tasks_[number].state == TaskState::ready && tasks_[number].queue_serial == serial) enqueue(number);
   }
   starts_held_.erase(starts_held_.begin(), starts_held_.begin() + static_cast<std::ptrdiff_t>(done));
+  while (!orders_held_.empty() && orders_held_.begin()->second.ticket <= committed_) {
+    HeldOrder& held = orders_held_.begin()->second;
+    const Task& task = tasks_[held.task];
+    Worker& worker = worker_ref(task.worker);
+    if (task.recalling || !worker.peer) {
+      WEFT_MARK("store: an order was not sent after all");
+      run_again(held.task, Duration{});
+      continue;
+    }
+    tell(worker, std::move(held.order));
+    orders_held_.erase(orders_held_.begin());
+  }
 }
 
 // ------------------------------------------------------------------------------------------------ after a restart
@@ -261,8 +295,10 @@ void State::take_back(StoredTask& stored) {
   task.errors = stored.errors;
   task.losses = stored.losses;
   task.was_stored = stored.done;
+  task.begun = WEFT_MUTANT(75, stored.begun, false);
   task.marked = true;
   if (stored.done) restored_done_.push_back(stored.key);
+  else if (task.begun) restored_begun_.push_back(stored.key);
   if (stored.failure) fail(number, std::make_shared<const Failure>(stored.failure->failure));
 }
 
@@ -343,6 +379,14 @@ void State::check_recovery() {
     if (state != TaskState::waiting && state != TaskState::ready) continue;
     WEFT_MARK("store: a value did not come back");
     fail(number, data_lost(number));
+  }
+  for (const Key& key : std::exchange(restored_begun_, {})) {
+    TaskNumber number = number_of(key);
+    bool nowhere = number != KeyIndex::none && tasks_[number].begun &&
+                   (tasks_[number].state == TaskState::waiting || tasks_[number].state == TaskState::ready);
+    if (!nowhere) continue;
+    WEFT_MARK("store: what may run once did not come back");
+    fail(number, std::make_shared<const Failure>(unknown_end(number, "the scheduler was started again while a worker had it, and no worker has it now")));
   }
 }
 

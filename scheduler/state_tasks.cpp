@@ -94,6 +94,7 @@ void State::leave_assigned(TaskNumber number, TaskState to) {
     for (const InputEdge& edge : task.inputs)
       if (spreads_.contains(edge.task)) spread_review_.insert(edge.task);
   if (!progress_.empty()) progress_.erase(number);
+  if (!orders_held_.empty()) orders_held_.erase(task.attempt);
   task.recalling = task.started = false;
   task.attempt = {};
   task.worker = {};
@@ -175,6 +176,8 @@ void State::require(TaskNumber first) {
       if (tasks_[edge.task].state == TaskState::failed) cause = tasks_[edge.task].failure;
     bool once = tasks_[number].was_stored && (tasks_[number].is_data || runs_once(tasks_[number]));
     if (once && !recovering_) cause = data_lost(number);
+    else if (tasks_[number].begun && !recovering_)
+      cause = std::make_shared<const Failure>(unknown_end(number, "a worker had it when it was needed no more"));
     if (cause) {
       WEFT_MARK("task: needed with a failed input");
       fail(number, cause);
@@ -272,6 +275,8 @@ void State::fail_or_retry(TaskNumber number, const Failure& cause) {
 
 /// Back to the start of its way. Its inputs are stored or open, as those of every open task.
 void State::run_again(TaskNumber number, Duration delay) {
+  if (tasks_[number].begun) mark(number);
+  tasks_[number].begun = false;
   move_to(number, TaskState::waiting);
   if (tasks_[number].missing > 0) return;
   move_to(number, TaskState::ready);
@@ -302,6 +307,10 @@ void State::settle() {
     retract_.pop_back();
     Task& task = tasks_[number];
     if (task.state != TaskState::assigned || task.missing == 0 || task.started) continue;
+    if (WEFT_MUTANT(73, task.begun, false)) {  // only its worker knows whether it began
+      if (!task.recalling) revoke(number, false);
+      continue;
+    }
     WEFT_UNLESS(15) revoke(number, true);
     WEFT_MARK("task: sent ahead in vain");
     run_again(number, Duration{});

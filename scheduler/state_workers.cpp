@@ -148,8 +148,12 @@ void State::take_inventory(Worker& worker, const WorkerHello& message) {
     if (task.state != TaskState::assigned || task.worker != worker.id) continue;
     auto found = running.find(task.key);
     bool has_it = found != running.end() && found->second.attempt == task.attempt;
-    if (WEFT_MUTANT(17, !has_it, false)) run_again(number, Duration{});
-    else if (task.recalling) tell(worker, Revoke{task.attempt, false});
+    if (WEFT_MUTANT(17, !has_it, false)) {
+      // What became of it was perhaps said on the old connection, and lost there.
+      if (WEFT_MUTANT(72, may_have_run(task), false))
+        fail_or_retry(number, unknown_end(number, "the connection to worker '" + worker.name + "' broke while it had it"));
+      else run_again(number, Duration{});
+    } else if (task.recalling) tell(worker, Revoke{task.attempt, false});
   }
 }
 

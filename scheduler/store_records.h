@@ -82,16 +82,16 @@ struct StoredName {
     a(holder, name, note);
   }
 };
-/// What is not as usual with a task: tries that counted, its own failure, or that it ran and may not run again.
+/// What is not as usual with a task: tries that counted, its own failure, or that it began or ran and may not run again.
 struct StoredTask {
   Key key;
   std::uint16_t errors = 0, losses = 0;
-  bool done = false;
+  bool begun = false, done = false;
   std::optional<WireFailure> failure;
   RowId id() const { return {RowKind::task, key.high, key.low}; }
   template <class A>
   void fields(A& a) {
-    a(key, errors, losses, done, failure);
+    a(key, errors, losses, begun, done, failure);
   }
 };
 struct StoredProgram {

@@ -18,7 +18,7 @@ namespace weft::scheduler {
 
 namespace {
 
-constexpr int format = 1;
+constexpr int format = 2;
 constexpr int application = 0x57454654;  // "WEFT", so that `file` knows it
 
 /// How far the store is; each commit's `chain` depends on all before it.

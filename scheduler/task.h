@@ -83,6 +83,7 @@ struct Task {
   bool keeps_inputs : 1 = false;             // it failed by itself: what it was given stays for a look at it
   bool recalling : 1 = false;                // assigned, and we asked for it back
   bool started : 1 = false;                  // assigned, and the worker said that it runs
+  bool begun : 1 = false;                    // may run once, and a worker was told to: nobody else may be told
   bool delayed : 1 = false;                  // ready: in no queue before its retry is due
   std::uint16_t errors = 0;                  // exceptions and timeouts so far
   std::uint16_t losses = 0;                  // crashes and lost workers so far

@@ -216,17 +216,17 @@ void State::handle(const Revoke& message) {
   } else if (attempt.in_hand) {
     WEFT_MARK("worker: stopped a run");
     WEFT_UNLESS(43) actions_.push_back(StopRun{message.attempt});
-    Key key = attempt.order.key;
-    forget(message.attempt);
-    return drop_if_ownerless(key);
   }
+  Key key = attempt.order.key;
   forget(message.attempt);
+  drop_if_ownerless(key);
 }
 
-/// A run that nobody wanted any more may have stored its value while another try of the same key was in hand, which then owns
-/// it. When that one leaves nothing behind either, the value goes.
+/// A run or a fetch that nobody wanted any more may have stored its value while another try of the same key was here, which then
+/// owns it. When that one leaves nothing behind either, the value goes. What is just being fetched belongs to its fetch.
 void State::drop_if_ownerless(const Key& key) {
-  if (!is_held(key) && !is_made_here(key)) actions_.push_back(DropValue{key});
+  const Item* item = items_.look_up(key);
+  if (!item || (!item->held && item->makers == 0 && !item->fetch)) actions_.push_back(DropValue{key});
 }
 
 /// Out of every table; what its run brings later is dropped.

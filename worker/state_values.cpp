@@ -176,11 +176,14 @@ void State::forget_if_idle(ItemNumber number) {
     --held_count_;
     held_bytes_ -= item.bytes;
   }
+  bool fetching = static_cast<bool>(item.fetch);
   end_fetch(number);
   if (std::exchange(item.asks, false)) asks_.erase({item.ask_again, number});
   item.locations.clear();
   item.tried.clear();
   if (item.makers > 0) return;
+  // The fetch may have ended already, and the word of it stand behind the order that made it needless.
+  WEFT_UNLESS(76) if (fetching) actions_.push_back(DropValue{item.key});
   if (item.part != whole_value) {
     auto parts = parts_.find(item.source);
     parts->second.erase(number);
@@ -214,7 +217,7 @@ std::vector<Held> State::inventory() const {
 
 void State::on(const FetchDone& event) {
   auto found = fetches_.find(event.fetch);
-  if (found == fetches_.end()) return;  // aborted; the server drops what came
+  if (found == fetches_.end()) return;  // aborted: what came was dropped then
   ItemNumber number = found->second;
   Item& item = items_[number];
   fetch_bytes_ -= item.fetch_bytes;

@@ -37,8 +37,10 @@ struct TrueTask {
   Hash value = 0;
   bool data = false;
   bool may_throw = false, may_crash = false, shared = false;
+  bool once = false;                // no run of it may begin twice
   bool rotten = false;              // a copy of it was
   std::uint32_t begun = 0;          // runs that executors were given, and
+  std::uint32_t started = 0;        // those that got a slot
   std::uint32_t runs = 0;           // those that ended well
 };
 
@@ -84,6 +86,7 @@ struct WorkerProcess {
   std::vector<AttemptId> order;
   std::set<AttemptId> running;
   std::set<FetchId> fetching;
+  std::vector<worker::Event> news;               // done, and heard of behind what comes first
   std::set<std::uint64_t> puts;                  // nonces
 };
 
@@ -203,6 +206,7 @@ class Cluster {
   void judge(int number, const Key& key, const client::Outcome& outcome);
   bool is_allowed(int number, const Key& key, const Failure& failure);
   Duration patience() const;
+  void judge_start(const Key& key);
   void judge_run(const Key& key, TrueTask& task);
   bool all_ended() const;
   bool is_clean() const;

@@ -147,7 +147,7 @@ void Cluster::judge_views() {
   }
   for (const WorkerProcess& process : workers_) {
     const scheduler::Worker* worker = scheduler_->find_worker(process.name);
-    bool quiet = process.state && worker && worker->peer == process.peer && is_quiet(process.peer) && process.queue.empty() && process.fetching.empty();
+    bool quiet = process.state && worker && worker->peer == process.peer && is_quiet(process.peer) && process.queue.empty() && process.fetching.empty() && process.news.empty();
     if (!quiet || !worker->assigned.empty()) continue;
     for (const auto& [key, truth] : truth_) {
       const scheduler::Task* task = scheduler_->find(key);

@@ -37,13 +37,14 @@ void Cluster::judge(int number, const Key& key, const client::Outcome& outcome) 
 bool Cluster::is_allowed(int number, const Key& key, const Failure& failure) {
   std::set<Key> seen;
   std::vector<Key> work{key};
-  bool crashes = false, cancelled = false, data = false;
+  bool crashes = false, once = false, cancelled = false, data = false;
   while (!work.empty()) {
     Key next = work.back();
     work.pop_back();
     if (!seen.insert(next).second) continue;
     const TrueTask& task = truth_.at(next);
     crashes |= task.may_crash;
+    once |= task.once;
     cancelled |= clients_[number].cancelled.contains(next);
     data |= task.data;
     work.insert(work.end(), task.inputs.begin(), task.inputs.end());
@@ -52,18 +53,25 @@ bool Cluster::is_allowed(int number, const Key& key, const Failure& failure) {
   // Whose fault it is said to be must have been tried as often as that. A run that was given up with its worker, and that the next
   // scheduler took over, counts twice.
   auto cause = truth_.find(failure.key);
-  bool tried = cause != truth_.end() && seen.contains(failure.key) && cause->second.begun + epoch_ - 1 >= TaskOptions{}.max_attempts;
+  bool tried = cause != truth_.end() && seen.contains(failure.key) && cause->second.begun + epoch_ - 1 >= (cause->second.once ? 1 : TaskOptions{}.max_attempts);
   switch (failure.kind) {
-    case ErrorKind::task_error: return false;  // one retry is allowed, and the second try does not throw
+    case ErrorKind::task_error: return cause != truth_.end() && cause->second.once && cause->second.may_throw;  // else one retry is allowed, and the second try does not throw
     case ErrorKind::task_crashed: return crashes && tried;
     case ErrorKind::task_poisoned: return lossy && tried;
     case ErrorKind::cancelled: return cancelled || (data && lossy && failure.message.starts_with("its data could not be put"));
-    case ErrorKind::data_lost: return (data && lossy) || amnesia_;
+    case ErrorKind::data_lost: return ((data || once) && lossy) || amnesia_;
+    case ErrorKind::worker_unavailable: return once && harm_;  // nobody knows whether it ran
     case ErrorKind::connection_failed: return (truth_.at(key).data && lossy) || truth_.at(key).rotten;  // no worker took, or gave, the bytes
     case ErrorKind::scheduler_reset:
     case ErrorKind::protocol_error: return amnesia_;
     default: return false;
   }
+}
+
+/// A run got a slot: from here on it may have done what it does.
+void Cluster::judge_start(const Key& key) {
+  TrueTask& task = truth_.at(key);
+  if (++task.started > 1 && task.once && !amnesia_) wrong("task " + key.hex() + " may run once, and began twice");
 }
 
 /// A run ended well.

@@ -79,6 +79,7 @@ Plan Plan::draw(std::uint64_t seed) {
   if (sharp == 0) plan.impure = random.chance(70);
   if (sharp == 1) plan.workers = std::max(plan.workers, 2u);
   if (sharp == 2) plan.faults.clear();
+  plan.once = plan.impure && random.chance(40);
   return plan;
 }
 
@@ -119,6 +120,7 @@ static std::string fields(const Plan& plan, bool with_faults) {
   number("late_end_percent", plan.late_end_percent, 0u);
   number("late_frame_percent", plan.late_frame_percent, 0u);
   flag("impure", plan.impure);
+  flag("once", plan.once);
   flag("trees", plan.trees);
   time("delay_max", plan.delay_max, plain.delay_max);
   if (!with_faults || plan.faults.empty()) return text;

@@ -52,6 +52,7 @@ struct Plan {
   std::uint32_t late_end_percent = 0;    // of stopped runs: they end nevertheless
   std::uint32_t late_frame_percent = 0;  // of frames on a link that was cut: they arrive all the same
   bool impure = false;                   // tasks do something: no run may be repeated needlessly
+  bool once = false;                     // and half of them may begin once only
   bool trees = false;                    // values of any size are spread as trees
   Duration delay_max = 2ms;
   std::vector<Fault> faults;             // by time

@@ -34,6 +34,10 @@ void Cluster::kill_worker(int number) {
 void Cluster::step_worker(int number, std::vector<worker::Event> events) {
   ++report_.events;
   WorkerProcess& process = workers_[number];
+  // Frames are read first, and news come in the order in which they happened.
+  bool is_frame = !events.empty() && std::holds_alternative<worker::Message>(events.front());
+  events.insert(is_frame ? events.end() : events.begin(), process.news.begin(), process.news.end());
+  process.news.clear();
   std::vector<worker::Action> actions = process.state->step(now_, std::move(events));
   process.state->check();
   process.tick_at = process.state->wake_at();
@@ -131,6 +135,7 @@ void Cluster::try_runs(int number) {
       continue;
     }
     process.running.insert(id);
+    judge_start(process.queue.at(id).key);
     at(now_ + 1us, worker_actor(number), [this, number, instance, id] {
       WorkerProcess& p = workers_[number];
       if (p.state && p.instance == instance && p.running.contains(id)) step_worker(number, {worker::RunStarted{id}});
@@ -198,7 +203,13 @@ void Cluster::fetch(int number, const worker::StartFetch& order) {
       auto held = holder.store.find(order.key);
       if (held == holder.store.end() || holder.rotten.contains(order.key)) continue;
       keep(reader, order.store_as, held->second);
-      return step_worker(number, {worker::FetchDone{order.fetch, value_of(0).size()}});
+      worker::FetchDone done{order.fetch, value_of(0).size()};
+      if (chooser_ || random_.chance(80)) return step_worker(number, {done});
+      // It lies in the store, and an order that was on its way is handled before that is said.
+      reader.news.push_back(done);
+      return at(now_ + delay(), worker_actor(number), [this, number, instance] {
+        if (workers_[number].state && workers_[number].instance == instance) step_worker(number, {});
+      });
     }
     step_worker(number, {worker::FetchFailed{order.fetch}});
   });

@@ -15,6 +15,8 @@ void Cluster::submit_graph(int number) {
     Duration retry_delay = graph_random_.chance(30) ? 50ms : 0ms;
     chunk.templates.push_back(Template{.label = "task", .function = {.kernel = 1},
                                        .options = {.pure = !plan_.impure, .retries = 1, .retry_delay = retry_delay}});
+    if (plan_.once)
+      chunk.templates.push_back(Template{.label = "once", .function = {.kernel = 1}, .options = {.pure = false, .max_attempts = 1}});
     std::vector<client::Event> events;
     if (graph_random_.chance(plan_.scatter_percent)) scatter(process, chunk, events);
     add_tasks(process, chunk);
@@ -62,11 +64,12 @@ std::vector<Key> Cluster::add_tasks(ClientProcess& process, GraphChunk& chunk) {
     task.value = hash;
     task.may_throw = r.chance(plan_.throw_percent);
     task.may_crash = r.chance(plan_.crash_percent);
+    task.once = plan_.once && r.chance(50);
     truth_[key] = task;
     keys.push_back(key);
     auto bytes = std::as_bytes(std::span(&key, 1));
     chunk.keys.insert(chunk.keys.end(), bytes.begin(), bytes.end());
-    chunk.template_of.push_back(0);
+    chunk.template_of.push_back(task.once);
     chunk.argument_ends.push_back(0);
     chunk.inputs.insert(chunk.inputs.end(), inputs.begin(), inputs.end());
     chunk.input_ends.push_back(static_cast<std::uint32_t>(chunk.inputs.size()));

@@ -46,3 +46,68 @@ TEST_CASE("a reader that is taken back frees its place at the source for the nex
   REQUIRE(holders.size() == 1);
   CHECK(holders[0].input.locations.size() == 1);
 }
+
+TEST_CASE("an attempt that reads a value of which copies are wanted gives its place at the source back") {  // seeds 606, 101656
+  scheduler::Options options;
+  options.broadcast_fan_out = 1;
+  SchedulerHarness s(options);
+  auto [a, b, c] = s.workers<3>();
+  Key x = key_of("x");
+  s.submit(task("x").at("w1"));
+  s.finish(x, 2u << 20);
+  s.ask("replicate", {"1"}, {x});
+  s.submit({task("y").on(x).at("w2"), task("z").on(x).at("w3")});
+  CHECK(s.heard<Assign>(b)[0].inputs[0].locations.size() == 1);
+  CHECK(s.heard<Assign>(c)[0].inputs[0].locations.empty());
+  SUBCASE("at once") {}
+  SUBCASE("after it had to ask again") { s.say(b, InputMissing{x, {a}}); }
+  s.release(key_of("y"));
+  auto holders = s.heard<Holders>(c);
+  REQUIRE(holders.size() == 1);
+  CHECK(holders[0].input.locations.size() == 1);
+}
+
+static TaskSpec once(std::string_view name) {
+  TaskSpec spec = task(name).max_attempts(1);
+  spec.shape.options.pure = false;
+  return spec;
+}
+
+TEST_CASE("what may run once is not given to another when its worker is lost") {  // found by ten minutes of chaos
+  SchedulerHarness s;
+  auto [a, b] = s.workers<2>();
+  Key x = s.submit(once("x").at("w1", false));
+  REQUIRE(s.assigned_to(x) == a);
+  SUBCASE("and had not said that it runs") { s.lose(a); }
+  SUBCASE("and was told to go") {
+    s.start(x);
+    s.say(a, WorkerLeaving{});
+    s.lose(a);
+  }
+  SUBCASE("or comes back on a new link and does not know it") {
+    s.cut(a);
+    s.join({.name = "w1", .instance = 1});
+  }
+  CHECK(s.failure_of(x) == ErrorKind::worker_unavailable);
+  CHECK(s.heard<Assign>(b).empty());
+  s.retry(x);  // this is for the user to say
+  CHECK(s.state_of(x) == TaskState::assigned);
+}
+
+TEST_CASE("what may run once goes to another when its worker gives it back") {
+  SchedulerHarness s;
+  auto [a, b] = s.workers<2>();
+  Key x = s.submit(once("x").at("w1", false));
+  s.say(a, WorkerLeaving{});
+  s.give_back(x);
+  CHECK(s.assigned_to(x) == b);
+}
+
+TEST_CASE("what may run once is not sent ahead of its inputs") {
+  SchedulerHarness s;
+  auto [a] = s.workers<1>();
+  s.submit({task("x"), once("y").on(key_of("x"))});
+  CHECK(s.heard<Assign>(a).size() == 1);
+  s.finish(key_of("x"));
+  CHECK(s.heard<Assign>(a).size() == 1);
+}

@@ -110,11 +110,11 @@ TEST_CASE("a second scheduler is refused and told whose the store is") {
 TEST_CASE("a store of another version is refused, and both are named") {
   Folder folder;
   fill(folder.path, 1);
-  patch(folder.path + "/store.db", 63, std::byte{1 ^ 9});  // SQLite's user_version
+  patch(folder.path + "/store.db", 63, std::byte{2 ^ 9});  // SQLite's user_version
   auto rows = rows_in(folder.path);
   REQUIRE_FALSE(rows);
   CHECK(rows.error().message.find("format 9") != std::string::npos);
-  CHECK(rows.error().message.find("format 1") != std::string::npos);
+  CHECK(rows.error().message.find("format 2") != std::string::npos);
 }
 
 TEST_CASE("a store that was killed at any commit has all of them") {
@@ -354,4 +354,31 @@ TEST_CASE("a failure and its cause are still known after a restart") {
   again.step(s.now, {Tick{}});
   CHECK(again.find(x)->state == TaskState::failed);
   CHECK(again.find(x)->failure->kind == ErrorKind::cancelled);
+}
+
+TEST_CASE("what may run once is ordered when the store knows it, and after a restart goes on or fails") {
+  Restarted s;
+  auto [worker] = s.workers<1>();
+  TaskSpec spec = task("x").max_attempts(1);
+  spec.shape.options.pure = false;
+  Key x = s.submit(spec);
+  s.step(Committed{s.persisted.back().ticket});
+  REQUIRE(s.state_of(x) == TaskState::assigned);
+  CHECK(s.heard<Assign>(worker).empty());
+  s.step(Committed{s.persisted.back().ticket});
+  CHECK(s.heard<Assign>(worker).size() == 1);
+  State again = s.restart();
+  again.step(s.now, {Tick{}});
+  SUBCASE("with its worker") {
+    WorkerHello hello{.protocol_min = 1, .protocol_max = 1, .name = "w1", .instance = 1, .epoch = 1, .slots = 1, .secret = Bytes(16),
+                      .running = {{s.attempt(x), x, false}}};
+    again.step(s.now, {FromWorker{PeerId{77}, hello}});
+    CHECK(again.find(x)->attempt == s.attempt(x));
+  }
+  SUBCASE("without it") {
+    again.step(s.now + again.options().recovery_grace + 1s, {Tick{}});
+    REQUIRE(again.find(x)->state == TaskState::failed);
+    CHECK(again.find(x)->failure->kind == ErrorKind::worker_unavailable);
+  }
+  again.check();
 }

@@ -233,3 +233,14 @@ TEST_CASE("a frame says nothing of a start whose end it brings") {
   CHECK(std::get<AttemptFinished>(frame[1]).attempt == AttemptId{1});
   CHECK(outbox.empty());
 }
+
+TEST_CASE("a fetch that ended just behind the order that made it needless leaves nothing in the store") {
+  WorkerHarness w;
+  Key a = key_of("a");
+  w.hear(w.order(1, key_of("x"), {a}));
+  FetchId fetch = w.done<StartFetch>()[0].fetch;
+  w.on(Message{WorkerBound{Revoke{{1}, true}}}, FetchDone{fetch, 10});
+  auto dropped = w.done<DropValue>();
+  CHECK(std::any_of(dropped.begin(), dropped.end(), [&](const DropValue& drop) { return drop.key == a; }));
+  CHECK(w.state.empty());
+}
