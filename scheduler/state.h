@@ -297,8 +297,7 @@ class State {
   void show_heartbeat(const Worker& worker);
 
   Options options_;
-  Time now_;
-  Time last_step_;
+  Time now_, last_step_;
   Time leases_due_;                             // no lease ends before
   Time unrunnable_due_;                         // when to look for work that nobody may run
   std::uint64_t attempts_ = 0;
@@ -380,11 +379,6 @@ class State {
   std::vector<WantChange> want_changes_;
   std::vector<TaskNumber> changed_tasks_;
   std::vector<HeldStart> starts_held_;          // impure, until their command is committed
-  struct HeldOrder {
-    std::uint64_t ticket;
-    TaskNumber task;
-    Assign order;
-  };
   std::map<AttemptId, HeldOrder> orders_held_;  // of what may run once, until the store knows that a worker has it
   std::vector<std::pair<std::uint64_t, Key>> held_back_;  // values, until their release is
   HolderNumber unreleased_ = 0;                 // wants what was released before the store knows

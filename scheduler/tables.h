@@ -117,6 +117,13 @@ struct WantChange {
   bool added;
 };
 
+/// The order of a task that may run only once, until the store knows that a worker has it.
+struct HeldOrder {
+  std::uint64_t ticket;
+  TaskNumber task;
+  Assign order;
+};
+
 /// An impure attempt, until the command that asked for it is committed.
 struct HeldStart {
   std::uint64_t ticket;
