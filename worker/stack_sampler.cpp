@@ -108,8 +108,8 @@ std::string StackSampler::text_of(const std::vector<void*>& frames) {
     const char* address = static_cast<const char*>(frames[i]) - (i > 0);  // of callers: inside the call, not behind it
     auto [known, is_new] = known_.try_emplace(const_cast<char*>(address));
     if (is_new) {
-      known->second = names_(address);
-      if (known->second.empty()) known->second.push_back('?');
+      std::string name = names_(address);
+      known->second = name.empty() ? std::string("?") : std::move(name);
       std::ranges::replace(known->second, '\n', ' ');
     }
     if (known->second.find("weft::detail::Caller<") != std::string::npos) return text;

@@ -23,8 +23,8 @@ struct Options {
   std::uint32_t retries = 0;
   /// Pause before the first retry; doubles each time. Default none.
   std::chrono::nanoseconds retry_delay{0};
-  /// Tries in all when executors or workers die under the task. Default 3. With 1 and `pure = false` it never begins twice:
-  /// if it is not known whether it ran, the future fails with WorkerUnavailable.
+  /// Tries in all when executors or workers die under the task. Default 3. With 1 and `pure = false` it never begins twice
+  /// but for `retries`: if it is not known whether it ran, the future fails with WorkerUnavailable.
   std::uint32_t max_attempts = 3;
   /// Longest run of one attempt; queueing does not count. 0: none.
   std::chrono::nanoseconds timeout{0};
