@@ -63,6 +63,7 @@ class Shrinker {
                        &Plan::release_early_percent, &Plan::scatter_percent, &Plan::late_end_percent, &Plan::late_frame_percent})
       if (best_.plan.*field > 0) smaller |= change([&](Plan& plan) { plan.*field = 0; });
     if (best_.plan.impure) smaller |= change([](Plan& plan) { plan.impure = false; });
+    if (best_.plan.once) smaller |= change([](Plan& plan) { plan.once = false; });
     if (best_.plan.trees) smaller |= change([](Plan& plan) { plan.trees = false; });
     return smaller;
   }

@@ -161,30 +161,23 @@ TEST_CASE("programs that do not become executors are named") {
       CHECK_MESSAGE(why.message.find("call weft::init(argc, argv) first in main") != std::string::npos, why.message);
     }
   }
-  SUBCASE("ends early") {
-    auto b = Bench::processes(Bench::options({"quits"}));
+  auto is_named = [](ProcessOptions options, const char* says) {
+    auto b = Bench::processes(std::move(options));
     Failure why = b.outcome(b.start(echo)).failure;
     CHECK(why.kind == ErrorKind::program_error);
-    CHECK_MESSAGE(why.message.find("exit code 5") != std::string::npos, why.message);
-  }
+    CHECK_MESSAGE(why.message.find(says) != std::string::npos, why.message);
+  };
+  auto started_as = [](ProgramSpec program) {
+    auto options = Bench::options();
+    options.program_for = [program](const Key&) { return program; };
+    return options;
+  };
+  SUBCASE("ends early") { is_named(Bench::options({"quits"}), "exit code 5"); }
   SUBCASE("cannot be loaded") {
-    auto options = Bench::options();
-    options.program_for = [](const Key&) {
-      return ProgramSpec{.path = "/bin/sh", .arguments = {"-c", "echo 'x: error while loading shared libraries: libq.so.1' >&2; exit 127"}};
-    };
-    auto b = Bench::processes(std::move(options));
-    Failure why = b.outcome(b.start(echo)).failure;
-    CHECK(why.kind == ErrorKind::program_error);
-    CHECK_MESSAGE(why.message.find("error while loading shared libraries: libq.so.1") != std::string::npos, why.message);
+    is_named(started_as({.path = "/bin/sh", .arguments = {"-c", "echo 'x: error while loading shared libraries: libq.so.1' >&2; exit 127"}}),
+             "error while loading shared libraries: libq.so.1");
   }
-  SUBCASE("is not there") {
-    auto options = Bench::options();
-    options.program_for = [](const Key&) { return ProgramSpec{.path = "/nonexistent/program"}; };
-    auto b = Bench::processes(std::move(options));
-    Failure why = b.outcome(b.start(echo)).failure;
-    CHECK(why.kind == ErrorKind::program_error);
-    CHECK_MESSAGE(why.message.find("No such file") != std::string::npos, why.message);
-  }
+  SUBCASE("is not there") { is_named(started_as({.path = "/nonexistent/program"}), "No such file"); }
 }
 
 TEST_CASE("shutting down leaves no process, also of tasks that never end") {
