@@ -70,7 +70,7 @@ bool State::has_credit(const Task& task, const Worker& worker) const {
 
 /// Expected time until it could start there: the queue ahead of it and the bytes still to move.
 Duration State::cost(const Task& task, const Worker& worker) const {
-  Duration wait = worker.assigned.size() < worker.slots ? Duration{} : worker.load / worker.slots;
+  Duration wait = worker.assigned.size() < worker.slots ? Duration{} : expected_wait(worker);
   if (task.avoid == worker.id) wait += 1s;
   if (!options_.locality) return wait;
   std::uint64_t bytes = 0;

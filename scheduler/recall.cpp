@@ -27,17 +27,19 @@ void State::recall_for_idle() {
     if (expected_wait(worker) < options_.recall_worth || worker.recall_again > now_) continue;
     // Looking through a long list pays only now and then.
     worker.recall_again = now_ + 1us * worker.assigned.size();
-    // Last in rank first; never more than half of what must wait there.
+    // Last in rank first; never more than half of what must wait there. What was sent ahead of its inputs needs no slot yet.
     std::vector<std::pair<Rank, TaskNumber>> waiting;
+    std::size_t running = 0;
     for (TaskNumber number : worker.assigned) {
       const Task& task = tasks_[number];
       bool unsent = orders_held_.contains(task.attempt);  // else a slow disk and idle workers would pass it round for ever
+      running += task.started;
       if (!task.started && !task.is_data && task.missing == 0 && !unsent) waiting.emplace_back(task.rank, number);
     }
     // Where nothing ends, what runs keeps its slots; else as many more will start soon.
     bool stalled = now_ - worker.moved >= options_.recall_worth;
-    std::size_t must_wait = stalled ? std::min(waiting.size(), worker.assigned.size() - worker.slots)
-                                    : waiting.size() - std::min<std::size_t>(waiting.size(), worker.slots);
+    std::size_t taken = stalled ? std::min<std::size_t>(running, worker.slots) : 0;
+    std::size_t must_wait = waiting.size() - std::min<std::size_t>(waiting.size(), worker.slots - taken);
     std::size_t movable = (must_wait + 1) / 2;
     std::sort(waiting.rbegin(), waiting.rend());
     for (std::size_t i = 0; i < waiting.size() && movable > 0 && idle_slots > 0; ++i) {

@@ -77,7 +77,7 @@ void State::leave_assigned(TaskNumber number, TaskState to) {
   if (worker.nested > 0)
     if (auto own = session_of_channel_.find({worker.id, task.attempt.number}); own != session_of_channel_.end()) end_holder(own->second);
   worker.load -= 1us * task.estimate_us;
-  worker.moved = now_;
+  if (!task.recalling || to == TaskState::stored) worker.moved = now_;  // what it gave back says nothing about its pace
   const TaskOptions& options = shape_of(task).options;
   if (options.cores > 1) worker.cores_reserved -= options.cores;
   for (const auto& [name, amount] : options.resources) worker.resources_free[name] += amount;

@@ -40,7 +40,9 @@ void State::use(Attempt& attempt, const AssignedInput& input) {
   ++attempt.missing;
   if (input.bytes > 0) item.bytes = input.bytes;
   learn_locations(number, input.locations);
-  if (!items_[number].fetch && !items_[number].queued) WEFT_UNLESS(66) ask_later(number);
+  // A question that is due already is not put off: attempts that come and go would put it off for ever.
+  const Item& after = items_[number];
+  if (!after.fetch && !after.queued && !after.asks) WEFT_UNLESS(66) ask_later(number);
 }
 
 void State::learn_locations(ItemNumber number, const std::vector<Location>& locations) {

@@ -212,6 +212,33 @@ TEST_CASE("recall: what waits behind a task that runs longer than was thought go
   CHECK(s.assigned_to(waiting) == b);
 }
 
+TEST_CASE("recall: what was taken back is not given there again for the sake of its inputs") {
+  SchedulerHarness s;
+  auto [a] = s.workers<1>();
+  for (int i = 0; i < 5; ++i) s.finish(s.submit(task(number("warm", i))), 8, 1ms);
+  Key big = s.submit(task("big"));
+  s.finish(big, 100'000'000, 1ms);
+  Key running = s.submit(task("long").on(big)), waiting = s.submit(task("short").on(big));
+  REQUIRE(s.assigned_to(waiting) == a);
+  s.start(running);
+  auto [b] = s.workers<1>();
+  s.pass(5s);
+  REQUIRE(s.heard<Revoke>(a).size() == 1);
+  s.give_back(waiting);
+  CHECK(s.assigned_to(waiting) == b);
+}
+
+TEST_CASE("recall: what was sent ahead of its inputs keeps nobody from starting") {
+  SchedulerHarness s;
+  auto [a] = s.workers<1>();
+  Key x = s.submit(task("x"));
+  Key y = s.submit(task("y").on(x));
+  REQUIRE(s.assigned_to(y) == a);
+  s.workers<1>();
+  s.pass(2s);
+  CHECK(s.heard<Revoke>(a).empty());
+}
+
 TEST_CASE("whose key is revoked is gone at once") {
   SchedulerHarness s;
   auto [a, b] = s.workers<2>();

@@ -143,6 +143,23 @@ TEST_CASE("a paused worker starts nothing while something runs, and goes on by i
   CHECK(w.done<StartRun>().size() == 1);
 }
 
+TEST_CASE("a question for an input is not put off by attempts that come and go") {
+  StateOptions options;
+  WorkerHarness w(1, options);
+  auto reader = [&](std::uint64_t attempt, const char* name) {
+    Assign order = w.order(attempt, key_of(name), {key_of("a")});
+    order.inputs[0].locations.clear();
+    w.hear(std::move(order));
+  };
+  reader(1, "x");
+  w.now = w.now + options.ask_interval * 3 / 4;
+  reader(2, "y");
+  w.hear(Revoke{{2}, true});
+  w.now = w.now + options.ask_interval / 2;
+  w.on(Tick{});
+  CHECK(w.said<InputMissing>().size() == 1);
+}
+
 TEST_CASE("a damaged input is told, and its reader waits for it again") {
   WorkerHarness w;
   Key a = key_of("a");
