@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <thread>
 
 namespace weft::worker {
@@ -59,8 +60,10 @@ std::optional<std::uint64_t> output_position(int pipe, const ExecutorBoard::Shar
     std::uint64_t position = shared.output_read.load(std::memory_order_acquire) + static_cast<std::uint64_t>(waiting);
     std::atomic_thread_fence(std::memory_order_acquire);
     bool steady = turn % 2 == 0 && shared.output_turn.load(std::memory_order_relaxed) == turn;
-    if (steady || tries == 1000) return position;
-    std::this_thread::yield();
+    // A daemon that is kept from running in the middle of its turn is waited for; one that is stopped, not for ever.
+    if (steady || tries == 10'000) return position;
+    if (tries < 100) std::this_thread::yield();
+    else std::this_thread::sleep_for(100us);
   }
 }
 

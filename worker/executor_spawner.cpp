@@ -18,6 +18,13 @@
 namespace weft::worker {
 namespace {
 
+// What a sanitizer keeps beside the program's memory counts as the program's.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
+
 constexpr std::size_t stack_bytes = 64 * 1024;
 constexpr int image_descriptor = 4;
 
@@ -59,7 +66,7 @@ int launch(void* argument) {
   int nothing = open("/dev/null", O_RDONLY);
   if (output < 0 || socket < 0 || nothing < 0) fail("no descriptors");
   if (dup2(nothing, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 || dup2(socket, 3) < 0) fail("no descriptors");
-  if (order.memory_limit) set_limit(RLIMIT_DATA, order.memory_limit, Raise::never);
+  if (order.memory_limit && !sanitized) set_limit(RLIMIT_DATA, order.memory_limit, Raise::never);
   set_limit(RLIMIT_CORE, order.core_files ? RLIM_INFINITY : 0, Raise::by_itself);
   for (int signal = 1; signal < NSIG; ++signal) {
     struct sigaction fresh {};

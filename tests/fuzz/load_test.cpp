@@ -103,7 +103,7 @@ TEST_CASE("A17: 10^5 futures of a client that died are released after its grace,
     s.forget_mail();
     if (round == 0) continue;  // tables keep their room for the next
     if (round == 1) baseline = bytes_in_use();
-    else CHECK(bytes_in_use() < baseline + baseline / 100);
+    else CHECK(bytes_in_use() <= baseline + baseline / 100);  // both are 0 where a sanitizer allocates
   }
 }
 
@@ -127,5 +127,5 @@ TEST_CASE("A30: many tiny tasks leave the scheduler's memory as it was") {
     if (round == rounds * 3 / 5) baseline = bytes_in_use();
   }
   s.state.check();
-  CHECK(bytes_in_use() < baseline + baseline / 100);
+  CHECK(bytes_in_use() <= baseline + baseline / 100);  // both are 0 where a sanitizer allocates
 }

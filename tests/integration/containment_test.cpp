@@ -26,6 +26,7 @@
 #include "common/scheduler_file.h"
 #include "forbidden_acts.h"
 #include "support/running_programs.h"
+#include "support/sanitized.h"
 #include "worker/landlock.h"
 #include "worker/system_call_filter.h"
 
@@ -134,7 +135,7 @@ bool confined_here() { return worker::landlock::version() >= 6 && worker::has_sy
 
 }  // namespace
 
-TEST_CASE("A41: a task's forbidden acts are refused, every one, and its worker goes on") {
+TEST_CASE("A41: a task's forbidden acts are refused, every one, and its worker goes on" * doctest::skip(test::sanitized)) {
   if (!confined_here()) {
     MESSAGE("skipped: this kernel has no Landlock of version 6 or no seccomp filters");
     return;

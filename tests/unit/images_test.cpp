@@ -1,4 +1,5 @@
 #include "client/images.h"
+#include "tests/support/sanitized.h"
 
 #include <doctest/doctest.h>
 
@@ -177,7 +178,7 @@ extern "C" void prepare_triple(weft::detail::PreparedCall* out) { *out = weft::d
   CHECK(bool(weft::resolve_function(ref, &target)) == still_there);
 }
 
-TEST_CASE("a program whose file was rebuilt while it runs is told so") {
+TEST_CASE("a program whose file was rebuilt while it runs is told so" * doctest::skip(weft::test::sanitized)) {
   Folder folder;
   auto source = [](int number) {
     return R"(

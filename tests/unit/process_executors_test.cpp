@@ -1,5 +1,6 @@
 // Crashes, limits, starts and ends are told of processes alone.
 #include "tests/support/executor_bench.h"
+#include "tests/support/sanitized.h"
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -58,14 +59,14 @@ TEST_CASE("what a task prints is its own, bounded, and never holds it up") {
   CHECK(end.output.ends_with("x\nthe end"));
 }
 
-TEST_CASE("a task over its memory limit fails with MemoryLimit") {
+TEST_CASE("a task over its memory limit fails with MemoryLimit" * doctest::skip(sanitized)) {
   auto options = Bench::options();
   options.memory_limit = 256u << 20;
   auto b = Bench::processes(std::move(options));
   CHECK(b.outcome(b.start(hoard)).failure.kind == ErrorKind::memory_limit);
 }
 
-TEST_CASE("after a MemoryLimit the next task gets a process with room") {
+TEST_CASE("after a MemoryLimit the next task gets a process with room" * doctest::skip(sanitized)) {
   auto options = Bench::options();
   options.memory_limit = 256u << 20;
   auto b = Bench::processes(std::move(options));
@@ -74,7 +75,7 @@ TEST_CASE("after a MemoryLimit the next task gets a process with room") {
   CHECK(b.number(b.start(process_id)) != before);
 }
 
-TEST_CASE("what tasks leak costs processes and no task") {
+TEST_CASE("what tasks leak costs processes and no task" * doctest::skip(sanitized)) {
   auto options = Bench::options();
   options.memory_limit = 256u << 20;
   options.resident_bytes_max = 128u << 20;
