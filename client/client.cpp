@@ -24,8 +24,9 @@ static Json parse(const std::string& answer) {
   return json;
 }
 
-Client::Client() : Client(find_scheduler_address().value_or_throw()) {}
-Client::Client(const std::string& address, const ClientOptions& options) : Client(client::open_links(address, options.dashboard).value_or_throw(), options) {}
+Client::Client() : Client(std::string()) {}
+Client::Client(const std::string& address, const ClientOptions& options)
+    : Client(client::open_links(address.empty() ? find_scheduler_address().value_or_throw() : address, options.dashboard).value_or_throw(), options) {}
 Client::Client(client::Links links, const ClientOptions& options) {
   detail::stop_strayed_executor();
   core_ = client::ClientCore::start(std::move(links), options);
@@ -59,10 +60,23 @@ std::vector<detail::FutureHandle> Client::place(std::vector<Value> values, const
   if (options.replicas == 0) throw InvalidArgument("data cannot be placed on 0 workers; give `replicas` 1 or more, or `broadcast`");
   std::vector<std::pair<Key, Value>> named;
   for (Value& value : values) {
-    Key key = KeyHasher().add("scatter").add(value.block().bytes()).finish();
+    KeyHasher hasher;
+    hasher.add("scatter").add(value.block().bytes());
+    for (const std::string& worker : options.workers) hasher.add("at").add(worker);  // the same bytes elsewhere are other data
+    Key key = hasher.finish();
     named.emplace_back(key, std::move(value));
   }
   return core()->scatter(std::move(named), options.workers, options.broadcast ? 0 : options.replicas);
+}
+
+std::vector<Key> Client::own_keys(const std::vector<detail::FutureHandle>& handles) const {
+  std::vector<Key> keys;
+  keys.reserve(handles.size());
+  for (const detail::FutureHandle& handle : handles) {
+    core()->check_own(handle.checked());
+    keys.push_back(handle.checked().key);
+  }
+  return keys;
 }
 
 void Client::cancel_keys(std::vector<Key> keys, std::string reason, bool force) {
@@ -157,6 +171,16 @@ std::vector<WorkerInfo> Client::runners(const Options& options) {
     throw WorkerUnavailable(options.workers.empty() ? "there is no worker to run on; start one with weft-worker"
                                                     : "no worker is named as `workers` says; workers() lists those that are here");
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  // What a worker does not have it would be waited for without end.
+  for (const WorkerInfo& worker : found) {
+    auto lacks = [&](const auto& wish) {
+      auto offered = worker.resources.find(wish.first);
+      return offered == worker.resources.end() || offered->second < wish.second;
+    };
+    auto missing = std::find_if(options.resources.begin(), options.resources.end(), lacks);
+    if (missing != options.resources.end()) throw WorkerUnavailable("worker '" + worker.name + "' does not offer enough of resource '" + missing->first + "'");
+    if (options.cores > worker.slots) throw WorkerUnavailable("worker '" + worker.name + "' does not have " + std::to_string(options.cores) + " cores");
+  }
   return found;
 }
 

@@ -60,8 +60,9 @@ void ClientCore::check_process() const {
 void ClientCore::check_own(const FutureCore& core) const {
   const ClientCore& owner = *core.block->client;
   if (&owner == this) return;
-  throw InvalidArgument("the future " + core.key.hex() + " belongs to another Client (of " + owner.address_ + ") than this call (of " +
-                        address_ + "); make both with one Client, or pass the future's result()");
+  throw InvalidArgument("the future " + core.key.hex() + " belongs to another Client" +
+                        (owner.address_ == address_ ? std::string(" of the same cluster") : " (of " + owner.address_ + ") than this call (of " + address_ + ")") +
+                        "; make both with one Client, or pass the future's result()");
 }
 
 Failure ClientCore::closed_failure() {
@@ -133,13 +134,14 @@ detail::FutureHandle ClientCore::submit(TaskCall call, std::vector<detail::Futur
   block->holds = std::move(holds);
   detail::FutureHandle handle(&block->cores[0]);
   std::size_t bytes = 100 + call.arguments.size();
-  Post post{.task = std::make_unique<TaskCall>(std::move(call)), .cores = &block->cores[0], .count = 1};
+  bool names_anew = call.names_anew;
+  Post post{.task = std::make_unique<TaskCall>(std::move(call)), .cores = &block->cores[0], .count = 1, .values = {}, .names_anew = names_anew};
   if (!deliver(std::move(post), bytes)) fail_cores(&block->cores[0], 1, closed_failure());
   else send_posts();
   return handle;
 }
 
-std::vector<detail::FutureHandle> ClientCore::submit(std::vector<GraphChunk> chunks, std::vector<detail::FutureHandle> holds) {
+std::vector<detail::FutureHandle> ClientCore::submit(std::vector<GraphChunk> chunks, std::vector<detail::FutureHandle> holds, bool names_anew) {
   check_process();
   std::vector<Key> keys;
   for (GraphChunk& chunk : chunks) {
@@ -159,7 +161,7 @@ std::vector<detail::FutureHandle> ClientCore::submit(std::vector<GraphChunk> chu
     wait_for_space();
     auto count = static_cast<std::uint32_t>(chunk.wanted.size());
     std::size_t bytes = chunk.arguments.size() + 40 * chunk.size() + 8 * chunk.inputs.size();
-    Post post{.event = std::make_unique<Event>(SubmitGraph{std::move(chunk), --left == 0}), .cores = &block->cores[at], .count = count};
+    Post post{.event = std::make_unique<Event>(SubmitGraph{std::move(chunk), --left == 0}), .cores = &block->cores[at], .count = count, .values = {}, .names_anew = names_anew};
     if (!deliver(std::move(post), bytes)) fail_cores(&block->cores[at], count, closed_failure());
     else send_posts();
     at += count;
@@ -286,13 +288,17 @@ void ClientCore::call_back(std::unique_ptr<detail::Callback> callback, detail::F
 void ClientCore::release(FutureCore& core) noexcept {
   std::shared_ptr<ClientCore> client = core.block->client;  // the loop may free the block before `deliver` returns
   if (!client->in_this_process()) return;                   // a forked child leaks its copies: its loop is not there
+  const Key key = core.key;                                 // for when the core is gone
   std::unique_lock guard(client->mutex_);
   if (client->closed_) {
     guard.unlock();
-    return free_core(core);
+    free_core(core);
+  } else {
+    client->released_.push_back(&core);
+    client->wake_loop();
   }
-  client->released_.push_back(&core);
-  client->wake_loop();
+  // Last: who takes the name then posts behind this release.
+  if (key.is_named()) client->named_calls_.give_up(key);
 }
 
 void ClientCore::close() {

@@ -21,6 +21,7 @@
 
 #include "client/future_core.h"
 #include "client/graph_builder.h"
+#include "client/named_calls.h"
 #include "client/session_state.h"
 #include "client/value_link.h"
 
@@ -32,6 +33,7 @@ struct TaskCall {
   Key key;
   Bytes arguments;
   std::vector<TaskInput> inputs;
+  bool names_anew = false;  // its key may have stood for another call before
 };
 
 /// Runs done callbacks in order on one thread, which starts with the first of them.
@@ -77,10 +79,14 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
     return true;
   }
 
+  /// Of futures with keys that the user chose.
+  NamedCalls& named_calls() { return named_calls_; }
+
   // All of these may be called from any thread; those that submit may wait while too much is unacknowledged.
   detail::FutureHandle submit(TaskCall call, std::vector<detail::FutureHandle> holds = {});
   /// The chunks' wanted rows, in order, become the block's futures; the answer is in that order.
-  std::vector<detail::FutureHandle> submit(std::vector<GraphChunk> chunks, std::vector<detail::FutureHandle> holds = {});
+  /// `names_anew`: a key of theirs may have stood for another call before.
+  std::vector<detail::FutureHandle> submit(std::vector<GraphChunk> chunks, std::vector<detail::FutureHandle> holds = {}, bool names_anew = false);
   detail::FutureHandle attach(const Key& key);
   std::vector<detail::FutureHandle> scatter(std::vector<std::pair<Key, Value>> values, std::vector<std::string> workers,
                                             std::uint32_t replicas);
@@ -106,6 +112,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
     FutureCore* cores = nullptr;
     std::uint32_t count = 0;
     std::vector<std::pair<Key, Value>> values;  // to be put where the scheduler says
+    bool names_anew = false;                    // what its names stood for is let go first
   };
   struct Answered {
     std::mutex mutex;
@@ -136,6 +143,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   Mail take_mail();
   void drain(Mail mail, std::vector<Event>& events);
   void flush_builder(std::vector<Event>& events);
+  void let_go_of_names(Mail& mail, std::vector<Event>& events);
   void receive(EndpointEvent& event, std::vector<Event>& events);
   void settle();
   void perform(std::vector<Action>& actions);
@@ -167,6 +175,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::thread thread_;
   std::thread::id driver_;           // of a driven client; else nobody
   std::mutex closing_;               // serialises close()
+  NamedCalls named_calls_;
   std::shared_mutex submitting_;     // alone: a graph of several chunks; shared: all else, which must not come between
 
   std::mutex mutex_;                 // guards what follows

@@ -70,6 +70,7 @@ ClientCore::Mail ClientCore::take_mail() {
 // released and asked for again never leaves.
 void ClientCore::drain(Mail mail, std::vector<Event>& events) {
   for (Post& post : mail.posts) {
+    if (post.names_anew) let_go_of_names(mail, events);
     if (post.task) {
       const TaskCall& task = *post.task;
       builder_.add(builder_.add_template(task.shape), task.key, task.arguments, task.inputs, true);
@@ -88,6 +89,21 @@ void ClientCore::drain(Mail mail, std::vector<Event>& events) {
     releases.keys.push_back(core->key);
     dying_.push_back(core);
   }
+  if (!releases.keys.empty()) events.push_back(std::move(releases));
+}
+
+/// A name must not bring what it stood for before: futures of names that were given up by now go before what is posted next.
+void ClientCore::let_go_of_names(Mail& mail, std::vector<Event>& events) {
+  flush_builder(events);
+  ReleaseKeys releases;
+  auto goes = [&](FutureCore* core) {
+    bool is_known = core->slot != KeyIndex::none || std::find(fresh_.begin(), fresh_.end(), core) != fresh_.end();
+    if (!core->key.is_named() || !is_known) return false;
+    releases.keys.push_back(core->key);
+    dying_.push_back(core);
+    return true;
+  };
+  std::erase_if(mail.released, goes);
   if (!releases.keys.empty()) events.push_back(std::move(releases));
 }
 

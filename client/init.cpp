@@ -1,11 +1,13 @@
 #include "client/init.h"
 
+#include <dlfcn.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -44,6 +46,16 @@ std::mutex& set_ups_mutex() {
   _exit(exit_code::usage);
 }
 
+/// Functions may lie in libraries that the client opened after its start: they are here too before the first is looked for.
+void open_libraries() {
+  const char* listed = std::getenv(worker::libraries_variable);
+  std::istringstream lines(listed ? listed : "");
+  for (std::string path; std::getline(lines, path);) {
+    if (dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD)) continue;  // the program is linked to it
+    if (!dlopen(path.c_str(), RTLD_NOW)) std::fprintf(stderr, "weft: cannot open a library that the client has opened: %s\n", dlerror());
+  }
+}
+
 }  // namespace
 
 void init(int&, char**) {
@@ -55,6 +67,7 @@ void init(int&, char**) {
   long descriptor = std::strtol(text, &end, 10);
   if (end == text || *end || descriptor < 0 || descriptor > 1 << 20)
     stop("WEFT_EXECUTOR is not a descriptor's number; only workers set it");
+  open_libraries();
   worker::run_executor(static_cast<int>(descriptor), client::user_code());
 }
 

@@ -139,7 +139,8 @@ class LocalCluster::Impl {
       start_scheduler();
       unsigned workers = options.workers ? options.workers : std::max(1u, std::thread::hardware_concurrency());
       options_.workers = workers;
-      for (unsigned i = 0; i < workers; ++i) add_worker();
+      for (unsigned i = 0; i < workers; ++i) start_worker();
+      for (Process& worker : workers_) await(worker, worker.name + ".ready");
     } catch (...) {
       end();
       throw;
@@ -148,11 +149,17 @@ class LocalCluster::Impl {
   ~Impl() { end(); }
 
   std::string add_worker() {
+    start_worker();
+    await(workers_.back(), workers_.back().name + ".ready");
+    return workers_.back().name;
+  }
+
+  void start_worker() {
     std::string name = "worker-" + std::to_string(started_++);
     std::vector<std::string> arguments{
         "ipc://" + folder_ + "/worker", "--name", name, "--nthreads", std::to_string(options_.threads_per_worker),
         "--local-directory", folder_ + "/" + name, "--listen-address", "ipc://" + folder_ + "/" + name + ".values",
-        "--log-level", options_.log_level};
+        "--ready-file", folder_ + "/" + name + ".ready", "--log-level", options_.log_level};
     std::uint64_t limit = options_.memory_limit;
     if (limit == 0) limit = usable_memory() / 10 * 6 / options_.workers;
     arguments.insert(arguments.end(), {"--memory-limit", std::to_string(limit)});
@@ -163,7 +170,6 @@ class LocalCluster::Impl {
     if (!options_.executor_core_files.empty()) arguments.insert(arguments.end(), {"--executor-core-files", options_.executor_core_files});
     if (!options_.executor_wrapper.empty()) arguments.insert(arguments.end(), {"--executor-wrapper", options_.executor_wrapper});
     workers_.push_back(start(find_program("weft-worker").value_or_throw(), arguments, lifeline_read_.number(), name));
-    return name;
   }
 
   /// Close the lifeline, wait for all to go, kill those that stay.
@@ -184,25 +190,28 @@ class LocalCluster::Impl {
  private:
   void start_scheduler() {
     std::string path = find_program("weft-scheduler").value_or_throw();
-    Descriptor watch(inotify_init1(IN_CLOEXEC));
-    if (watch.number() < 0 || inotify_add_watch(watch.number(), folder_.c_str(), IN_CREATE | IN_MOVED_TO) < 0) fail("cannot watch " + folder_);
     std::string file = folder_ + "/scheduler.json";
     scheduler_ = start(path, {"--listen", address_, "--worker-listen", "ipc://" + folder_ + "/worker", "--store", options_.store,
                               "--log-level", options_.log_level, "--scheduler-file", file,
                               options_.dashboard ? "--dashboard=true" : "--dashboard=false"},
                        lifeline_read_.number(), "scheduler");
-    // Its sockets appear when it serves; it may also end before that.
+    for (const char* name : {"client", "worker", "scheduler.json"}) await(scheduler_, name);
+    dashboard_ = read_scheduler_file(file).value_or_throw().dashboard;
+  }
+
+  /// Until this file of the folder is there, which the process makes when it serves; it may also end before that.
+  void await(Process& process, const std::string& name) {
+    Descriptor watch(inotify_init1(IN_CLOEXEC));
+    if (watch.number() < 0 || inotify_add_watch(watch.number(), folder_.c_str(), IN_CREATE | IN_MOVED_TO) < 0) fail("cannot watch " + folder_);
     Time deadline = monotonic_now() + start_patience;
-    auto there = [&](const char* name) { return access((folder_ + "/" + name).c_str(), F_OK) == 0; };
-    while (!there("client") || !there("worker") || !there("scheduler.json")) {
-      pollfd look[] = {{watch.number(), POLLIN, 0}, {scheduler_.handle.number(), POLLIN, 0}};
+    while (access((folder_ + "/" + name).c_str(), F_OK) != 0) {
+      pollfd look[] = {{watch.number(), POLLIN, 0}, {process.handle.number(), POLLIN, 0}};
       int time = static_cast<int>((deadline - monotonic_now()) / 1ms);
-      if (time <= 0 || poll(look, 2, time) <= 0) throw IoError("weft-scheduler did not serve within 20 s; its last words are on stderr");
-      if (look[1].revents) throw IoError("weft-scheduler (" + path + ") did not start: " + reap(scheduler_) + "; its last words are on stderr");
+      if (time <= 0 || poll(look, 2, time) <= 0) throw IoError("the cluster's " + process.name + " did not serve within 20 s; its last words are on stderr");
+      if (look[1].revents) throw IoError("the cluster's " + process.name + " did not start: " + reap(process) + "; its last words are on stderr");
       char buffer[4096];
       if (look[0].revents && read(watch.number(), buffer, sizeof buffer) < 0) fail("cannot watch " + folder_);
     }
-    dashboard_ = read_scheduler_file(file).value_or_throw().dashboard;
   }
 
   static void end(Process& process) {

@@ -60,6 +60,13 @@ bool SessionState::open_again(std::uint32_t slot) {
 }
 
 void SessionState::on(SubmitGraph& event) {
+  // A name that was let go may stand for another call now: what it stood for goes first.
+  bool renamed = std::any_of(event.chunk.wanted.begin(), event.chunk.wanted.end(), [&](std::uint32_t row) {
+    Key key = event.chunk.key(row);
+    std::uint32_t slot = key.is_named() ? slot_of(key) : KeyIndex::none;
+    return slot != KeyIndex::none && entries_[slot].references == 0 && entries_[slot].releasing;
+  });
+  if (renamed) flush_releases();
   std::vector<std::uint32_t> opened;
   for (std::uint32_t row : event.chunk.wanted) {
     std::uint32_t slot = acquire(event.chunk.key(row));

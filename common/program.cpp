@@ -26,6 +26,9 @@ void add_program_options(ProgramOptions& options, ProgramSettings& program) {
                                  "show every value and its origin, and stop");
 }
 
+/// Of a configuration file: what is shown can be given back as one.
+static std::string section_of(const std::string& program) { return program.starts_with("weft-") ? program.substr(5) : program; }
+
 std::string describe_config(const std::string& program, const ProgramOptions& options, ShowConfig format) {
   auto origin = [](const OptionRow& row) { return row.origin.where.empty() ? std::string("default") : row.origin.where; };
   if (format == ShowConfig::json) {
@@ -41,7 +44,7 @@ std::string describe_config(const std::string& program, const ProgramOptions& op
     name_width = std::max(name_width, row.name.size());
     if (row.value.size() <= 40) value_width = std::max(value_width, row.value.size());
   }
-  std::string out = '[' + program + "]\n";
+  std::string out = '[' + section_of(program) + "]\n";
   for (const OptionRow& row : options.rows()) {
     if (row.name == "show-config") continue;
     std::size_t pad = row.value.size() < value_width ? value_width - row.value.size() : 0;

@@ -45,8 +45,8 @@ Result<SchedulerFile> read_scheduler_file(const std::string& path) {
     file.epoch = json.value("epoch", std::uint64_t{0});
     if (file.client_address.empty() || file.worker_address.empty()) return wrong("an address is empty");
     return file;
-  } catch (const Json::exception& error) {
-    return wrong(error.what());
+  } catch (const Json::exception&) {
+    return wrong("it is cut off, or a field is missing or of the wrong type; give the file that --scheduler-file of weft-scheduler wrote");
   }
 }
 

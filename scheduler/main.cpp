@@ -34,7 +34,8 @@ struct Settings {
   PortRange port{8786, 8786}, worker_port{8788, 8788};
   std::string listen, worker_listen;
   std::string contact, worker_contact;
-  std::string folder, scheduler_file, keys, store;
+  std::string folder, scheduler_file, keys, store, recorder;
+  ByteCount recorder_bytes{256ull << 20};
   bool store_accept_loss = false;
   Duration idle_timeout{};
   scheduler::Options state;
@@ -59,6 +60,8 @@ void declare(ProgramOptions& options, Settings& s) {
   options.add("keys", s.keys, "folder of keys, made at the first start; empty: ~/.config/weft/keys");
   options.add("store", s.store, "folder of what must outlive this process, or none; empty: in the folder, else a place of its own for a fixed port");
   options.add("store-accept-loss", s.store_accept_loss, "go on with a store of which the disk lost commits");
+  options.add("recorder", s.recorder, "keep the last events in this file and FILE.old, for weft replay");
+  options.add("recorder-bytes", s.recorder_bytes, "largest size of the two together");
   options.add("recovery-grace", s.state.recovery_grace, "how long to wait after a restart for workers that were here");
   options.add("idle-timeout", s.idle_timeout, "stop after so long without clients and work; 0: never");
   options.add("worker-lease", s.state.lease, "how long a silent worker is believed alive");
@@ -300,6 +303,11 @@ class Program {
   int serve() {
     scheduler::Server server(s_.state, std::move(endpoint_));
     if (store_) server.keep_in(std::move(store_), std::move(records_));
+    if (!s_.recorder.empty()) {
+      Result<std::unique_ptr<scheduler::Recorder>> recorder = scheduler::Recorder::open(s_.recorder, s_.recorder_bytes.bytes);
+      if (!recorder) return fail_program(s_.program, recorder.error(), exit_code::cannot_create);
+      server.record(std::move(*recorder));
+    }
     server.set_idle_timeout(s_.idle_timeout);
     if (auto code = open_dashboard(server)) return *code;
     server.set_allow([this](const std::string& role, const std::string& key) { return doors_.allows(role, key); });

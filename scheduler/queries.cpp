@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/image_files.h"
+#include "common/option_values.h"
 #include "common/task_description.h"
 #include "scheduler/state.h"
 
@@ -16,18 +18,8 @@ static constexpr std::size_t dump_bytes_max = 8u << 20;
 static constexpr std::size_t dump_failures_max = 200;
 
 static double seconds(Duration d) { return static_cast<double>(d.count()) / 1e9; }
-
 static std::string percent(double fraction) { return std::to_string(static_cast<int>(100 * fraction)) + '%'; }
-
 static std::string text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
-static std::string hex(std::span<const std::byte> bytes) {
-  static constexpr char digits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(2 * bytes.size());
-  for (std::byte b : bytes) text += {digits[unsigned(b) >> 4], digits[unsigned(b) & 15]};
-  return text;
-}
 
 static bool contains(const std::vector<std::string>& words, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -35,13 +27,21 @@ static bool contains(const std::vector<std::string>& words, const std::string& w
 
 static Json describe_worker(const Worker& worker, Time now) {
   return {{"name", worker.name}, {"id", worker.id.number}, {"address", worker.endpoint}, {"host", worker.host},
-          {"pid", worker.pid}, {"slots", worker.slots}, {"resources", worker.resources},
-          {"runs_user_code", worker.runs_user_code},
+          {"pid", worker.pid}, {"slots", worker.slots}, {"resources", worker.resources}, {"runs_user_code", worker.runs_user_code},
           {"status", worker.retiring ? "retiring" : !worker.peer ? "disconnected" : worker.paused ? "paused" : "running"},
           {"assigned", worker.assigned.size()}, {"running", worker.last.running}, {"values", worker.holding.size()},
           {"value_bytes", worker.holding_bytes}, {"managed_bytes", worker.last.managed_bytes},
           {"spilled_bytes", worker.last.spilled_bytes}, {"process_bytes", worker.last.process_bytes},
           {"memory_limit", worker.memory_limit}, {"heard_seconds_ago", seconds(now - worker.heard)}};
+}
+
+static Json describe_failure(const Failure& failure) {
+  Json frames = Json::array();  // for whoever has the program's files
+  for (const Frame& frame : failure.frames)
+    frames.push_back({{"image", frame.image}, {"build", frame.build.hex()}, {"offset", frame.offset}, {"symbol", frame.symbol}});
+  return {{"kind", name_of(failure.kind)}, {"message", failure.message}, {"type", failure.type}, {"key", failure.key.hex()},
+          {"worker", failure.worker}, {"frames", std::move(frames)}, {"traceback", failure.traceback}, {"try", failure.attempt},
+          {"signal", failure.signal}, {"exit_code", failure.exit_code}, {"address", failure.address}, {"output", failure.output}};
 }
 
 /// Looks at a state and describes it. One function for each verb that can be asked.
@@ -179,7 +179,7 @@ struct Questions {
     }
     Json body = Json::object();
     if (with_keys) body["keys"] = std::move(keys);
-    body.update({{"tasks", holder.wanted.size()}, {"stored", stored}, {"bytes", bytes}, {"note", hex(holder.note)}});
+    body.update({{"tasks", holder.wanted.size()}, {"stored", stored}, {"bytes", bytes}, {"note", hex_of(holder.note)}});
     return body;
   }
   Json names(bool with_keys) const {
@@ -190,6 +190,8 @@ struct Questions {
   Json datasets(const Ask&) const { return names(true); }
   Json list_datasets(const Ask&) const { return names(false); }
 
+  std::string why_ready(const Task& task, Json& workers) const;
+  std::string what_keeps_it_from(const Worker& worker, const Task& task) const;  // a task that is ready
   Json lineage(const Ask&) const;
   Json dump(const Ask&) const;
 };
@@ -268,10 +270,9 @@ Json Questions::dump(const Ask&) const {
   add("groups", groups({}));
   add("datasets", list_datasets({}));
   Json failures = Json::array();
-  for (TaskNumber number = 0; number < state.tasks_.size(); ++number) {
+  for (TaskNumber number = 0; number < state.tasks_.size() && failures.size() < dump_failures_max; ++number) {
     const Task& task = state.tasks_[number];
     if (!task.key || task.state != TaskState::failed) continue;
-    if (failures.size() == dump_failures_max) break;
     if (auto explained = state.explain(task)) failures.push_back(Json::parse(explained.value()));
   }
   add("failures", std::move(failures));
@@ -306,9 +307,8 @@ Result<std::string> State::query(const Ask& ask) {
   }
   if (ask.verb == "explain" || ask.verb == "describe") {
     const Task* task = ask.keys.empty() ? nullptr : find(ask.keys[0]);
-    if (task && ask.verb == "describe") return describe(*task);
-    if (!task) return failure(ErrorKind::invalid_argument, "the scheduler knows no task of this key; `weft tasks` lists those it knows");
-    return explain(*task);
+    if (task) return ask.verb == "explain" ? explain(*task) : describe(*task);
+    return failure(ErrorKind::invalid_argument, "the scheduler knows no task of this key; `weft tasks` lists those it knows");
   }
   return control(ask);
 }
@@ -324,8 +324,35 @@ Result<std::string> State::describe(const Task& task) const {
   }
   if (auto program = programs_.find(description.shape.function.program); program != programs_.end()) description.program = program->second.files;
   Json body = Json::parse(*explained);
-  body["description"] = hex(encode(description));
+  body["description"] = hex_of(encode(description));
   return text(body);
+}
+
+std::string Questions::what_keeps_it_from(const Worker& worker, const Task& task) const {
+  const TaskOptions& wishes = state.shape_of(task).options;
+  if (state.may_run(task, worker))
+    return worker.retiring                 ? "retiring"
+           : worker.paused                 ? "paused: memory is nearly full"
+           : !worker.peer                  ? "disconnected"
+           : !state.fits_now(task, worker) ? "the resources it asks for are taken"
+                                           : "its queue is full; the next free credit is for the first task of the queue";
+  if (!worker.runs_user_code && state.shape_of(task).function.kernel == 0) return "it runs no functions of programs";
+  if (wishes.cores > worker.slots) return "it has fewer than " + std::to_string(wishes.cores) + " cores";
+  for (const auto& [name, amount] : wishes.resources)
+    if (auto has = worker.resources.find(name); has == worker.resources.end() || has->second < amount)
+      return "it does not offer " + name + '=' + show_option(amount);
+  return "the task asks for " + wishes.workers.front() + (wishes.workers.size() > 1 ? " or others" : "");
+}
+
+std::string Questions::why_ready(const Task& task, Json& workers) const {
+  bool any = false;
+  for (WorkerId id : state.alive_) {
+    const Worker& worker = *state.worker(id);
+    any |= state.may_run(task, worker);
+    workers.push_back({{"worker", worker.name}, {"reason", what_keeps_it_from(worker, task)}});
+  }
+  if (any) return "every worker that may run it is busy or full";
+  return (workers.empty() ? "" : "no worker here may ever run it: ") + state.why_unrunnable(task);
 }
 
 /// Why a task is where it is: what it waits for, who could run it, and what would happen next.
@@ -335,32 +362,15 @@ Result<std::string> State::explain(const Task& task) const {
                {"exceptions_and_timeouts", task.errors}, {"crashes_and_losses", task.losses}};
   std::string why;
   if (task.state == TaskState::waiting) {
-    Json inputs = Json::array();
+    Json& inputs = body["waits_for"] = Json::array();
     for (const InputEdge& edge : task.inputs) {
       const Task& input = tasks_[edge.task];
       if (input.state != TaskState::stored && inputs.size() < 100)
         inputs.push_back({{"key", input.key.hex()}, {"label", shape_of(input).label}, {"state", name_of(input.state)}});
     }
-    body["waits_for"] = inputs;
     why = "it waits for " + std::to_string(task.missing) + " inputs that are not stored yet";
   } else if (task.state == TaskState::ready) {
-    Json workers = Json::array();
-    bool any = false;
-    for (WorkerId id : alive_) {
-      const Worker& worker = *workers_[id.number];
-      std::string reason = !may_run(task, worker) ? "its restrictions, resources or cores do not match"
-                           : worker.retiring      ? "retiring"
-                           : worker.paused        ? "paused: memory is nearly full"
-                           : !worker.peer         ? "disconnected"
-                           : !fits_now(task, worker) ? "the resources it asks for are taken"
-                                                     : "its queue is full; the next free credit is for the first task of the queue";
-      any |= may_run(task, worker);
-      workers.push_back({{"worker", worker.name}, {"reason", reason}});
-    }
-    body["workers"] = workers;
-    why = alive_.empty() ? "there is no worker; start one with weft-worker"
-          : any          ? "every worker that may run it is busy or full"
-                         : "no worker here may ever run it; start one with the resources, cores or name it asks for";
+    why = Questions{*this}.why_ready(task, body["workers"] = Json::array());
   } else if (task.state == TaskState::assigned) {
     const Worker& worker = *workers_[task.worker.number];
     body["worker"] = worker.name;
@@ -374,17 +384,11 @@ Result<std::string> State::explain(const Task& task) const {
           : task.missing ? "it was sent ahead to " + worker.name + ", which makes its inputs"
                          : "it is in the queue of " + worker.name + ": least expected start of the workers considered";
   } else if (task.state == TaskState::stored) {
-    Json holders = Json::array();
+    Json& holders = body["holders"] = Json::array();
     for (const Replica& replica : task.replicas) holders.push_back(workers_[replica.worker.number]->name);
-    body["holders"] = holders;
     why = "its value is stored";
   } else if (task.state == TaskState::failed) {
-    Json frames = Json::array();  // for whoever has the program's files
-    for (const Frame& frame : task.failure->frames)
-      frames.push_back({{"image", frame.image}, {"build", frame.build.hex()}, {"offset", frame.offset}, {"symbol", frame.symbol}});
-    body["error"] = {{"kind", weft::name_of(task.failure->kind)}, {"message", task.failure->message}, {"type", task.failure->type},
-                     {"key", task.failure->key.hex()}, {"worker", task.failure->worker}, {"frames", std::move(frames)},
-                     {"traceback", task.failure->traceback}};
+    body["error"] = describe_failure(*task.failure);
     why = "it failed; `weft story` shows each attempt";
   } else {
     why = "nobody needs its value now; it is remembered because a later task depends on it";

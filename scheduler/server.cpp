@@ -52,12 +52,14 @@ void Server::run() {
     for (EndpointEvent& event : received) receive(event, batch);
     received.clear();
     if (access_changed_.exchange(false)) review_access(batch);
+    hear_prober(batch);
     hear_store(batch);
     if (store_failure_) break;
     if (batch.empty()) batch.push_back(Tick{});
     if (has_questions_) answer_questions();
     Time now = monotonic_now();
     std::size_t events = batch.size();
+    if (recorder_) recorder_->step(state_, now, batch), note_recorder();
     std::vector<Action> actions = state_.step(now, std::exchange(batch, {}));
     gate_.pass(actions, [this](Action& action) { perform(action); });
     log_recovery();
@@ -101,7 +103,32 @@ void Server::answer_questions() {
     has_questions_ = !questions_.empty();
     if (has_questions_) endpoint_->wake();
   }
-  for (Question& question : now) question.answered(state_.answer(monotonic_now(), question.ask));
+  for (Question& question : now) {
+    Time at = monotonic_now();
+    if (recorder_) recorder_->question(state_, at, question.ask), note_recorder();
+    question.answered(state_.answer(at, question.ask));
+  }
+}
+
+void Server::note_recorder() {
+  if (!recorder_->failed()) return;
+  log_warning("recording stopped", {{"why", recorder_->failed()->message}});
+  recorder_.reset();
+}
+
+/// On the prober's thread.
+void Server::found_gone(WorkerId worker) {
+  {
+    std::lock_guard lock(gone_mutex_);
+    gone_.push_back(worker);
+  }
+  endpoint_->wake();
+}
+
+void Server::hear_prober(std::vector<Event>& batch) {
+  if (!prober_) return;
+  std::lock_guard lock(gone_mutex_);
+  for (WorkerId worker : std::exchange(gone_, {})) batch.push_back(ProcessGone{worker});
 }
 
 void Server::access_changed() {
@@ -185,6 +212,9 @@ void Server::perform(Action& action) {
     store_->add(std::move(*persist));
   } else if (auto* close_link = std::get_if<CloseLink>(&action)) {
     close(close_link->peer);
+  } else if (auto* probe = std::get_if<Probe>(&action)) {
+    if (!prober_) prober_ = std::make_unique<Prober>([this](WorkerId worker) { found_gone(worker); });
+    prober_->ask(probe->worker, std::move(probe->endpoint));
   } else {
     log_info(std::get<Note>(action).text);  // a user's own process has told its user already
   }

@@ -9,7 +9,9 @@
 #include <string>
 
 #include "common/transport/endpoint.h"
+#include "scheduler/prober.h"
 #include "scheduler/quarantine.h"
+#include "scheduler/recorder.h"
 #include "scheduler/state.h"
 #include "scheduler/store_thread.h"
 
@@ -47,6 +49,9 @@ class Server {
     state_.observe(&observer);
   }
 
+  /// Keep what the State is given. Set before `run`.
+  void record(std::unique_ptr<Recorder> recorder) { recorder_ = std::move(recorder); }
+
   using Answered = std::function<void(Result<std::string>)>;
   /// From any thread: put a question to the State between two steps; `answered` is called on the scheduler's thread and must not
   /// block. False: too many wait already, and nothing will be called.
@@ -63,6 +68,9 @@ class Server {
   void refuse(PeerId peer, const std::string& why);
   bool is_idle_for_too_long(Time now);
   void answer_questions();
+  void note_recorder();
+  void found_gone(WorkerId worker);
+  void hear_prober(std::vector<Event>& batch);
 
   State state_;
   std::unique_ptr<Endpoint> endpoint_;
@@ -71,6 +79,7 @@ class Server {
     Answered answered;
   };
   Observer* observer_ = nullptr;
+  std::unique_ptr<Recorder> recorder_;   // null: nothing is recorded, or nothing more
   std::mutex questions_mutex_;
   std::vector<Question> questions_;
   std::atomic<bool> has_questions_{false};
@@ -88,7 +97,10 @@ class Server {
   Time started_;
   bool was_recovering_ = false;
   std::optional<Failure> store_failure_;
-  std::unique_ptr<StoreThread> store_;   // last: its thread wakes the endpoint
+  std::mutex gone_mutex_;
+  std::vector<WorkerId> gone_;
+  std::unique_ptr<StoreThread> store_;   // these last: their threads wake the endpoint
+  std::unique_ptr<Prober> prober_;       // null: no link broke yet
 };
 
 }  // namespace weft::scheduler

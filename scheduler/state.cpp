@@ -141,9 +141,20 @@ void State::on(const LinkLost& event) {
     if (observer_)
       observer_->write(Sighting{.when = now_, .worker = worker.id.number, .what = Seen::status,
                               .to = static_cast<std::uint8_t>(WorkerStatus::disconnected)});
-    WEFT_UNLESS(2) if (worker.leave_sent) lose_worker(worker.id, false, "it left");
+    if (!worker.leave_sent) probes_.push_back({worker.id, worker.endpoint});
+    else WEFT_UNLESS(2) lose_worker(worker.id, false, "it left");
   }
   if (auto found = session_of_peer_.find(event.peer); found != session_of_peer_.end()) detach(found->second);
+}
+
+/// Nothing to wait for: it will not come back. Only what may run once is not given up on the word of a network.
+void State::on(const ProcessGone& event) {
+  if (event.worker.number >= workers_.size() || !workers_[event.worker.number]) return;
+  const Worker& worker = *workers_[event.worker.number];
+  bool careful = std::any_of(worker.assigned.begin(), worker.assigned.end(), [&](TaskNumber number) { return may_have_run(tasks_[number]); });
+  if (WEFT_MUTANT(77, bool(worker.peer), false) || careful) return;
+  WEFT_MARK("lost worker: its process was found gone");
+  lose_worker(event.worker, true, "its process is gone");
 }
 
 /// Who lost the right to speak here has no grace: what only it wanted is released, what it ran goes to others.
@@ -189,6 +200,7 @@ std::vector<Action> State::collect() {
   for (HolderNumber number : speaking_sessions_)
     if (!holders_[number].outbox.empty())
       actions.push_back(ToClient{holders_[number].peer, take_all(holders_[number].outbox), WEFT_MUTANT(5, ticket_, 0)});
+  for (Probe& probe : std::exchange(probes_, {})) actions.push_back(std::move(probe));
   for (Note& note : std::exchange(notes_, {})) actions.push_back(std::move(note));
   for (PeerId peer : to_close_) actions.push_back(CloseLink{peer, ticket_});
   speaking_sessions_.clear();

@@ -63,12 +63,14 @@ class State {
 
  private:
   friend struct Questions;  // queries.cpp
+  friend struct Snapshot;   // snapshot.cpp
 
   // Dispatch (state.cpp).
   void on(const FromClient& event);
   void on(const FromWorker& event);
   void on(const LinkLost& event);
   void on(const AccessRevoked& event);
+  void on(const ProcessGone& event);
   void on(const Tick&) {}
   void on(const Committed& event);
   void forgive_own_sleep();
@@ -114,6 +116,7 @@ class State {
   bool remove_want(HolderNumber holder, TaskNumber task);
   void tell(HolderNumber session, ClientBound message);
   void tell_failed(HolderNumber session, const Key& key, Failure failure);
+  static Failure unknown_task(const Key& key);
   void tell_outcome(HolderNumber holder, TaskNumber task);
   void tell_everyone(TaskNumber task);
   void answer(HolderNumber session, std::uint64_t request, std::string body);
@@ -256,6 +259,7 @@ class State {
   // What nobody may run (unrunnable.cpp).
   void review_unrunnable();
   void tell_of_unrunnable(Queue& queue);
+  void give_up_data(TaskNumber number);
   std::string why_unrunnable(const Task& task) const;
   std::set<HolderNumber> sessions_waiting_for(TaskNumber number) const;
 
@@ -392,6 +396,7 @@ class State {
   std::vector<Key> restored_begun_;             // may run once, and a worker had them
 
   std::vector<Note> notes_;
+  std::vector<Probe> probes_;
   std::vector<PeerId> to_close_;
   std::vector<std::pair<PeerId, ClientBound>> stray_;        // answers to peers without a session
   std::vector<std::pair<PeerId, WorkerBound>> stray_workers_;

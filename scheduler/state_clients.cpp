@@ -196,10 +196,14 @@ void State::cancel_task(TaskNumber number, const std::string& reason) {
                    .kind = ErrorKind::cancelled, .message = reason, .label = shape_of(tasks_[number]).label, .key = tasks_[number].key}));
 }
 
-void State::handle(HolderNumber, const Retry& message) {
+void State::handle(HolderNumber session, const Retry& message) {
   for (const Key& key : message.keys) {
     TaskNumber first = number_of(key);
-    if (first == KeyIndex::none || tasks_[first].state != TaskState::failed) continue;
+    if (first == KeyIndex::none) {
+      tell_failed(session, key, unknown_task(key));
+      continue;
+    }
+    if (tasks_[first].state != TaskState::failed) continue;
     std::vector<TaskNumber> work{first}, again;
     while (!work.empty()) {
       TaskNumber number = work.back();

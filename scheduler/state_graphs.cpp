@@ -94,12 +94,16 @@ static Failure endless_wait() {
                                               "directly, or give the inner call other arguments");
 }
 
+/// It was refused, or forgotten with the last that wanted it.
+Failure State::unknown_task(const Key& key) {
+  return {.kind = ErrorKind::data_lost, .message = "the scheduler knows no task of this key; submit it first", .key = key};
+}
+
 void State::handle(HolderNumber session, const Want& message) {
   for (const Key& key : message.keys) {
     TaskNumber number = number_of(key);
     if (number == KeyIndex::none) {
-      tell_failed(session, key, Failure{.kind = ErrorKind::data_lost, .message = "the scheduler knows no task of this key; submit it first",
-                                        .key = key});
+      tell_failed(session, key, unknown_task(key));
       continue;
     }
     if (waits_for_its_own_task(holders_[session], {number})) {
@@ -115,6 +119,12 @@ void State::handle(HolderNumber session, const Want& message) {
 Result<void> State::admit(HolderNumber session, const Submit& message) {
   const GraphChunk& chunk = message.chunk;
   if (Result<void> good = check_chunk(chunk); !good) return good.error();
+  // A name that nobody wants any more may stand for another call from here on.
+  for (std::size_t row = 0; row < chunk.size(); ++row) {
+    if (!chunk.key(row).is_named() || number_of(chunk.key(row)) == KeyIndex::none) continue;
+    settle();
+    break;
+  }
   if (holders_[session].through) {
     std::vector<TaskNumber> known;
     for (const Key& key : chunk.externals) known.push_back(number_of(key));

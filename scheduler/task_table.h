@@ -28,6 +28,8 @@ class TaskTable {
   std::size_t free_rows() const { return free_.size(); }
 
  private:
+  friend struct Snapshot;  // snapshot.cpp
+
   static constexpr TaskNumber page_rows = 256;
   std::vector<std::vector<Task>> pages_;
   std::vector<TaskNumber> free_;

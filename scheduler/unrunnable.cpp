@@ -10,6 +10,9 @@ namespace weft::scheduler {
 // Tasks looked at to find who waits for one.
 static constexpr std::size_t waiters_looked_at_max = 1'000;
 
+// Bytes that a client holds for a worker that is not here are given up then: it would hold them for ever.
+static constexpr Duration data_patience = 30s;
+
 /// Queues are looked through about five times before they are spoken of; all tasks of one ask the same of a worker.
 void State::review_unrunnable() {
   if (now_ < unrunnable_due_) return;
@@ -23,8 +26,16 @@ void State::review_unrunnable() {
     });
     if (!nobody) queue.nobody_since = {};
     else if (queue.nobody_since == Time{}) queue.nobody_since = now_;
+    else if (tasks_[sample].is_data && !alive_.empty() && queue.nobody_since + data_patience <= now_) give_up_data(sample);
     else if (!queue.all_told && queue.nobody_since + options_.unrunnable_after <= now_) tell_of_unrunnable(queue);
   }
+}
+
+/// One at a time: the next look finds the next.
+void State::give_up_data(TaskNumber number) {
+  fail(number, std::make_shared<const Failure>(Failure{
+                   .kind = ErrorKind::worker_unavailable, .message = "the data could not be placed: " + why_unrunnable(tasks_[number]),
+                   .label = shape_of(tasks_[number]).label, .key = tasks_[number].key}));
 }
 
 void State::tell_of_unrunnable(Queue& queue) {

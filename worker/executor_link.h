@@ -188,6 +188,8 @@ inline constexpr std::uint64_t temporary_memory = 1ull << 63;
 inline constexpr const char* executor_variable = "WEFT_EXECUTOR";
 /// The folder that holds the files its client attached.
 inline constexpr const char* files_variable = "WEFT_FILES";
+/// The client's own libraries, one a line: those that it opened while it ran are not linked to the program.
+inline constexpr const char* libraries_variable = "WEFT_LIBRARIES";
 /// And the name of its worker.
 inline constexpr const char* worker_variable = "WEFT_WORKER";
 

@@ -37,6 +37,8 @@ std::vector<std::string> executor_environment(const ProgramSpec& spec, const Pro
   if (std::string& path = all["LD_LIBRARY_PATH"]; !spec.libraries.empty()) path = spec.libraries + (path.empty() ? "" : ":" + path);
   if (all["LD_LIBRARY_PATH"].empty()) all.erase("LD_LIBRARY_PATH");
   if (!spec.attached.empty()) all[files_variable] = folder;
+  all.erase(libraries_variable);
+  for (const std::string& library : spec.own_libraries) all[libraries_variable] += library + '\n';
   all[executor_variable] = "3";
   all[worker_variable] = options.worker;
   all.erase(profile_variable);

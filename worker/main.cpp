@@ -3,7 +3,10 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 #include <sstream>
 #include <thread>
@@ -37,7 +40,7 @@ struct Settings {
   std::uint32_t nthreads = 0;
   MemoryAmount memory_limit, executor_memory;
   Amounts resources;
-  std::string local_directory;
+  std::string local_directory, ready_file;
   ByteCount spill_limit;
   Share spill_at{0.7}, pause_at{0.8};
   Duration lifetime{}, death_timeout = 600s, grace = 25s;
@@ -68,6 +71,7 @@ void declare(ProgramOptions& options, Settings& s) {
   options.add("executor-memory", s.executor_memory, "memory that one task's process may allocate; auto: the memory limit");
   options.add("resources", s.resources, "what tasks may ask for");
   options.add("local-directory", s.local_directory, "folder for values that do not fit into memory; empty: weft-UID in $TMPDIR");
+  options.add("ready-file", s.ready_file, "made when the scheduler has taken this worker in, removed at the end; for probes and scripts");
   options.add("spill-limit", s.spill_limit, "most bytes there; 0: no limit");
   options.add("spill-at", s.spill_at, "share of the memory limit from which values go to disk");
   options.add("pause-at", s.pause_at, "share of the memory limit from which no new task starts");
@@ -278,6 +282,12 @@ class Program {
   }
 
   int serve() {
+    if (!s_.ready_file.empty()) {
+      unlink(s_.ready_file.c_str());
+      options_.on_welcome = [path = s_.ready_file] {
+        if (!std::ofstream(path)) log_warning("cannot make the ready file", {{"path", path}, {"why", std::strerror(errno)}});
+      };
+    }
     worker::Server server(std::move(options_), std::move(endpoint_));
     int ends = 0;
     auto on_signal = [&](int signal) {
@@ -295,6 +305,7 @@ class Program {
     Signals signals({SIGTERM, SIGINT, SIGQUIT, SIGALRM}, on_signal, take_lifeline());
     start_lifetime();
     int code = server.run();
+    if (!s_.ready_file.empty()) unlink(s_.ready_file.c_str());
     if (!server.exit_reason().empty() && code != exit_code::ok)
       return fail_program(s_.program, failure(ErrorKind::worker_unavailable, server.exit_reason()), code);
     log_info("stopped", {{"why", server.exit_reason()}});

@@ -30,6 +30,7 @@ struct ProgramSpec {
   std::vector<std::string> arguments;                // after argv[0]
   std::map<std::string, std::string> environment;    // what the client sets
   std::string libraries;                             // folders to search first, as in LD_LIBRARY_PATH
+  std::vector<std::string> own_libraries;            // files; it may have opened some while it ran
   std::vector<std::string> attached;                 // files for its tasks
   std::shared_ptr<const OpenFile> image;             // what `path` was when it was checked; null: the path decides
 };

@@ -171,6 +171,13 @@ bool ProcessExecutors::wait_for_room(Time now) {
   return false;
 }
 
+/// The last line of what a process wrote, without its end.
+static std::string last_words(const std::string& output) {
+  std::size_t end = output.find_last_not_of(" \t\r\n");
+  if (end == std::string::npos) return "nothing";
+  std::size_t begin = output.find_last_of('\n', end);
+  return output.substr(begin + 1, end - begin);
+}
 static bool is_shortage(int error) { return error == EMFILE || error == ENFILE || error == EAGAIN || error == ENOMEM; }
 
 void ProcessExecutors::spawned(Time now) {
@@ -182,7 +189,8 @@ void ProcessExecutors::spawned(Time now) {
       continue;
     }
     if (result.error != 0) {
-      Failure why = failure(ErrorKind::program_error, "cannot start " + child.name + ": " + result.step + ": " + std::strerror(result.error));
+      std::string wrapper = options_.wrapper.empty() ? "" : options_.wrapper.front() + ' ';
+      Failure why = failure(ErrorKind::program_error, "cannot start " + wrapper + child.name + ": " + result.step + ": " + std::strerror(result.error));
       programs_[child.program].failed_starts = failures_max;
       bury_unstarted(child, why);
       epoll_ctl(epoll_, EPOLL_CTL_DEL, child.output.pipe(), nullptr);
@@ -269,7 +277,8 @@ void ProcessExecutors::bury_unstarted(Child& child, const Failure& death) {
                                                         text_of(options_.start_timeout) + "; call weft::init(argc, argv) first in main";
     else why.message = "program " + child.name + " ended before it became an executor (" +
                        (death.signal ? "signal " + std::to_string(death.signal) : "exit code " + std::to_string(death.exit_code)) +
-                       "); call weft::init(argc, argv) first in main";
+                       ")" + (death.output.empty() ? "" : ", saying: " + last_words(death.output)) +
+                       "; call weft::init(argc, argv) first in main, and let what runs there (on_executor_start) work on workers, too";
   }
   std::deque<Run> rest;
   for (auto& run : queue_) {

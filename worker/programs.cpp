@@ -175,7 +175,8 @@ Result<ProgramSpec> Programs::spec(const Key& name) {
     else if (file.role == FileRole::attached) spec.attached.push_back(place);
     else if (file.role == FileRole::loader) loader = place;
     // Libraries that are not where the program was linked to look for them; a foreign loader must not find ours.
-    else if (place != file.path || program.own_loader) search(place);
+    if (file.role == FileRole::library) spec.own_libraries.push_back(place);
+    if ((file.role == FileRole::library || file.role == FileRole::system) && (place != file.path || program.own_loader)) search(place);
   }
   if (!program.own_loader) return spec;
   spec.arguments = {"--library-path", std::exchange(spec.libraries, {}), spec.path};

@@ -43,6 +43,7 @@ struct ServerOptions {
   std::string memory_folder;
   Duration death_timeout = 600s;
   Duration grace = 25s;                  // from `terminate` until running tasks are given up
+  std::function<void()> on_welcome;      // called once, on the server's thread: the scheduler knows us
 };
 
 class Server : private ValueHolder {
@@ -99,7 +100,7 @@ class Server : private ValueHolder {
   void perform(StoreSmall& action);
   void perform(AwaitPut&) {}             // the token says all
   void perform(TellTask& action);
-  void perform(RenewTaskLinks&) { user_code_->renew_task_links(); }
+  void perform(RenewTaskLinks&);
   void perform(RenewExecutors&) { user_code_->renew(); }
   void perform(Exit& action);
   void perform(LearnProgram& action);

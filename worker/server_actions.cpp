@@ -88,6 +88,12 @@ void Server::perform(StopRun& action) {
   else user_code_->cancel(action.attempt);
 }
 
+/// The scheduler took us in, perhaps again.
+void Server::perform(RenewTaskLinks&) {
+  user_code_->renew_task_links();
+  if (auto welcomed = std::exchange(options_.on_welcome, nullptr)) welcomed();
+}
+
 void Server::perform(TellTask& action) { user_code_->to_task(action.message); }
 
 // ------------------------------------------------------------------------------------------------ values

@@ -15,7 +15,10 @@ struct CutFiles {
 TextBag read_text(std::vector<std::string> patterns, const TextOptions& options) {
   if (patterns.empty()) throw InvalidArgument("read_text needs at least one pattern");
   if (options.blocksize == 0) throw InvalidArgument("a block of text has at least 1 byte");
-  for (std::string& pattern : patterns) pattern = detail::absolute_path(pattern);
+  for (std::string& pattern : patterns) {
+    if (pattern.empty()) throw InvalidArgument("a pattern of read_text is empty; write a path or a pattern, such as \"data/*.txt\"");
+    pattern = detail::absolute_path(pattern);
+  }
   return TextBag(detail::make_stage<detail::TextPartition>({}, [patterns, options](detail::Plan& plan) {
     // Files change, so they are looked at each time; the slices' keys then say which edition they are of.
     auto found = plan.call_impure("find_files", CutFiles{}, patterns, options.blocksize);

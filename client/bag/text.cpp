@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <limits>
 
@@ -28,6 +29,10 @@ constexpr std::size_t window = 256 << 10;
 
 std::int64_t modified_of(const struct stat& info) { return info.st_mtim.tv_sec * 1'000'000'000LL + info.st_mtim.tv_nsec; }
 
+const char* kind_of(mode_t mode) {
+  return S_ISDIR(mode) ? "a folder" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
 std::vector<std::string> files_of(const std::string& pattern) {
   struct Matches : glob_t {
     Matches() : glob_t{} {}
@@ -37,17 +42,37 @@ std::vector<std::string> files_of(const std::string& pattern) {
   if (code != 0 && code != GLOB_NOMATCH) refused("cannot look for files", pattern, code == GLOB_NOSPACE ? ENOMEM : EIO);
   std::vector<std::string> paths(matches.gl_pathv, matches.gl_pathv + matches.gl_pathc);
   if (paths.empty()) paths.push_back(pattern);   // a plain name with a '[' in it
-  std::erase_if(paths, [](const std::string& path) {
+  mode_t other = S_IFDIR;
+  std::erase_if(paths, [&](const std::string& path) {
     struct stat info;
-    return stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode);
+    bool is_other = stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode);
+    if (is_other) other = info.st_mode;
+    return is_other;
   });
   if (paths.empty() && matches.gl_pathc != 0)
-    throw IoError("'" + pattern + "' is a folder where the workers look for it; name its files: '" + pattern + "/*'");
+    throw IoError("'" + pattern + "' is " + kind_of(other) + " where the workers look for it; " +
+                  (S_ISDIR(other) ? "name its files: '" + pattern + "/*'" : "only files can be read in blocks: copy what it says into one"));
   if (matches.gl_pathc == 0 && (paths.empty() || access(pattern.c_str(), F_OK) != 0)) paths.clear();
   if (paths.empty()) throw IoError("no file matches '" + pattern + "' where the workers look for it");
   std::sort(paths.begin(), paths.end());
   return paths;
 }
+
+// Files of /proc have no size and tell their content as they are read.
+bool has_content(const std::string& path) {
+  int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) refused("cannot open", path, errno);
+  char byte;
+  ssize_t count;
+  do count = pread(descriptor, &byte, 1, 0);
+  while (count < 0 && errno == EINTR);
+  int error = errno;
+  close(descriptor);
+  if (count < 0) refused("cannot read", path, error);
+  return count != 0;
+}
+
+constexpr std::uint64_t to_the_end = std::numeric_limits<std::int64_t>::max();   // sums with it do not wrap
 
 // Text compresses to about a quarter; a compressed file cannot be cut, so it counts for what it will become.
 constexpr std::uint64_t gzip_factor = 4;
@@ -62,10 +87,10 @@ class Cutter {
     TextSlice slice{.path = path, .size = static_cast<std::uint64_t>(info.st_size), .modified = modified_of(info)};
     slice.gzip = path.ends_with(".gz");
     slice.end = slice.size;
-    if (slice.size == 0) return;
+    if (slice.size == 0) return add_unsized(std::move(slice));
     if (slice.gzip) return put(std::move(slice), slice.size * gzip_factor);
     // Even slices, none above the block size; small files share a partition.
-    std::uint64_t size = slice.size, count = (size + blocksize_ - 1) / blocksize_;
+    std::uint64_t size = slice.size, count = size / blocksize_ + (size % blocksize_ != 0);
     for (std::uint64_t i = 0; i < count; ++i) {
       slice.begin = size / count * i + std::min(i, size % count);
       slice.end = size / count * (i + 1) + std::min(i + 1, size % count);
@@ -78,8 +103,16 @@ class Cutter {
   }
 
  private:
+  // Nobody knows where to cut it, and no time says when its content changed: each plan reads it again.
+  void add_unsized(TextSlice slice) {
+    if (!has_content(slice.path)) return;
+    slice.end = to_the_end;
+    slice.modified = std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+    put(std::move(slice), blocksize_);
+  }
   void put(TextSlice slice, std::uint64_t bytes) {
-    if (partitions_.empty() || (filled_ + bytes > blocksize_ && filled_ > 0)) partitions_.emplace_back(), filled_ = 0;
+    bool full = filled_ > 0 && (filled_ >= blocksize_ || bytes > blocksize_ - filled_);
+    if (partitions_.empty() || full) partitions_.emplace_back(), filled_ = 0;
     partitions_.back().push_back(std::move(slice));
     filled_ += bytes;
   }
@@ -110,7 +143,8 @@ struct LineReader::File {
     if (descriptor < 0) refused("cannot open", slice.path, errno);
     struct stat info;
     if (fstat(descriptor, &info) != 0) refused("cannot look at", slice.path, errno);
-    if (static_cast<std::uint64_t>(info.st_size) != slice.size || modified_of(info) != slice.modified)
+    bool same_time = modified_of(info) == slice.modified || slice.size == 0;
+    if (static_cast<std::uint64_t>(info.st_size) != slice.size || !same_time)
       throw IoError("'" + slice.path + "' changed since its blocks were planned; compute again to read the new text");
     if (slice.gzip) {
       stream = gzdopen(descriptor, "rb");
@@ -144,7 +178,7 @@ struct LineReader::File {
 LineReader::LineReader(const TextSlice& slice)
     : file_(std::make_unique<File>()), path_(slice.path), at_(slice.begin), end_(slice.end), skip_(slice.begin > 0) {
   file_->open(slice);
-  if (slice.gzip) end_ = std::numeric_limits<std::int64_t>::max();   // sums with it do not wrap
+  if (slice.gzip) end_ = to_the_end;
   if (skip_) --at_;   // a newline right before the slice means that a line starts at its very beginning
   capacity_ = window;
   text_.reset(new char[capacity_]);
@@ -217,6 +251,11 @@ bool LineReader::next(std::string_view& lines) {
   }
 }
 
-std::string absolute_path(const std::string& path) { return std::filesystem::absolute(path).lexically_normal().string(); }
+std::string absolute_path(const std::string& path) {
+  std::error_code error;
+  std::filesystem::path whole = std::filesystem::absolute(path, error);
+  if (error) throw IoError("cannot find '" + path + "' from the current folder: " + error.message());
+  return whole.lexically_normal().string();
+}
 
 }  // namespace weft::detail

@@ -29,10 +29,12 @@ struct Verb {
 };
 std::span<const Verb> all_verbs();
 
-/// The options that every verb has, and its own.
+/// The options that all verbs have, and a verb's own.
 class VerbOptions {
  public:
-  VerbOptions(const std::string& verb, const std::string& summary);
+  enum class Asks : bool { nobody, cluster };
+  /// A verb that asks nobody has no options of where the cluster is, and its own section in a configuration file: its name.
+  VerbOptions(const std::string& verb, const std::string& summary, Asks asks = Asks::cluster);
   /// Declare the verb's own options here.
   ProgramOptions& add() { return options_; }
   /// Read all. Returns the exit code if the verb should end now.
@@ -74,6 +76,23 @@ class Cluster {
  private:
   std::string address_;
   Client client_;
+};
+
+/// The one file that a verb makes: beside its place first, and then renamed. One that is there is replaced only with --force.
+class OutputFile {
+ public:
+  /// Declares --force.
+  explicit OutputFile(VerbOptions& options);
+  /// Throws if the file may not be made: before there is work for nothing.
+  void choose(const std::string& path);
+  /// Writes all, and says so with name and size. Returns the exit code.
+  int write(const std::string& verb, std::string_view bytes, unsigned mode = 0644) const;
+
+ private:
+  void check() const;
+  VerbOptions& options_;
+  std::string path_;
+  bool force_ = false;
 };
 
 // ---------------------------------------------------------------------------------------------------- showing
@@ -122,6 +141,7 @@ int run_top(Arguments);
 int run_history(Arguments);
 int run_report(Arguments);
 int run_trace(Arguments);
+int run_replay(Arguments);
 int run_local(Arguments);
 int run_keys(Arguments);
 int run_config(Arguments);

@@ -23,9 +23,10 @@ ClientOptions client_options(const VerbOptions& options) {
 
 bool errors_as_json() { return json_errors; }
 
-VerbOptions::VerbOptions(const std::string& verb, const std::string& summary)
-    : verb_(verb), options_("weft " + verb, "cli", summary) {
+VerbOptions::VerbOptions(const std::string& verb, const std::string& summary, Asks asks)
+    : verb_(verb), options_("weft " + verb, asks == Asks::cluster ? "cli" : verb, summary) {
   options_.add_choice<bool>("output", json_, {{"table", false}, {"json", true}}, "how the answer is written; -o is the same");
+  if (asks == Asks::nobody) return;
   options_.add("address", address_, "the scheduler's address for clients");
   options_.add("scheduler-file", scheduler_file_, "the file that the scheduler wrote");
   options_.add("timeout", timeout_, "how long the scheduler may take to answer");

@@ -46,7 +46,8 @@ int run_config(Arguments arguments) {
       std::string near = nearest_name(word, {"scheduler", "worker", "cli"});
       throw InvalidArgument("unknown program " + word + (near.empty() ? "" : ": did you mean " + near + '?'));
     }
-    std::string text = word == "cli" ? describe_config("weft", options.options(), format) : ask_program("weft-" + word, options.json());
+    const char* section = options.json() ? "weft" : "cli";
+    std::string text = word == "cli" ? describe_config(section, options.options(), format) : ask_program("weft-" + word, options.json());
     if (options.json()) all.push_back(Json::parse(text));
     else print((&word == &words.front() ? "" : "\n") + text);
   }

@@ -60,13 +60,6 @@ dashboard::Source source_of(const std::string& folder, const DashboardPlace& pla
   return [history](const std::string& target, std::string& type) { return history->get(target, type); };
 }
 
-void write_file(const std::string& path, const std::string& bytes) {
-  std::ofstream file(path, std::ios::binary);
-  file << bytes;
-  file.close();
-  if (!file) throw IoError("cannot write " + path);
-}
-
 std::string bar(double share, std::size_t width) {
   auto full = static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(width) + 0.5);
   return std::string(full, '#') + std::string(width - full, '.');
@@ -180,19 +173,21 @@ int run_history(Arguments arguments) {
 int run_report(Arguments arguments) {
   VerbOptions options("report", "Write one HTML file that shows a job: a running one, or that of an event log.");
   DashboardPlace place(options);
+  OutputFile file(options);
   TextList words;
   std::string folder, assets;
   options.add().positional("FILE", words, 1, 1, "the file to write");
   options.add().add("history", folder, "folder of an event log, instead of a cluster");
   options.add().add("assets", assets, "folder of the page's files, instead of those built in");
   if (auto code = options.start(arguments)) return *code;
-  write_file(words[0], dashboard::make_report(source_of(folder, place), assets).value_or_throw());
-  return exit_code::ok;
+  file.choose(words[0]);
+  return file.write("report", dashboard::make_report(source_of(folder, place), assets).value_or_throw());
 }
 
 int run_trace(Arguments arguments) {
   VerbOptions options("trace", "Write what ran where and when: for ui.perfetto.dev, or as Chrome's JSON.");
   DashboardPlace place(options);
+  OutputFile file(options);
   TextList words;
   std::string folder, format = "perfetto";
   double from = 0, to = 0;
@@ -201,12 +196,12 @@ int run_trace(Arguments arguments) {
   options.add().add("from", from, "seconds since the scheduler began");
   options.add().add("to", to, "likewise; 0: all");
   if (auto code = options.start(arguments)) return *code;
+  file.choose(words[0]);
   if (words[0].ends_with(".json")) format = "chrome";
   std::string target = "/api/v1/trace?format=" + format + "&t0=" + std::to_string(static_cast<std::int64_t>(from * 1e6));
   if (to > 0) target += "&t1=" + std::to_string(static_cast<std::int64_t>(to * 1e6));
   std::string type;
-  write_file(words[0], source_of(folder, place)(target, type));
-  return exit_code::ok;
+  return file.write("trace", source_of(folder, place)(target, type));
 }
 
 }  // namespace weft::cli

@@ -1,6 +1,8 @@
 // weft debug: run a failed task again on this machine, with the inputs it had, under a debugger if asked.
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -10,6 +12,7 @@
 #include "client/symbols.h"
 #include "common/exit_codes.h"
 #include "common/image_files.h"
+#include "common/machine.h"
 #include "common/process.h"
 #include "common/programs.h"
 #include "common/task_description.h"
@@ -47,6 +50,7 @@ struct Wishes {
   TextList key;
   bool gdb = false;
   std::string program;
+  MemoryAmount memory;
 };
 
 Value fetch(Cluster& cluster, const Key& key, Duration timeout) { return cluster.client().core()->attach(key).value(timeout); }
@@ -105,6 +109,46 @@ worker::ProgramSpec find_program(Cluster& cluster, const TaskDescription& task, 
   return programs.spec(name).value_or_throw();
 }
 
+/// Bytes that the task's process may allocate; 0: any number. That of its worker, where its inputs were mapped; here they are read
+/// from a file and then decoded, which takes up to four times their size.
+std::uint64_t memory_bound(Cluster& cluster, const std::string& worker, const std::vector<Bytes>& inputs, const MemoryAmount& wish) {
+  std::uint64_t bound = 0, needed_here = 0;
+  for (const Bytes& input : inputs) needed_here += 4 * input.size();
+  if (wish.kind != MemoryAmount::Kind::automatic) {
+    bound = wish.resolve(usable_memory());
+  } else {
+    for (const Json& row : cluster.ask("workers")) {
+      // One that is gone was probably like the others.
+      bound = std::max(bound, row.at("memory_limit").get<std::uint64_t>());
+      if (row.at("name") != worker) continue;
+      bound = row.at("memory_limit");
+      break;
+    }
+  }
+  return bound ? bound + needed_here : 0;
+}
+
+/// While it lives, programs that we start may allocate only so much.
+class MemoryBound {
+ public:
+  explicit MemoryBound(std::uint64_t bytes) {
+    getrlimit(RLIMIT_DATA, &before_);
+    rlimit bound = before_;
+    if (bytes) bound.rlim_cur = std::min<rlim_t>(before_.rlim_cur, bytes);
+    setrlimit(RLIMIT_DATA, &bound);
+  }
+  ~MemoryBound() { setrlimit(RLIMIT_DATA, &before_); }
+  MemoryBound(const MemoryBound&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+Result<ChildProcess> start_bounded(const std::string& program, const ChildOptions& options, std::uint64_t memory) {
+  MemoryBound bound(memory);
+  return ChildProcess::start(program, options);
+}
+
 ChildOptions how_to_start(const worker::ProgramSpec& spec, const std::string& folder, bool json) {
   ChildOptions options{.environment = spec.environment, .own_group = false, .no_input = true};
   options.environment[client::debug_variable] = folder;
@@ -132,15 +176,15 @@ Failure outcome_of(int code, const std::string& folder) {
   return symbolised(std::move(crash));
 }
 
-int run_plainly(const worker::ProgramSpec& spec, const std::string& folder, bool json) {
+int run_plainly(const worker::ProgramSpec& spec, const std::string& folder, bool json, std::uint64_t memory) {
   ChildOptions options = how_to_start(spec, folder, json);
   options.arguments = spec.arguments;
-  ChildProcess child = ChildProcess::start(spec.path, options).value_or_throw();
+  ChildProcess child = start_bounded(spec.path, options, memory).value_or_throw();
   Failure outcome = outcome_of(child.wait().value_or(exit_code::failure), folder);
   const bool returned = outcome.kind == ErrorKind::none;
   if (json) {
     print_json("debug", {{"outcome", returned ? "returned" : name_of(outcome.kind)}, {"message", outcome.message}, {"type", outcome.type},
-                         {"signal", outcome.signal}, {"traceback", outcome.traceback}});
+                         {"signal", outcome.signal}, {"traceback", outcome.traceback}, {"memory_bound", memory}});
   } else if (returned) {
     print(harmless(outcome.message) + "; it does not fail here\n");
   } else {
@@ -151,9 +195,13 @@ int run_plainly(const worker::ProgramSpec& spec, const std::string& folder, bool
 }
 
 /// With a terminal the debugger is the user's; without one it prints the stack where the task fails.
-int run_in_gdb(const worker::ProgramSpec& spec, const std::string& folder) {
+int run_in_gdb(const worker::ProgramSpec& spec, const std::string& folder, std::uint64_t memory) {
   ChildOptions options = how_to_start(spec, folder, false);
-  options.arguments = {"-q", "-ex", "set confirm off", "-ex", "set print thread-events off", "-ex", "catch throw", "-ex", "run"};
+  options.arguments = {"-q", "-ex", "set confirm off", "-ex", "set print thread-events off", "-ex", "catch throw"};
+  // The bound is the task's, not the debugger's.
+  std::string wrapper = "set exec-wrapper sh -c 'ulimit -S -d " + std::to_string(memory / 1024) + " && exec \"$0\" \"$@\"'";
+  if (memory) options.arguments.insert(options.arguments.end(), {"-ex", wrapper});
+  options.arguments.insert(options.arguments.end(), {"-ex", "run"});
   const bool interactive = isatty(STDIN_FILENO) != 0;
   if (interactive) options.no_input = false;
   else options.arguments.insert(options.arguments.end(), {"-ex", "bt", "-batch"});
@@ -172,9 +220,11 @@ int run_debug(Arguments arguments) {
   options.add().positional("KEY", wishes.key, 1, 1, "a key, or its first digits");
   options.add().add("gdb", wishes.gdb, "under gdb; without a terminal it prints the stack of the first exception or crash");
   options.add().add("program", wishes.program, "the task's program, if it is not where the client started it");
+  options.add().add("memory", wishes.memory, "memory that the task's process may allocate; 0: any; auto: the memory limit of the worker where it failed");
   if (auto code = options.start(arguments)) return *code;
   Folder folder;
   worker::ProgramSpec spec;
+  std::uint64_t memory = 0;
   {
     Cluster cluster(options);
     Json answer = cluster.ask("describe", {}, {cluster.find_key(wishes.key[0])});
@@ -188,10 +238,12 @@ int run_debug(Arguments arguments) {
     spec = find_program(cluster, *task, wishes, folder.path, options.timeout());
     client::DebugTask run{task->key, task->shape, task->arguments, fetch_inputs(cluster, *task, options.timeout()), !wishes.gdb};
     client::write_debug_task(folder.path, run).value_or_throw();
+    memory = memory_bound(cluster, answer.at("error").at("worker"), run.inputs, wishes.memory);
     if (!options.json())
-      print("running " + harmless(task->shape.label) + ' ' + task->key.hex() + " of " + (spec.name.empty() ? spec.path : spec.name) + '\n');
+      print("running " + harmless(task->shape.label) + ' ' + task->key.hex() + " of " + (spec.name.empty() ? spec.path : spec.name) +
+            (memory ? " with at most " + show_bytes(static_cast<double>(memory)) + " of memory" : "") + '\n');
   }
-  return wishes.gdb ? run_in_gdb(spec, folder.path) : run_plainly(spec, folder.path, options.json());
+  return wishes.gdb ? run_in_gdb(spec, folder.path, memory) : run_plainly(spec, folder.path, options.json(), memory);
 }
 
 }  // namespace weft::cli

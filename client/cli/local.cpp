@@ -59,7 +59,7 @@ int stay() {
 
 int run_local(Arguments arguments) {
   VerbOptions options("local", "Run a program on a throw-away cluster of this machine: weft local --workers 4 -- ./program arguments. "
-                               "Ends with the program's exit code.");
+                               "Ends with the program's exit code.", VerbOptions::Asks::nobody);
   TextList words;
   unsigned workers = 0;
   bool dashboard = true;
@@ -70,8 +70,8 @@ int run_local(Arguments arguments) {
   options.add().positional("PROGRAM", words, 0, 100'000, "what to run, behind --; without it the cluster stays until Ctrl-C");
   options.add().add("workers", workers, "worker processes; 0: one for each core");
   options.add().add("nthreads", threads, "tasks that each worker runs at once");
-  options.add().add("memory-limit", memory, "memory for values of all workers together; auto: 60% of what we may use");
-  options.add().add("executor-memory", executor_memory, "memory that one task's process may allocate; auto: a worker's memory limit");
+  options.add().add("memory-limit", memory, "memory for values, of all workers together: each gets its share; auto: 60% of what we may use");
+  options.add().add("executor-memory", executor_memory, "memory that one task's process may allocate; auto: one worker's share of the memory limit");
   options.add().add("executor-core-files", core_files, "folder for core files of executors that crash; empty: none are written");
   options.add().add("resources", resources, "what each worker offers");
   options.add().add("dashboard", dashboard, "serve the web page on 127.0.0.1:8787 or a free port");

@@ -29,6 +29,7 @@ constexpr std::array verbs = {
     Verb{"history", "serve the dashboard of a job that is over, from its event log", run_history},
     Verb{"report", "write one HTML file that shows a job", run_report},
     Verb{"trace", "write a trace for Perfetto or Chrome", run_trace},
+    Verb{"replay", "run a recording of a scheduler again and check it", run_replay},
     Verb{"keys", "make, list, add and revoke keys", run_keys},
     Verb{"config", "every option's value and where it came from", run_config},
     Verb{"doctor", "check this machine", run_doctor},

@@ -1,10 +1,10 @@
 // Verbs that change something, and the dump.
+#include <cstdio>
 #include <ctime>
 
 #include "client/cli/cli.h"
 #include "common/exit_codes.h"
 #include "common/machine.h"
-#include "common/process.h"
 
 namespace weft::cli {
 
@@ -13,11 +13,20 @@ int run_retire(Arguments arguments) {
   TextList names;
   options.add().positional("WORKER", names, 1, 10'000, "names of workers");
   if (auto code = options.start(arguments)) return *code;
-  Json retired = Cluster(options).order("retire", names);
-  if (options.json()) return print_json("retire", retired), exit_code::ok;
-  for (const Json& name : retired) print("retiring " + harmless(name) + '\n');
-  if (retired.empty()) print("they retire already\n");
-  return exit_code::ok;
+  Json going = Json::array();
+  bool all = true;
+  for (const Json& row : Cluster(options).order("retire_each", names)) {
+    const std::string name = row.at("worker");
+    if (row.at("retiring")) {
+      going.push_back(name);
+      if (!options.json()) print(row.at("already") ? harmless(name) + " retires already\n" : "retiring " + harmless(name) + '\n');
+    } else {
+      all = false;
+      std::fprintf(stderr, "weft retire: %s stays: %s\n", harmless(name).c_str(), harmless(row.at("reason")).c_str());
+    }
+  }
+  if (options.json()) print_json("retire", going);
+  return all ? exit_code::ok : exit_code::failure;
 }
 
 int run_cancel(Arguments arguments) {
@@ -91,13 +100,14 @@ int run_dump(Arguments arguments) {
   VerbOptions options("dump", "Write one file, at most 64 MiB, with everything a bug report needs. It holds no values and no keys of links.");
   TextList files;
   options.add().positional("FILE", files, 0, 1, "where to; default weft-dump-TIME.json");
+  OutputFile file(options);
   if (auto code = options.start(arguments)) return *code;
   std::time_t now = std::time(nullptr);
   std::tm parts{};
   gmtime_r(&now, &parts);
   char time[32];
   std::strftime(time, sizeof time, "%Y%m%dT%H%M%SZ", &parts);
-  std::string path = files.empty() ? std::string("weft-dump-") + time + ".json" : files[0];
+  file.choose(files.empty() ? std::string("weft-dump-") + time + ".json" : files[0]);
 
   Cluster cluster(options);
   Json dump = {{"version", 1}, {"time", time}, {"weft", version_line("weft")}, {"address", cluster.address()}, {"from_host", host_name()}};
@@ -106,13 +116,7 @@ int run_dump(Arguments arguments) {
     add_section(dump, bytes, verb, [&] { return cluster.ask(verb); });
   add_section(dump, bytes, "failures", [&] { return failures(cluster); });
   add_section(dump, bytes, "tasks", [&] { return cluster.ask("tasks"); });
-  if (auto written = write_whole_file(path, dump.dump(1, ' ', false, Json::error_handler_t::replace) + '\n', 0600); !written) {
-    std::fprintf(stderr, "weft dump: %s\n", written.error().message.c_str());
-    return exit_code::cannot_create;
-  }
-  if (options.json()) print_json("dump", {{"file", path}, {"bytes", bytes}});
-  else print("wrote " + path + " (" + show_bytes(static_cast<double>(bytes)) + ")\n");
-  return exit_code::ok;
+  return file.write("dump", dump.dump(1, ' ', false, Json::error_handler_t::replace) + '\n', 0600);
 }
 
 }  // namespace weft::cli

@@ -1,5 +1,8 @@
-// Verbs that look: status, workers, tasks, story, explain, logs.
+// Verbs that look: status, workers, tasks, explain, logs.
+#include <signal.h>
+
 #include <algorithm>
+#include <cstdio>
 
 #include "client/cli/cli.h"
 #include "client/symbols.h"
@@ -37,11 +40,22 @@ std::string traceback_of(const Json& error) {
   return symbolised(std::move(failure)).traceback;
 }
 
+std::string show_address(std::uint64_t address) {
+  char text[24];
+  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(address));
+  return text;
+}
+
 void print_failure(const Json& error) {
   print(word(error.at("kind")) + ": " + harmless(error.at("message"), true) + '\n');
   for (const char* name : {"type", "worker", "key"})
     if (error.contains(name) && error.at(name) != "") print(std::string("  ") + name + ": " + word(error.at(name)) + '\n');
+  int signal = error.value("signal", 0);
+  if (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE) print("  fault address: " + show_address(error.at("address")) + '\n');
   print(harmless(traceback_of(error), true));
+  std::string output = error.value("output", "");
+  if (output.empty()) return;
+  print("its last output:\n" + harmless(output, true) + (output.ends_with('\n') ? "" : "\n"));
 }
 
 }  // namespace
@@ -110,25 +124,6 @@ int run_tasks(Arguments arguments) {
     std::string done = task.contains("progress") ? std::to_string(static_cast<int>(100 * task.at("progress").get<double>())) + '%' : "";
     table.row({word(task.at("key")), word(task.at("label")), word(task.at("state")), done, show_bytes(task.at("bytes")), word(task.at("worker"))});
   }
-  table.print();
-  return exit_code::ok;
-}
-
-int run_story(Arguments arguments) {
-  VerbOptions options("story", "Tell what happened to tasks.");
-  TextList texts;
-  options.add().positional("KEY", texts, 1, 100, "keys, or their first digits");
-  if (auto code = options.start(arguments)) return *code;
-  Cluster cluster(options);
-  std::vector<Key> keys;
-  for (const std::string& text : texts) keys.push_back(cluster.find_key(text));
-  Json story = cluster.ask("story", {}, keys);
-  if (story.empty()) throw InvalidArgument("the scheduler remembers nothing of " + texts[0] + "; `weft tasks` lists the keys it has");
-  if (options.json()) return print_json("story", story), exit_code::ok;
-  Table table({"WHEN", "KEY", "FROM", "TO", "WORKER", "ATTEMPT"});
-  for (const Json& step : story)
-    table.row({show_seconds(step.at("seconds_ago")) + " ago", word(step.at("key")).substr(0, 12), word(step.at("from")), word(step.at("to")),
-               word(step.at("worker")), step.at("attempt") == 0 ? "" : number(step.at("attempt"))});
   table.print();
   return exit_code::ok;
 }

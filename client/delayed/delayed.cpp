@@ -32,8 +32,10 @@ DelayedNode::~DelayedNode() {
 
 DelayedPointer record(PreparedCall call, const Options& options) {
   auto node = std::make_shared<DelayedNode>();
+  node->content = call.key;
   if (options.key) call.key = Key::named(*options.key);
   else if (!options.pure) call.key = Key::random();
+  else call.key = key_with(options, call.key);
   node->call = std::move(call);
   node->options = options;
   return node;
@@ -48,7 +50,10 @@ struct Graph {
 
   explicit Graph(const std::vector<DelayedPointer>& roots) {
     auto add = [&](const DelayedNode* node) {
-      if (number.try_emplace(node->call.key, nodes.size()).second) nodes.push_back(node);
+      auto [known, is_new] = number.try_emplace(node->call.key, nodes.size());
+      if (is_new) nodes.push_back(node);
+      else if (nodes[known->second]->content != node->content)
+        throw InvalidArgument("two different delayed calls were given the same key; choose another key for one of them");
     };
     for (const DelayedPointer& root : roots) add(root.get());
     for (std::size_t at = 0; at < nodes.size(); ++at)
@@ -76,6 +81,7 @@ std::vector<FutureHandle> submit_graph(const ClientPointer& client, const std::v
   std::vector<FutureHandle> holds;
   std::vector<std::uint32_t> place(graph.nodes.size(), 0);  // of a wanted node among the futures
   std::uint32_t futures = 0;
+  bool names_anew = false;
   for (std::uint32_t number : order) {
     const DelayedNode& node = *graph.nodes[number];
     std::vector<client::TaskInput> inputs;
@@ -83,9 +89,10 @@ std::vector<FutureHandle> submit_graph(const ClientPointer& client, const std::v
     for (FutureHandle& hold : place_big(client, node.call)) holds.push_back(std::move(hold));
     builder.add(builder.add_template(template_of(node.call, node.options, {})), node.call.key, node.call.bytes, inputs,
                 wanted[number]);
+    if (wanted[number] && node.call.key.is_named()) names_anew |= client->named_calls().claim(node.call.key, node.content);
     if (wanted[number]) place[number] = futures++;
   }
-  auto handles = client->submit(builder.take(), std::move(holds));
+  auto handles = client->submit(builder.take(), std::move(holds), names_anew);
   std::vector<FutureHandle> answer;
   for (const DelayedPointer& root : roots) answer.push_back(handles[place[graph.number.at(root->call.key)]]);
   return answer;

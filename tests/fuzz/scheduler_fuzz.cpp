@@ -34,6 +34,7 @@ class Story {
     if (kind < 110) return FromClient{peer, client_message(peer)};
     if (kind < 230) return FromWorker{{peer.number + 10}, worker_message(peer)};
     if (kind < 236) return LinkLost{peer};
+    if (kind < 238) return ProcessGone{{source_.byte() % 8u}};
     if (kind < 242) return LinkLost{{peer.number + 10}};
     if (kind < 244) return AccessRevoked{{peer.number + (kind & 1) * 10}};
     if (kind < 250) return Committed{ticket_};

@@ -121,7 +121,7 @@ TEST_CASE("every question is answered with JSON that tells what happened") {
 
 TEST_CASE("run calls a function once on every worker and answers by name") {
   Cluster c(3);
-  while (c.client.workers().size() < 3) std::this_thread::yield();
+  CHECK(c.client.workers().size() == 3);  // from the start
   std::map<std::string, std::string> names = c.client.run([](int) { return weft::this_task().worker(); }, 0);
   REQUIRE(names.size() == 3);
   for (const auto& [worker, name] : names) CHECK(worker == name);
@@ -132,6 +132,12 @@ TEST_CASE("run calls a function once on every worker and answers by name") {
   std::string one = names.begin()->first;
   CHECK(c.client.run({.workers = {one}}, inc, 1) == std::map<std::string, int>{{one, 2}});
   CHECK_THROWS_AS(c.client.run({.workers = {"nobody"}}, inc, 1), weft::WorkerUnavailable);
+  CHECK_THROWS_WITH_AS(c.client.run({.resources = {{"GPU", 1}}}, inc, 1), doctest::Contains("GPU"), weft::WorkerUnavailable);
+  CHECK_THROWS_AS(c.client.run({.cores = 99}, inc, 1), weft::WorkerUnavailable);
+}
+
+TEST_CASE("a cluster whose workers cannot start says so") {
+  CHECK_THROWS_WITH_AS(weft::LocalCluster({.workers = 2, .resources = {{"x", -1}}}), doctest::Contains("worker-0"), weft::IoError);
 }
 
 TEST_CASE("a failure of run says which worker it was, and a crash is not tried again") {

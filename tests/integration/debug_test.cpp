@@ -2,7 +2,11 @@
 #include <signal.h>
 
 #include <chrono>
+#include <cstdio>
+#include <memory>
 #include <numeric>
+
+#include <nlohmann/json.hpp>
 
 #include "common/exit_codes.h"
 #include "support/daemons.h"
@@ -11,6 +15,7 @@ using namespace weft;
 using test::contains;
 using test::failure_of;
 using test::run_weft;
+using Json = nlohmann::json;
 
 namespace {
 
@@ -22,15 +27,25 @@ std::vector<int> numbers(int count) {
 [[gnu::noinline]] int deep(int sum) { throw std::runtime_error("the sum is " + std::to_string(sum)); }
 int throws(const std::vector<int>& values) { return deep(std::accumulate(values.begin(), values.end(), 0)) + 1; }
 int* volatile nowhere = nullptr;
-[[gnu::noinline]] int crash_here(int more) { return *nowhere + more; }
+[[gnu::noinline, gnu::no_sanitize("address", "undefined")]] int crash_here(int more) { return *nowhere + more; }
 int crashes(const std::vector<int>& values) { return crash_here(int(values.size())) + 1; }
 int fine(const std::vector<int>& values) { return int(values.size()); }
+int last_words(int more) {
+  std::fputs("these were the last words\n", stderr);
+  return crash_here(more) + 1;
+}
+int hungry(std::size_t bytes) {
+  std::unique_ptr<char[]> memory(new char[bytes]);
+  char* volatile end = memory.get() + bytes - 1;
+  return *end = 1;
+}
 int illegal(int) { __builtin_trap(); }
 
 struct Cluster {
   explicit Cluster(unsigned workers = 1) : cluster({.workers = workers, .memory_limit = 1u << 30}), client(cluster) {}
-  test::Said debug(const Key& key, std::vector<std::string> more = {}) const {
-    more.insert(more.begin(), {"debug", key.hex(), "--address", cluster.address()});
+  test::Said debug(const Key& key, std::vector<std::string> more = {}) const { return ask("debug", key, std::move(more)); }
+  test::Said ask(const std::string& verb, const Key& key, std::vector<std::string> more = {}) const {
+    more.insert(more.begin(), {verb, key.hex(), "--address", cluster.address()});
     return run_weft(more);
   }
   LocalCluster cluster;
@@ -148,4 +163,44 @@ TEST_CASE("weft debug says what it cannot run") {
   failure_of<TaskError>(after);
   CHECK(contains(c.debug(after.key()).errors, "task " + cause.key().hex() + ", which it depends on, failed"));
   CHECK(contains(c.debug(cause.key(), {"--program", "/bin/true"}).errors, "/bin/true is not the program that ran the task"));
+}
+
+TEST_CASE("weft explain tells the address and the last words of a crash") {
+  Cluster c;
+  auto bad = c.client.submit(Options{.max_attempts = 1}, last_words, 3);
+  failure_of<TaskCrashed>(bad);
+  std::string said = c.ask("explain", bad.key()).output;
+  CHECK_MESSAGE(contains(said, "fault address: 0x0\n"), said);
+  CHECK_MESSAGE(contains(said, "its last output:\nthese were the last words\n"), said);
+}
+
+TEST_CASE("weft story counts tries, names their worker, and says why the last one failed") {
+  Cluster c;
+  auto bad = c.client.submit(Options{.retries = 1}, throws, numbers(3));
+  failure_of<TaskError>(bad);
+  std::vector<int> tries;
+  Json story = Json::parse(c.ask("story", bad.key(), {"-o", "json"}).output).at("data");
+  for (const Json& step : story) {
+    if (step.at("to") != "assigned") continue;
+    CHECK(step.at("worker") == "worker-0");
+    tries.push_back(step.at("try"));
+  }
+  CHECK(tries == std::vector<int>{1, 2});
+  CHECK(story.back().at("to") == "failed");
+  CHECK(story.back().at("try") == 2);
+  CHECK(story.back().at("why") == "TaskError: the sum is 6");
+  std::string text = c.ask("story", bad.key()).output;
+  CHECK_MESSAGE(contains(text, "TaskError: the sum is 6\n"), text);
+  CHECK_FALSE(contains(text, std::to_string(story.back().at("attempt").get<std::uint64_t>())));
+}
+
+TEST_CASE("weft debug gives a task the memory that it had, or another amount") {
+  Cluster c;
+  auto bad = c.client.submit(Options{.max_attempts = 1}, hungry, std::size_t(2) << 30);
+  failure_of<MemoryLimit>(bad);
+  auto said = c.debug(bad.key());
+  CHECK(said.code == exit_code::failure);
+  CHECK_MESSAGE(contains(said.output, "with at most 1 GiB of memory\nMemoryLimit: "), said.output << said.errors);
+  CHECK(contains(c.debug(bad.key(), {"--memory", "4GiB"}).output, "it does not fail here"));
+  CHECK(contains(c.debug(bad.key(), {"--memory", "0"}).output, "it does not fail here"));
 }

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <numeric>
 
 #include "support/daemons.h"
+#include "support/sanitized.h"
 
 using namespace weft;
 using namespace std::chrono_literals;
@@ -143,7 +145,7 @@ TEST_CASE("a wrapper stands before the program of each executor") {
   CHECK(*read_whole_file(folder.path + "/argv") == "--quiet " + fs::read_symlink("/proc/self/exe").string() + "\n");
 }
 
-TEST_CASE("a crash leaves a core file where it was asked for, and says where") {
+TEST_CASE("a crash leaves a core file where it was asked for, and says where" * doctest::skip(test::sanitized)) {
   std::string pattern = read_here("/proc/sys/kernel/core_pattern");
   if (pattern.starts_with('|') || pattern.starts_with('/')) {
     MESSAGE("skipped: cores go to " << pattern);
@@ -182,7 +184,7 @@ TEST_CASE("what a task left behind ends with its executor, and all of it with th
   CHECK_FALSE(is_alive(late));
 }
 
-TEST_CASE("a task that allocates more than it may is told the limit, its value and the option that raises it") {
+TEST_CASE("a task that allocates more than it may is told the limit, its value and the option that raises it" * doctest::skip(test::sanitized)) {
   LocalCluster cluster({.workers = 1, .memory_limit = 1u << 30, .executor_memory = 256u << 20});
   Client client(cluster);
   Failure failure = failure_of<MemoryLimit>(client.submit(Options{.max_attempts = 1}, allocate, std::size_t(600) << 20));
@@ -193,7 +195,7 @@ TEST_CASE("a task that allocates more than it may is told the limit, its value a
   CHECK(client.submit(allocate, std::size_t(100) << 20).result(limit) == std::size_t(100) << 20);
 }
 
-TEST_CASE("the limit of a worker's memory bounds its tasks too, and a scattered value may be larger than it") {
+TEST_CASE("the limit of a worker's memory bounds its tasks too, and a scattered value may be larger than it" * doctest::skip(test::sanitized)) {
   LocalCluster cluster({.workers = 1, .memory_limit = 128u << 20, .executor_memory = 1u << 30});
   Client client(cluster);
   auto big = client.scatter(std::string(std::size_t(160) << 20, 'x'));
@@ -218,4 +220,16 @@ TEST_CASE("a library that the loader refuses on a worker is named") {
   Failure failure = failure_of<ProgramError>(client.submit(one, 5));
   CHECK_MESSAGE(contains(failure.message, "cannot be loaded on this worker"), failure.message);
   CHECK_MESSAGE(contains(failure.message, "libsodium.so.23"), failure.message);
+}
+
+TEST_CASE("a function of a library that the program opens later runs in executors, too") {
+  LocalCluster cluster({.workers = 1});
+  Client client(cluster);
+  CHECK(client.submit(one, 0).result(limit) == 1);
+  void* library = dlopen((fs::read_symlink("/proc/self/exe").parent_path() / "later_library.so").c_str(), RTLD_NOW);
+  REQUIRE_MESSAGE(library, dlerror());
+  auto* later = reinterpret_cast<int (*)(int)>(dlsym(library, "add_seven"));
+  REQUIRE(bool(later));
+  CHECK(client.submit(later, 1).result(limit) == 8);
+  CHECK(client.submit(one, 1).result(limit) == 1);
 }

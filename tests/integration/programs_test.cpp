@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -276,4 +277,64 @@ TEST_CASE("a dump is one private file") {
   CHECK(mode_of(home.path + "/dump.json") == 0600);
   Json dump = Json::parse(*read_whole_file(home.path + "/dump.json"));
   for (const char* section : {"status", "workers", "groups", "logs", "datasets", "processing", "failures", "tasks"}) CHECK(dump.contains(section));
+}
+
+TEST_CASE("a file that is there is replaced only by --force") {
+  Home home;
+  auto scheduler = home.scheduler();
+  REQUIRE(scheduler->says("dashboard: "));
+  std::string precious = home.path + "/precious", link = home.path + "/link";
+  REQUIRE(write_whole_file(precious, "mine"));
+  fs::create_symlink(precious, link);
+  REQUIRE(mkfifo((home.path + "/pipe").c_str(), 0600) == 0);
+  for (const char* verb : {"dump", "trace", "report"}) {
+    CAPTURE(verb);
+    for (const std::string& taken : {precious, link}) CHECK(home.weft({verb, taken}, exit_code::usage)->errors.find("is there already") != std::string::npos);
+    CHECK(home.weft({verb, home.path, "--force"}, exit_code::usage)->errors.find("is a folder") != std::string::npos);
+    CHECK(home.weft({verb, home.path + "/pipe", "--force"}, exit_code::usage)->errors.find("a pipe") != std::string::npos);
+    CHECK(*read_whole_file(precious) == "mine");
+  }
+  for (const char* verb : {"dump", "trace"}) {
+    CAPTURE(verb);
+    CHECK(home.weft({verb, link, "--force"})->output.find("wrote " + link + " (") == 0);
+    CHECK(*read_whole_file(precious) != "mine");
+    CHECK(fs::is_symlink(link));
+    std::string made = home.path + "/new-" + verb;
+    Json said = Json::parse(home.weft({verb, made, "-o", "json"})->output).at("data");
+    CHECK(said == Json({{"file", made}, {"bytes", fs::file_size(made)}}));
+  }
+}
+
+TEST_CASE("weft retire says who stays with what nobody could take, and ends with 1") {
+  Home home;
+  LocalCluster cluster({.workers = 1, .log_level = "off"});
+  Client client(cluster);
+  auto kept = client.submit([](int x) { return x; }, 1);
+  CHECK(kept.result(limit) == 1);
+  auto refused = home.weft({"retire", "worker-0", "--address", cluster.address()}, exit_code::failure);
+  CHECK(refused->output.empty());
+  CHECK_MESSAGE(refused->errors.find("worker-0 stays: it holds 1 value that is wanted") != std::string::npos, refused->errors);
+  kept.release();
+  client.ask("status", {}, {}, true);  // behind the release
+  CHECK(home.weft({"retire", "worker-0", "--address", cluster.address()})->output == "retiring worker-0\n");
+}
+
+TEST_CASE("a configuration that is shown can be given back as a file") {
+  Home home;
+  std::string file = home.path + "/weft.conf";
+  REQUIRE(write_whole_file(file, home.weft({"config"})->output));
+  for (const char* program : {"scheduler", "worker"}) {
+    auto read = home.run(std::string("weft-") + program, {"--config", file, "--show-config", "table"});
+    CHECK_MESSAGE(read->exit_code() == exit_code::ok, read->errors);
+    CHECK(read->output.find(file + ":") != std::string::npos);
+  }
+  CHECK(home.weft({"config", "cli", "--config", file})->output.find(file + ":") != std::string::npos);
+}
+
+TEST_CASE("weft local offers nothing about a cluster elsewhere, and says whose memory it means") {
+  Home home;
+  std::string help = home.weft({"local", "--help"})->output;
+  for (const char* foreign : {"--address", "--scheduler-file", "--timeout"}) CHECK(help.find(foreign) == std::string::npos);
+  CHECK(help.find("of all workers together: each gets its share") != std::string::npos);
+  home.weft({"local", "--address", "tcp://127.0.0.1:1"}, exit_code::usage);
 }

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "client/session_state.h"
-#include "scheduler/state.h"
+#include "scheduler/snapshot.h"
 #include "scheduler/store.h"
 #include "simulation/random.h"
 #include "simulation/world.h"
@@ -147,6 +147,8 @@ class Cluster {
 
   // Processes.
   void step_scheduler(std::vector<scheduler::Event> events);
+  void pass_through_bytes();
+  void look_for(WorkerId worker);
   void perform(scheduler::Action& action);
   bool crashes_here();
   void start_scheduler();

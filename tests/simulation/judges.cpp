@@ -68,7 +68,7 @@ void Cluster::get_acquainted(const std::vector<scheduler::Event>& events) {
   }
 }
 
-/// A worker is given up when its lease is over, or the grace after its link was cut, and not before.
+/// A worker is given up when its lease is over, or the grace after its link was cut, or its process is gone, and not before.
 void Cluster::judge_losses() {
   const scheduler::Options& options = scheduler_->options();
   Time awake = now_ - asleep_;
@@ -83,7 +83,8 @@ void Cluster::judge_losses() {
     bool over = awake - known.heard >= options.lease || awake - known.echoed >= options.lease ||
                 (known.cut != Time::never() && awake - known.cut >= options.reconnect_grace);
     bool replaced = worker != nullptr || known.instance != workers_[i].instance;
-    if (!over && !replaced && !known.leaving) wrong(workers_[i].name + " was given up before its time was over");
+    bool gone = !workers_[i].state;  // which can be found out
+    if (!over && !replaced && !known.leaving && !gone) wrong(workers_[i].name + " was given up before its time was over");
     known = {};
   }
 }

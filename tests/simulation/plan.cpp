@@ -122,6 +122,7 @@ static std::string fields(const Plan& plan, bool with_faults) {
   flag("impure", plan.impure);
   flag("once", plan.once);
   flag("trees", plan.trees);
+  number("snapshot_every", plan.snapshot_every, 0u);
   time("delay_max", plan.delay_max, plain.delay_max);
   if (!with_faults || plan.faults.empty()) return text;
   text += ",\n            .faults = {";

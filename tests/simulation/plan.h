@@ -54,6 +54,7 @@ struct Plan {
   bool impure = false;                   // tasks do something: no run may be repeated needlessly
   bool once = false;                     // and half of them may begin once only
   bool trees = false;                    // values of any size are spread as trees
+  std::uint32_t snapshot_every = 0;      // events; the scheduler's state goes through its bytes and back
   Duration delay_max = 2ms;
   std::vector<Fault> faults;             // by time
 

@@ -19,6 +19,7 @@ void Cluster::step_scheduler(std::vector<scheduler::Event> events) {
   }
   get_acquainted(events);
   std::vector<Stale> stale = stale_words(events);
+  if (plan_.snapshot_every > 0 && report_.events % plan_.snapshot_every == 0) pass_through_bytes();
   std::vector<scheduler::Action> actions = scheduler_->step(now_, std::move(events));
   if (plan_.tasks <= 60 || report_.events % 64 == 0) scheduler_->check();
   judge_stale(stale);
@@ -28,11 +29,25 @@ void Cluster::step_scheduler(std::vector<scheduler::Event> events) {
   gate_.pass(actions, [this](scheduler::Action& action) { perform(action); });
 }
 
+/// Go on with a copy that was made of its bytes: nobody may notice.
+void Cluster::pass_through_bytes() {
+  Bytes whole, again;
+  auto into = [](Bytes& all) { return [&all](const Bytes& piece) { all.insert(all.end(), piece.begin(), piece.end()); }; };
+  scheduler::save(*scheduler_, into(whole));
+  Result<scheduler::State> loaded = scheduler::load(whole);
+  if (!loaded) return wrong("a snapshot does not load: " + loaded.error().message);
+  scheduler::save(*loaded, into(again));
+  if (whole != again) wrong("a loaded state is saved as other bytes");
+  if (fingerprint(*loaded) != fingerprint(*scheduler_)) wrong("a loaded state has another fingerprint");
+  *scheduler_ = std::move(*loaded);
+}
+
 void Cluster::perform(scheduler::Action& action) {
   if (crashes_here()) return;
   if (auto* frame = std::get_if<scheduler::ToClient>(&action)) from_scheduler(frame->peer, std::move(frame->messages));
   else if (auto* order = std::get_if<scheduler::ToWorker>(&action)) from_scheduler(order->peer, std::move(order->messages));
   else if (auto* records = std::get_if<scheduler::Persist>(&action)) persist(*records);
+  else if (auto* probe = std::get_if<scheduler::Probe>(&action)) look_for(probe->worker);
   else if (auto* close = std::get_if<scheduler::CloseLink>(&action)) {
     PeerId peer = close->peer;
     // The closing travels behind what was said last.
@@ -40,6 +55,18 @@ void Cluster::perform(scheduler::Action& action) {
     at(when, everybody, [this, peer] { cut(peer, true); }, static_cast<std::uint32_t>(2 * peer.number + 1));
   }
   crashes_here();
+}
+
+/// If the process of this worker is gone by now, it takes some time to hear of it.
+void Cluster::look_for(WorkerId worker) {
+  const scheduler::Worker* known = scheduler_->worker(worker);
+  bool is_gone = known && std::any_of(workers_.begin(), workers_.end(), [&](const WorkerProcess& process) {
+    return process.name == known->name && (!process.state || process.instance != known->instance);
+  });
+  if (!is_gone) return;
+  at(now_ + delay(), the_scheduler, [this, worker, epoch = epoch_] {
+    if (scheduler_ && epoch == epoch_) step_scheduler({scheduler::ProcessGone{worker}});
+  });
 }
 
 /// A boundary at which a scheduler may die. True if it is dead.

@@ -122,6 +122,8 @@ struct FakeScheduler {
   void on(Release& m) {
     done(m.sequence);
     released.insert(m.keys.begin(), m.keys.end());
+    for (const Key& key : m.keys)
+      if (key.is_named()) values.erase(key);
     largest_release = std::max(largest_release, m.keys.size());
   }
   void on(Cancel& m) {

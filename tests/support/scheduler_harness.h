@@ -6,6 +6,7 @@
 
 #include <array>
 #include <deque>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -65,6 +66,7 @@ struct WorkerSpec {
   std::uint64_t instance = 0;  // 0: a new process
   std::uint64_t epoch = 0;
   bool user_code = true;
+  Bytes secret = Bytes(16);
 };
 
 class SchedulerHarness {
@@ -74,6 +76,7 @@ class SchedulerHarness {
   scheduler::State state;
   Time now{1'000'000'000};
   bool checked = true;  // recounting is for small stories
+  std::function<void(Time, const std::vector<scheduler::Event>&)> before_step;
 
   // ---------------------------------------------------------------------------------------------- peers
 
@@ -98,7 +101,7 @@ class SchedulerHarness {
     PeerId peer{++peers_};
     WorkerHello hello{.protocol_min = 1, .protocol_max = 1, .name = spec.name, .instance = spec.instance ? spec.instance : ++instances_,
                       .epoch = spec.epoch, .slots = spec.slots, .memory_limit = spec.memory_limit, .resources = spec.resources,
-                      .endpoint = "tcp://" + spec.name, .secret = Bytes(16), .host = "host-" + spec.name,
+                      .endpoint = "tcp://" + spec.name, .secret = spec.secret, .host = "host-" + spec.name,
                       .runs_user_code = spec.user_code, .held = spec.held, .running = spec.running};
     step(scheduler::FromWorker{peer, hello});
     for (const WorkerBound& message : worker_mail_[peer])
@@ -195,6 +198,7 @@ class SchedulerHarness {
   }
   void step(scheduler::Event event) { step(std::vector<scheduler::Event>{std::move(event)}); }
   void step(std::vector<scheduler::Event> events) {
+    if (before_step) before_step(now, events);
     for (scheduler::Action& action : state.step(now, std::move(events))) {
       if (auto* frame = std::get_if<scheduler::ToClient>(&action)) {
         for (ClientBound& message : frame->messages)
@@ -204,6 +208,8 @@ class SchedulerHarness {
         for (WorkerBound& message : order->messages) worker_mail_[order->peer].push_back(std::move(message));
       } else if (auto* close = std::get_if<scheduler::CloseLink>(&action)) {
         closed.push_back(close->peer);
+      } else if (auto* probe = std::get_if<scheduler::Probe>(&action)) {
+        probed.push_back(probe->worker);
       } else if (auto* note = std::get_if<scheduler::Note>(&action)) {
         notes.push_back(note->text);
       } else {
@@ -273,6 +279,7 @@ class SchedulerHarness {
   }
 
   std::vector<PeerId> closed;
+  std::vector<WorkerId> probed;
   std::vector<std::string> notes;
   std::vector<scheduler::Persist> persisted;  // by a state that is durable
 

@@ -11,7 +11,7 @@ namespace weft::test {
 
 using namespace weft::client;
 
-inline Key key(std::uint64_t n) { return {7, n * 0x9e3779b97f4a7c15}; }
+inline Key key(std::uint64_t n) { return {8, n * 0x9e3779b97f4a7c15}; }  // of a content: names are odd
 
 inline GraphChunk chunk_of(std::vector<Key> keys, std::vector<Key> inputs = {}) {
   GraphBuilder builder;

@@ -10,6 +10,7 @@
 #include <set>
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "tests/support/client_fixture.h"
 
@@ -91,6 +92,46 @@ TEST_CASE("files are found by pattern, in order, and small ones share a partitio
   CHECK_THROWS_AS(read_text(folder.path + "/none.txt").compute(f.client), Error);
   CHECK_THROWS_WITH_AS(detail::cut_files({folder.path}, 100), doctest::Contains("is a folder"), IoError);
   CHECK_THROWS_WITH_AS(detail::cut_files({folder.path + "/fol*"}, 100), doctest::Contains("is a folder"), IoError);
+}
+
+TEST_CASE("a block size above every file's makes one partition, whatever its number") {
+  Fixture f;
+  Folder folder;
+  folder.write("a.txt", "1\n2\n");
+  folder.write("b.txt", "3");
+  for (std::uint64_t blocksize : {std::uint64_t(1) << 62, UINT64_MAX - 3, UINT64_MAX}) {
+    auto bag = read_text(folder.path + "/*.txt", {blocksize});
+    CHECK(bag.compute(f.client) == std::vector<std::string>{"1", "2", "3"});
+    CHECK(bag.partitions(f.client) == 1);
+  }
+}
+
+TEST_CASE("a file of unknown size is one partition and read to its end each time") {
+  Fixture f;
+  Folder folder;
+  std::vector<std::string> expected{"before"};
+  std::ifstream kernel("/proc/cpuinfo");
+  for (std::string line; std::getline(kernel, line);) expected.push_back(line);
+  REQUIRE(expected.size() > 1);
+  REQUIRE(std::filesystem::file_size("/proc/cpuinfo") == 0);
+  std::string before = folder.write("before.txt", "before\n"), empty = folder.write("empty.txt", "");
+  for (std::uint64_t blocksize : {std::uint64_t(10), std::uint64_t(16 << 20), UINT64_MAX})
+    CHECK(read_text({before, "/proc/cpuinfo", empty}, {blocksize}).count().compute(f.client) == expected.size());
+  CHECK(detail::cut_files({before, "/proc/cpuinfo", empty}, 1000).size() == 2);
+  auto first = detail::cut_files({"/proc/cpuinfo"}, 1000), second = detail::cut_files({"/proc/cpuinfo"}, 1000);
+  REQUIRE(first[0].size() == 1);
+  CHECK(first[0][0].modified != second[0][0].modified);   // so nobody is given what another look saw
+  CHECK(detail::cut_files({empty}, 1000)[0].empty());
+}
+
+TEST_CASE("what is no file is called by its name") {
+  Folder folder;
+  REQUIRE(mkfifo((folder.path + "/pipe").c_str(), 0600) == 0);
+  CHECK_THROWS_WITH_AS(detail::cut_files({folder.path + "/pipe"}, 100), doctest::Contains("is a pipe"), IoError);
+  CHECK_THROWS_WITH_AS(detail::cut_files({"/dev/null"}, 100), doctest::Contains("is a device"), IoError);
+  CHECK_THROWS_WITH_AS(detail::cut_files({"/dev/null"}, 100), doctest::Contains("copy what it says into one"), IoError);
+  CHECK_THROWS_WITH_AS(read_text(""), doctest::Contains("a pattern of read_text is empty"), InvalidArgument);
+  CHECK_THROWS_WITH_AS(read_text({folder.path + "/*", ""}), doctest::Contains("a pattern of read_text is empty"), InvalidArgument);
 }
 
 TEST_CASE("an edited file is read again, an unchanged one has the same keys") {

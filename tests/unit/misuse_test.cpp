@@ -137,3 +137,51 @@ TEST_CASE("a forked child cannot use its parent's client, and can leave") {
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
 }
+
+TEST_CASE("options that no task can have are refused where they are given") {
+  Fixture f;
+  CHECK_THROWS_WITH_AS(f.client.submit({.timeout = 24h * 366 * 11}, inc, 1), doctest::Contains("ten years"), InvalidArgument);
+  CHECK_THROWS_WITH_AS(f.client.submit({.label = std::string(2'000, 'x')}, inc, 1), doctest::Contains("label"), InvalidArgument);
+  CHECK_THROWS_AS(f.client.submit({.resources = {{std::string(2'000, 'x'), 1}}}, inc, 1), InvalidArgument);
+  CHECK_THROWS_AS(f.client.map({.workers = {std::string(2'000, 'x')}}, inc, std::vector{1, 2}), InvalidArgument);
+  CHECK(f.client.submit(inc, 1).result() == 2);
+}
+
+TEST_CASE("what changes how or where a call runs is a part of it") {
+  Fixture f;
+  Key plain = f.client.submit(inc, 1).key();
+  for (const Options& options : {Options{.retries = 1}, Options{.timeout = 1s}, Options{.cores = 2}, Options{.resources = {{"GPU", 1}}},
+                                 Options{.workers = {"w"}}, Options{.workers = {"w"}, .workers_strict = false}}) {
+    Key other = f.client.submit(options, inc, 1).key();
+    CHECK(other != plain);
+    CHECK(other == f.client.submit(options, inc, 1).key());
+    CHECK(other == f.client.map(options, inc, std::vector{1})[0].key());
+    CHECK(other == delayed(inc, options)(1).key());
+  }
+  CHECK(f.client.submit({.label = "increment", .priority = 7}, inc, 1).key() == plain);
+}
+
+TEST_CASE("one key for two calls is refused while a future of the first lives") {
+  Fixture f;
+  {
+    auto first = f.client.submit({.key = "total"}, inc, 1);
+    CHECK(f.client.submit({.key = "total"}, inc, 1).result() == 2);
+    CHECK_THROWS_WITH_AS(f.client.submit({.key = "total"}, inc, 100), doctest::Contains("another call"), InvalidArgument);
+    CHECK_THROWS_AS(f.client.submit({.key = "total"}, [](int x) { return x; }, 1), InvalidArgument);
+    CHECK(first.result() == 2);
+  }
+  CHECK(f.client.submit({.key = "total"}, inc, 100).result() == 101);
+  auto many = f.client.map({.key = "many"}, inc, std::vector{1, 2});
+  CHECK_THROWS_AS(f.client.map({.key = "many"}, inc, std::vector{1, 3}), InvalidArgument);
+  auto a = delayed(inc, {.key = "same"})(1), b = delayed(inc, {.key = "same"})(2);
+  CHECK_THROWS_WITH_AS(compute(f.client, a, b), doctest::Contains("same key"), InvalidArgument);
+}
+
+TEST_CASE("futures of another client are refused by what ends or keeps them") {
+  Fixture f, other;
+  std::vector foreign{other.client.submit(inc, 1)};
+  CHECK_THROWS_AS(f.client.cancel(foreign), InvalidArgument);
+  CHECK_THROWS_AS(f.client.fire_and_forget(foreign), InvalidArgument);
+  CHECK_THROWS_AS(f.client.publish("name", foreign), InvalidArgument);
+  CHECK(foreign[0].result() == 2);
+}

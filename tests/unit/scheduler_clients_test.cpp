@@ -305,3 +305,40 @@ TEST_CASE("a channel taken over by a new session ends the old one") {
   s.say(a, FromTask{one, {submit}});  // nobody speaks there
   CHECK_FALSE(s.knows(key_of("x")));
 }
+
+TEST_CASE("a retry of what is not known here is answered") {
+  SchedulerHarness s;
+  s.retry(key_of("refused"));
+  auto failed = s.heard<TaskFailed>();
+  REQUIRE(failed.size() == 1);
+  CHECK(failed[0].failure.failure.kind == ErrorKind::data_lost);
+}
+
+TEST_CASE("data for a worker that nobody is called is given up after a while, and only then") {
+  SchedulerHarness s;
+  s.workers<1>();
+  Key x = key_of("x");
+  s.scatter(x, 100, 1, {"typo"});
+  s.pass(20s);
+  CHECK(s.state_of(x) == TaskState::ready);
+  s.pass(20s);
+  auto failed = s.heard<TaskFailed>();
+  REQUIRE(failed.size() == 1);
+  CHECK(failed[0].failure.failure.kind == ErrorKind::worker_unavailable);
+  CHECK(failed[0].failure.failure.message.find("typo") != std::string::npos);
+}
+
+TEST_CASE("a name that was released may stand for another call in the same step") {
+  SchedulerHarness s;
+  auto [a] = s.workers<1>();
+  TaskSpec first = task("x"), second = task("x").label("another");
+  first.key = second.key = Key::named("total");
+  second.shape.shared_arguments = Bytes(1);
+  s.submit(first);
+  s.finish(first.key);
+  GraphChunk chunk = SchedulerHarness::chunk({second});
+  std::uint64_t release = s.next(0), submit = s.next(0);
+  s.step({scheduler::FromClient{{1}, Release{release, {first.key}}}, scheduler::FromClient{{1}, Submit{submit, chunk, true}}});
+  CHECK(s.heard<Refused>().empty());
+  CHECK(s.assigned_to(second.key) == a);
+}

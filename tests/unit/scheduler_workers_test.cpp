@@ -111,3 +111,34 @@ TEST_CASE("what may run once is not sent ahead of its inputs") {
   s.finish(key_of("x"));
   CHECK(s.heard<Assign>(a).size() == 1);
 }
+
+TEST_CASE("a worker whose process is found gone is lost at once; one that is back, or may run something once, is not") {
+  SchedulerHarness s;
+  auto [a, b] = s.workers<2>();
+  Key x = s.submit(task("x").at("w1", false));
+  REQUIRE(s.assigned_to(x) == a);
+  SUBCASE("gone") {
+    s.cut(a);
+    CHECK(s.probed == std::vector<WorkerId>{a});
+    CHECK(s.assigned_to(x) == a);  // it may come back
+    s.step(scheduler::ProcessGone{a});
+    CHECK(s.assigned_to(x) == b);
+    s.step(scheduler::ProcessGone{a});  // said twice
+    CHECK(s.assigned_to(x) == b);
+  }
+  SUBCASE("back in the meantime") {
+    s.cut(a);
+    s.join({.name = "w1", .running = {{s.attempt(x), x, true}}, .instance = 1});
+    s.step(scheduler::ProcessGone{a});
+    CHECK(s.assigned_to(x) == a);
+  }
+  SUBCASE("with what may run once") {
+    Key y = s.submit(once("y").at("w1"));
+    s.finish(x);
+    REQUIRE(s.assigned_to(y) == a);
+    s.cut(a);
+    s.step(scheduler::ProcessGone{a});
+    CHECK(s.assigned_to(y) == a);
+  }
+  s.step(scheduler::ProcessGone{{77}});  // nobody
+}

@@ -32,6 +32,20 @@ TEST_CASE("a late release of an old future does not release a new one of the sam
   CHECK(s.has_value(1));
 }
 
+TEST_CASE("a name that was let go may stand for another call in the same step") {
+  Story s;
+  s.connect();
+  Key name = Key::named("total");
+  s.on(SubmitGraph{chunk_of({name})});
+  std::vector<Event> events;
+  events.emplace_back(ReleaseKeys{{name}});
+  events.emplace_back(SubmitGraph{chunk_of({name})});
+  s.step(std::move(events));
+  REQUIRE(s.sent.size() == 2);
+  CHECK(std::holds_alternative<Release>(s.sent[0]));
+  CHECK(std::holds_alternative<Submit>(s.sent[1]));
+}
+
 TEST_CASE("releases of one step travel in one message, behind the submits of that step") {
   Story s;
   s.connect();

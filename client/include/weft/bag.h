@@ -147,7 +147,8 @@ class Bag {
   Bag<std::pair<T, U>> product(const Bag<U, P>& other) const {
     return detail::product_stage<T, U>(stored(), other.stored());
   }
-  /// Pairs of the elements at equal places. Errors: throws InvalidArgument if the partitions differ in number or size.
+  /// Pairs of the elements at equal places. Errors: the tasks throw InvalidArgument, which arrives as TaskError, if the
+  /// partitions differ in number or size.
   template <class U, class P>
   Bag<std::pair<T, U>> zip(const Bag<U, P>& other) const {
     return detail::zip_stage<T, U>(stored(), other.stored());
@@ -264,7 +265,8 @@ using TextBag = Bag<std::string, detail::Pipe<detail::TextSource>>;
 /// Patterns are those of the shell (*, ?, [a-z], {a,b}); a task looks for the files, so they need to exist only where the workers
 /// are; relative ones mean the client's folder. A file that is edited is read again by the next `compute`.
 /// Functions that take a std::string_view get the line where it was read; it is gone when they return.
-/// Errors: the tasks throw IoError if nothing matches, a file cannot be read, or changed between planning and reading.
+/// Errors: the tasks throw IoError, which arrives as TaskError, if nothing matches, a file cannot be read, or changed between planning
+/// and reading.
 TextBag read_text(std::vector<std::string> patterns, const TextOptions& options = {});
 inline TextBag read_text(const std::string& pattern, const TextOptions& options = {}) {
   return read_text(std::vector<std::string>{pattern}, options);

@@ -126,7 +126,7 @@ class Client {
   /// Connect to WEFT_ADDRESS, else to the scheduler of the file WEFT_SCHEDULER_FILE; if neither is set, start an embedded
   /// scheduler and workers in this process.
   Client();
-  /// Connect to a scheduler. Returns at once; futures end with ConnectionFailed if nobody answers in `connect_timeout`.
+  /// Connect to a scheduler; an empty address is looked for as above. Returns at once; futures end with ConnectionFailed if nobody answers in `connect_timeout`.
   explicit Client(const std::string& address, const ClientOptions& options = {});
   /// For clusters that know how they are reached (LocalCluster).
   template <class Cluster>
@@ -176,7 +176,8 @@ class Client {
   ///
   /// `options.workers` (names, addresses or hosts) selects some. Waits for all of them.
   /// Errors: throws the first failure in the order of names; `failure().worker` names the worker. A crash is not tried again, and a
-  /// worker that leaves first is WorkerUnavailable. Throws WorkerUnavailable if there is no worker.
+  /// worker that leaves first is WorkerUnavailable. Throws WorkerUnavailable if there is no worker, or one does not offer what
+  /// `options` ask for.
   template <class F, class... A>
     requires(!std::is_same_v<std::decay_t<F>, Options>)
   auto run(F&& f, const A&... args) {
@@ -221,7 +222,7 @@ class Client {
     return futures;
   }
 
-  /// Give these up, all at once. See Future::cancel.
+  /// Give these up, all at once. See Future::cancel. Here and below another client's future is InvalidArgument.
   template <class T>
   void cancel(const std::vector<Future<T>>& futures, std::string reason = {}, bool force = false) {
     cancel_keys(keys_of(futures), std::move(reason), force);
@@ -234,7 +235,7 @@ class Client {
   /// Run these to the end even if this client leaves; their results are not kept.
   template <class T>
   void fire_and_forget(const Future<T>& future) {
-    run_alone({future.key()});
+    run_alone(own_keys({future.handle()}));
   }
   template <class T>
   void fire_and_forget(const std::vector<Future<T>>& futures) {
@@ -248,7 +249,7 @@ class Client {
   }
   template <class T>
   void publish(const std::string& name, const Future<T>& future, bool replace = false) {
-    publish_keys(name, {future.key()}, type_tag<T>(), replace);
+    publish_keys(name, own_keys({future.handle()}), type_tag<T>(), replace);
   }
   /// The futures that were published under the name. Reading one throws TypeMismatch when T is not what was published.
   template <class T>
@@ -311,10 +312,8 @@ class Client {
 
  private:
   template <class T>
-  static std::vector<Key> keys_of(const std::vector<Future<T>>& futures) {
-    std::vector<Key> keys;
-    for (const auto& future : futures) keys.push_back(future.key());
-    return keys;
+  std::vector<Key> keys_of(const std::vector<Future<T>>& futures) const {
+    return own_keys(handles_of(futures));
   }
   template <class T>
   static std::vector<detail::FutureHandle> handles_of(const std::vector<Future<T>>& futures) {
@@ -322,6 +321,8 @@ class Client {
     for (const auto& future : futures) handles.push_back(future.handle());
     return handles;
   }
+  /// Throws InvalidArgument for another client's.
+  std::vector<Key> own_keys(const std::vector<detail::FutureHandle>& handles) const;
   std::vector<detail::FutureHandle> place(std::vector<Value> values, const ScatterOptions& options);
   void cancel_keys(std::vector<Key> keys, std::string reason, bool force);
   void retry_all(const std::vector<detail::FutureHandle>& futures);

@@ -13,6 +13,7 @@ namespace detail {
 struct DelayedNode {
   PreparedCall call;
   Options options;
+  Key content;  // of the call, whatever key it was given
   DelayedNode() = default;
   DelayedNode(const DelayedNode&) = delete;
   ~DelayedNode();  // without recursion: a chain of a million is safe

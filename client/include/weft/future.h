@@ -99,7 +99,8 @@ class Future {
     return detail::FutureOf<F, Future>(detail::submit_call(handle_.client(), options, detail::prepare(std::move(f), *this)));
   }
 
-  /// co_await gives the result, or throws the failure; the coroutine goes on on the callback thread.
+  /// co_await gives the result, or throws the failure; the coroutine goes on on the callback thread. With g++ 12 make the future in a
+  /// statement of its own: it miscompiles braced temporaries, such as Options, inside a co_await expression.
   bool await_ready() const { return false; }
   void await_suspend(std::coroutine_handle<> coroutine) const {
     auto resume = [coroutine] { coroutine.resume(); };
@@ -121,8 +122,9 @@ class Future {
       using E = typename T::value_type;
       View<T> view;
       bool own_part = value.type() == type_tag<T>() && value.part_count() == 2 && value.part_range(1).size % sizeof(E) == 0;
-      if (own_part) {
-        view.owner = value.part(1);
+      if (own_part) view.owner = value.part(1);
+      // Bytes that came in a frame lie where they lie: elements that ask for more than that are copied.
+      if (own_part && reinterpret_cast<std::uintptr_t>(view.owner.data()) % alignof(E) == 0) {
         view.elements = {reinterpret_cast<const E*>(view.owner.data()), view.owner.size() / sizeof(E)};
       } else {
         auto kept = std::make_shared<const T>(from_value<T>(value));  // too small to be stored as a buffer of its own

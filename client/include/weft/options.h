@@ -13,11 +13,13 @@ namespace weft {
 /// Say how one call is to run. Every field has a default; name the ones that matter:
 /// `client.submit({.label = "load", .retries = 3}, load, path)`.
 struct Options {
-  /// The task's name, instead of one computed from function and arguments. Equal keys are one task.
+  /// The task's name, instead of one computed from function and arguments. Equal keys are one task; InvalidArgument if another
+  /// call has it while futures of that live.
   std::optional<std::string> key;
   /// Readable name on every screen. Default: the function's name.
   std::string label;
-  /// Equal calls are computed once. False: every call runs, under a key of its own.
+  /// Equal calls are computed once; what changes how or where they run is a part of the call. False: every call runs, under a key
+  /// of its own.
   bool pure = true;
   /// How often to run again after an exception or a timeout. Default 0.
   std::uint32_t retries = 0;
