@@ -27,7 +27,7 @@ std::string reason_of(const Json& task) {
   std::string cause = error.at("key"), message = error.at("message");
   message = message.substr(0, message.find('\n'));
   std::string why = error.at("kind").get<std::string>() + ": " + message;
-  return cause == task.at("key") ? why : "task " + cause.substr(0, 12) + ", which it depends on, failed: " + why;
+  return cause == task.at("key").get<std::string>() ? why : "task " + cause.substr(0, 12) + ", which it depends on, failed: " + why;
 }
 
 /// The scheduler notes a step before it says to whom: the step to assigned is like the next one, which leaves it.
