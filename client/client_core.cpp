@@ -130,18 +130,20 @@ detail::FutureHandle ClientCore::submit(TaskCall call, std::vector<detail::Futur
   prepare(call.shape.function);
   wait_for_space();
   std::shared_lock turn(submitting_);
+  const std::pair name{call.key, call.content};
+  bool names_anew = call.content && named_calls_.claim({&name, 1});
   FutureBlock* block = make_block(shared_from_this(), {&call.key, 1});
   block->holds = std::move(holds);
   detail::FutureHandle handle(&block->cores[0]);
   std::size_t bytes = 100 + call.arguments.size();
-  bool names_anew = call.names_anew;
   Post post{.task = std::make_unique<TaskCall>(std::move(call)), .cores = &block->cores[0], .count = 1, .values = {}, .names_anew = names_anew};
   if (!deliver(std::move(post), bytes)) fail_cores(&block->cores[0], 1, closed_failure());
   else send_posts();
   return handle;
 }
 
-std::vector<detail::FutureHandle> ClientCore::submit(std::vector<GraphChunk> chunks, std::vector<detail::FutureHandle> holds, bool names_anew) {
+std::vector<detail::FutureHandle> ClientCore::submit(std::vector<GraphChunk> chunks, std::vector<detail::FutureHandle> holds,
+                                                     std::span<const std::pair<Key, Key>> names) {
   check_process();
   std::vector<Key> keys;
   for (GraphChunk& chunk : chunks) {
@@ -149,6 +151,7 @@ std::vector<detail::FutureHandle> ClientCore::submit(std::vector<GraphChunk> chu
     for (Template& shape : chunk.templates) prepare(shape.function);
   }
   if (keys.empty()) return {};
+  bool names_anew = named_calls_.claim(names);
   FutureBlock* block = make_block(shared_from_this(), keys);
   block->holds = std::move(holds);
   auto handles = handles_of(block, keys.size());
@@ -196,6 +199,7 @@ void ClientCore::prepare(FunctionRef& function) {
 
 detail::FutureHandle ClientCore::attach(const Key& key) {
   check_process();
+  if (key.is_named()) named_calls_.join(key);
   FutureBlock* block = make_block(shared_from_this(), {&key, 1});
   detail::FutureHandle handle(&block->cores[0]);
   Post post{.event = std::make_unique<Event>(Acquire{{key}}), .cores = &block->cores[0], .count = 1};

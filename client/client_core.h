@@ -33,7 +33,7 @@ struct TaskCall {
   Key key;
   Bytes arguments;
   std::vector<TaskInput> inputs;
-  bool names_anew = false;  // its key may have stood for another call before
+  Key content;              // of the call, where its key is a name that the user chose; else none
 };
 
 /// Runs done callbacks in order on one thread, which starts with the first of them.
@@ -79,14 +79,13 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
     return true;
   }
 
-  /// Of futures with keys that the user chose.
-  NamedCalls& named_calls() { return named_calls_; }
-
   // All of these may be called from any thread; those that submit may wait while too much is unacknowledged.
   detail::FutureHandle submit(TaskCall call, std::vector<detail::FutureHandle> holds = {});
   /// The chunks' wanted rows, in order, become the block's futures; the answer is in that order.
-  /// `names_anew`: a key of theirs may have stood for another call before.
-  std::vector<detail::FutureHandle> submit(std::vector<GraphChunk> chunks, std::vector<detail::FutureHandle> holds = {}, bool names_anew = false);
+  /// `names`: of the wanted tasks whose keys the user chose, each with the content of its call. Both throw InvalidArgument for a name
+  /// that stands for another call.
+  std::vector<detail::FutureHandle> submit(std::vector<GraphChunk> chunks, std::vector<detail::FutureHandle> holds = {},
+                                           std::span<const std::pair<Key, Key>> names = {});
   detail::FutureHandle attach(const Key& key);
   std::vector<detail::FutureHandle> scatter(std::vector<std::pair<Key, Value>> values, std::vector<std::string> workers,
                                             std::uint32_t replicas);

@@ -150,7 +150,13 @@ class LocalCluster::Impl {
 
   std::string add_worker() {
     start_worker();
-    await(workers_.back(), workers_.back().name + ".ready");
+    try {
+      await(workers_.back(), workers_.back().name + ".ready");
+    } catch (...) {
+      end(workers_.back());
+      workers_.pop_back();
+      throw;
+    }
     return workers_.back().name;
   }
 

@@ -4,14 +4,26 @@
 
 namespace weft::client {
 
-bool NamedCalls::claim(const Key& name, const Key& content) {
+bool NamedCalls::claim(std::span<const std::pair<Key, Key>> names) {
   std::lock_guard lock(mutex_);
-  Call& call = calls_[name];
-  if (call.futures > 0 && call.content != content)
-    throw InvalidArgument("the key given to this call (" + name.hex() + ") already names another call of this client; choose another key, "
-                          "or let go of the futures that have it first");
-  call.content = content;
-  return call.futures++ == 0;
+  for (const auto& [name, content] : names) {
+    auto known = calls_.find(name);
+    if (known != calls_.end() && known->second.content && known->second.content != content)
+      throw InvalidArgument("the key given to this call (" + name.hex() + ") already names another call of this client; choose another key, "
+                            "or let go of the futures that have it first");
+  }
+  bool anew = false;
+  for (const auto& [name, content] : names) {
+    Call& call = calls_[name];
+    call.content = content;
+    anew |= call.futures++ == 0;
+  }
+  return anew;
+}
+
+void NamedCalls::join(const Key& name) {
+  std::lock_guard lock(mutex_);
+  ++calls_[name].futures;
 }
 
 void NamedCalls::give_up(const Key& name) noexcept {

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <map>
 #include <mutex>
+#include <span>
+#include <utility>
 
 #include <weft/key.h>
 
@@ -13,15 +15,17 @@ namespace weft::client {
 /// Thread-safe.
 class NamedCalls {
  public:
-  /// A future of `name` is made for the call of this content. True: no other future has the name, so it may have stood for another
-  /// call before. Throws InvalidArgument when it stands for another call now.
-  bool claim(const Key& name, const Key& content);
+  /// Futures of these names are made, each for the call of the content beside it. True: no other future has one of the names, so it may
+  /// have stood for another call before. Throws InvalidArgument when one stands for another call now; then none is claimed.
+  bool claim(std::span<const std::pair<Key, Key>> names);
+  /// A future of `name` is made for whatever it stands for.
+  void join(const Key& name);
   /// A future of `name` was given up.
   void give_up(const Key& name) noexcept;
 
  private:
   struct Call {
-    Key content;
+    Key content;  // none: nobody here has said it
     std::size_t futures = 0;
   };
   std::mutex mutex_;

@@ -60,13 +60,6 @@ bool SessionState::open_again(std::uint32_t slot) {
 }
 
 void SessionState::on(SubmitGraph& event) {
-  // A name that was let go may stand for another call now: what it stood for goes first.
-  bool renamed = std::any_of(event.chunk.wanted.begin(), event.chunk.wanted.end(), [&](std::uint32_t row) {
-    Key key = event.chunk.key(row);
-    std::uint32_t slot = key.is_named() ? slot_of(key) : KeyIndex::none;
-    return slot != KeyIndex::none && entries_[slot].references == 0 && entries_[slot].releasing;
-  });
-  if (renamed) flush_releases();
   std::vector<std::uint32_t> opened;
   for (std::uint32_t row : event.chunk.wanted) {
     std::uint32_t slot = acquire(event.chunk.key(row));
@@ -94,7 +87,9 @@ void SessionState::on(Acquire& event) {
 }
 
 void SessionState::on(ReleaseKeys& event) {
+  bool names = false;
   for (const Key& key : event.keys) {
+    names |= key.is_named();
     std::uint32_t slot = slot_of(key);
     WEFT_CHECK(slot != KeyIndex::none && entries_[slot].references > 0);
     Entry& entry = entries_[slot];
@@ -102,6 +97,7 @@ void SessionState::on(ReleaseKeys& event) {
     entry.releasing = true;
     released_.push_back(slot);
   }
+  if (names) flush_releases();  // a name may stand for another call from here on
 }
 
 // At the end of a step, so that a key released and asked for again meanwhile never leaves.

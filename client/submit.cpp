@@ -13,7 +13,11 @@ namespace weft::detail {
 using client::GraphBuilder;
 using client::TaskInput;
 
-static void check_limits(const Options& options) {
+static void check_options(const Options& options) {
+  if (options.cores == 0) throw InvalidArgument("a task cannot run on 0 cores; leave `cores` out, or ask for 1 or more");
+  if (options.max_attempts == 0) throw InvalidArgument("`max_attempts` counts all tries, the first included; give 1 or more");
+  if (options.timeout < Duration(0)) throw InvalidArgument("`timeout` is negative; leave it out for none, or give the longest run");
+  if (options.retry_delay < Duration(0)) throw InvalidArgument("`retry_delay` is negative; leave it out, or give the pause before a retry");
   auto short_enough = [](const std::string& text, const char* what) {
     if (text.size() > name_bytes_max)
       throw InvalidArgument(std::string("a ") + what + " has at most " + std::to_string(name_bytes_max) + " bytes, and this one " + std::to_string(text.size()));
@@ -52,11 +56,7 @@ Key key_with(const Options& options, const Key& call) {
 }
 
 Template template_of(const CallShape& shape, const Options& options, Bytes shared_arguments) {
-  check_limits(options);
-  if (options.cores == 0) throw InvalidArgument("a task cannot run on 0 cores; leave `cores` out, or ask for 1 or more");
-  if (options.max_attempts == 0) throw InvalidArgument("`max_attempts` counts all tries, the first included; give 1 or more");
-  if (options.timeout < Duration(0)) throw InvalidArgument("`timeout` is negative; leave it out for none, or give the longest run");
-  if (options.retry_delay < Duration(0)) throw InvalidArgument("`retry_delay` is negative; leave it out, or give the pause before a retry");
+  check_options(options);
   return {.label = options.label.empty() ? std::string(shape.label) : options.label,
           .function = function_ref(shape.thunk, shape.target).value_or_throw(),
           .options = {.pure = options.pure, .priority = options.priority, .retries = options.retries,
@@ -89,7 +89,7 @@ FutureHandle submit_call(const ClientPointer& client, const Options& options, Pr
   if (options.key) task.key = Key::named(*options.key);
   else if (!options.pure) task.key = Key::random();
   append_inputs(client, task.inputs, call.inputs);
-  if (options.key) task.names_anew = client->named_calls().claim(task.key, call.key);
+  if (options.key) task.content = call.key;
   std::vector<FutureHandle> holds = place_big(client, call);
   task.arguments = std::move(call.bytes);
   return client->submit(std::move(task), std::move(holds));
@@ -103,14 +103,14 @@ std::vector<FutureHandle> submit_map(const ClientPointer& client, const Options&
   std::vector<TaskInput> inputs;
   append_inputs(client, inputs, tasks.shared->inputs);
   std::size_t shared = inputs.size(), byte = 0, input = 0;
-  bool names_anew = false;
+  std::vector<std::pair<Key, Key>> names;
   for (std::size_t i = 0; i < tasks.keys.size(); ++i) {
     inputs.resize(shared);
     append_inputs(client, inputs, std::span(tasks.own.inputs).subspan(input, tasks.input_ends[i] - input));
     Key key = base ? KeyHasher().add(base).add(std::uint64_t(i)).finish() : key_with(options, tasks.keys[i]);
     if (options.key) {
       key.high |= 1;  // still a name, not a content
-      names_anew |= client->named_calls().claim(key, tasks.keys[i]);
+      names.emplace_back(key, tasks.keys[i]);
     }
     builder.add(shape, key, std::span(tasks.own.bytes).subspan(byte, tasks.byte_ends[i] - byte), inputs, true);
     byte = tasks.byte_ends[i];
@@ -118,7 +118,7 @@ std::vector<FutureHandle> submit_map(const ClientPointer& client, const Options&
   }
   std::vector<FutureHandle> holds = place_big(client, *tasks.shared);
   for (FutureHandle& own : place_big(client, tasks.own)) holds.push_back(std::move(own));
-  return client->submit(builder.take(), std::move(holds), names_anew);
+  return client->submit(builder.take(), std::move(holds), names);
 }
 
 }  // namespace weft::detail

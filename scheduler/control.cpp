@@ -24,13 +24,12 @@ Result<std::string> State::control(const Ask& ask) {
     bool somebody_stays = std::any_of(alive_.begin(), alive_.end(), [&](WorkerId id) { return worker_ref(id).usable() && !going.contains(id); });
     for (const std::string& name : ask.words) {
       Worker& worker = worker_ref(find_worker(name)->id);
-      bool holds = std::any_of(worker.holding.begin(), worker.holding.end(), [&](TaskNumber n) { return tasks_[n].needed(); });
-      bool already = worker.retiring, goes = already || ((somebody_stays || !holds) && retire(worker, false));
+      auto held = std::count_if(worker.holding.begin(), worker.holding.end(), [&](TaskNumber n) { return tasks_[n].needed(); });
+      bool already = worker.retiring, goes = already || ((somebody_stays || held == 0) && retire(worker, false));
       each.push_back({{"worker", worker.name}, {"retiring", goes}, {"already", already}});
       if (goes) {
         names.push_back(worker.name);
       } else {
-        auto held = std::count_if(worker.holding.begin(), worker.holding.end(), [&](TaskNumber n) { return tasks_[n].needed(); });
         each.back()["reason"] = "it holds " + std::to_string(held) + (held == 1 ? " value that is" : " values that are") +
                                 " wanted, and no other worker stays to take " + (held == 1 ? "it" : "them") + "; start another one first";
       }

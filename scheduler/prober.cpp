@@ -1,6 +1,5 @@
 #include "scheduler/prober.h"
 
-#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -11,7 +10,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <optional>
 
 #include "common/address.h"
 #include "common/time.h"
@@ -32,7 +30,8 @@ struct Attempt {
   Verdict verdict = Verdict::unknown;
 };
 
-bool means_gone(int error) { return error == ECONNREFUSED || error == ECONNRESET || error == ENOENT; }
+// A missing ipc:// path is no proof: it may be another machine's, or another container's.
+bool means_gone(int error) { return error == ECONNREFUSED || error == ECONNRESET; }
 
 void begin(Attempt& attempt, const sockaddr* address, socklen_t size) {
   attempt.socket = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -54,7 +53,8 @@ Attempt begin(WorkerId worker, const std::string& endpoint) {
     addrinfo wishes{}, *found = nullptr;
     wishes.ai_socktype = SOCK_STREAM;
     if (getaddrinfo(tcp->host.c_str(), std::to_string(tcp->ports.first).c_str(), &wishes, &found) != 0 || !found) return attempt;
-    begin(attempt, found->ai_addr, found->ai_addrlen);
+    // Of a name with several addresses one may refuse while the process listens on another.
+    if (!found->ai_next) begin(attempt, found->ai_addr, found->ai_addrlen);
     freeaddrinfo(found);
   }
   return attempt;

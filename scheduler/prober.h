@@ -16,7 +16,7 @@ namespace weft::scheduler {
 class Prober {
  public:
   /// `gone` is called on the prober's thread, for a worker whose process is surely gone: its machine refuses connections to
-  /// `endpoint` (tcp:// or ipc://), or accepts and says nothing more. No answer, and a greeting, are no news.
+  /// `endpoint` (tcp:// or ipc://), or accepts and drops them. No answer, and a greeting, are no news.
   explicit Prober(std::function<void(WorkerId)> gone);
   ~Prober();
   void ask(WorkerId worker, std::string endpoint);

@@ -45,11 +45,13 @@ void all(A& a, T&... values);
 // ------------------------------------------------------------------------------------------------ containers
 
 template <class T>
-inline constexpr bool is_vector = false;
+inline constexpr bool is_list = false;
 template <class T>
-inline constexpr bool is_vector<std::vector<T>> = true;
+inline constexpr bool is_list<std::vector<T>> = true;
 template <class T>
-inline constexpr bool is_vector<std::deque<T>> = true;
+inline constexpr bool is_list<std::deque<T>> = true;
+template <class T>
+inline constexpr bool is_list<SmallVector<T>> = true;
 template <class T>
 inline constexpr bool is_set = false;
 template <class... T>
@@ -66,10 +68,6 @@ template <class... T>
 inline constexpr bool is_tuple<std::tuple<T...>> = true;
 template <class... T>
 inline constexpr bool is_tuple<std::pair<T...>> = true;
-template <class T>
-inline constexpr bool is_small = false;
-template <class T>
-inline constexpr bool is_small<SmallVector<T>> = true;
 template <class T>
 inline constexpr bool is_optional = false;
 template <class T>
@@ -223,7 +221,7 @@ struct Snapshot {
   static std::uint64_t fingerprint(const State& s) {
     KeyHasher hasher;
     for (std::uint64_t number : {s.attempts_, s.nonces_, s.finished_runs_, std::uint64_t(s.serials_), std::uint64_t(s.tasks_.size()),
-                                 std::uint64_t(s.tasks_.free_rows()), s.ticket_, s.committed_, s.stored_ids_, s.group_numbers_ + 0ul})
+                                 std::uint64_t(s.tasks_.free_rows()), s.ticket_, s.committed_, s.stored_ids_, std::uint64_t(s.group_numbers_)})
       hasher.add(number);
     return hasher.finish().low;
   }
@@ -235,17 +233,7 @@ template <class A, class T>
 void pass(A& a, T& value) {
   if constexpr (requires { Snapshot::row(a, value); }) {
     Snapshot::row(a, value);
-  } else if constexpr (is_vector<T>) {
-    std::size_t count = a.size(value.size());
-    if constexpr (A::loads) value.clear();
-    for (std::size_t i = 0; i < count; ++i) {
-      if constexpr (A::loads) {
-        if (a.decoder.failed()) return;
-        value.emplace_back();
-      }
-      pass(a, value[i]);
-    }
-  } else if constexpr (is_small<T>) {
+  } else if constexpr (is_list<T>) {
     std::size_t count = a.size(value.size());
     if constexpr (A::loads) value.clear();
     for (std::size_t i = 0; i < count; ++i) {

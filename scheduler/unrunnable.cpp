@@ -26,12 +26,12 @@ void State::review_unrunnable() {
     });
     if (!nobody) queue.nobody_since = {};
     else if (queue.nobody_since == Time{}) queue.nobody_since = now_;
-    else if (tasks_[sample].is_data && !alive_.empty() && queue.nobody_since + data_patience <= now_) give_up_data(sample);
+    else if (tasks_[sample].is_data && !alive_.empty() && queue.nobody_since + data_patience <= now_)
+      for (; sample != no_task && tasks_[sample].is_data; sample = first(queue.fed)) give_up_data(sample);
     else if (!queue.all_told && queue.nobody_since + options_.unrunnable_after <= now_) tell_of_unrunnable(queue);
   }
 }
 
-/// One at a time: the next look finds the next.
 void State::give_up_data(TaskNumber number) {
   fail(number, std::make_shared<const Failure>(Failure{
                    .kind = ErrorKind::worker_unavailable, .message = "the data could not be placed: " + why_unrunnable(tasks_[number]),

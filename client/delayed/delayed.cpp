@@ -81,7 +81,7 @@ std::vector<FutureHandle> submit_graph(const ClientPointer& client, const std::v
   std::vector<FutureHandle> holds;
   std::vector<std::uint32_t> place(graph.nodes.size(), 0);  // of a wanted node among the futures
   std::uint32_t futures = 0;
-  bool names_anew = false;
+  std::vector<std::pair<Key, Key>> names;
   for (std::uint32_t number : order) {
     const DelayedNode& node = *graph.nodes[number];
     std::vector<client::TaskInput> inputs;
@@ -89,10 +89,10 @@ std::vector<FutureHandle> submit_graph(const ClientPointer& client, const std::v
     for (FutureHandle& hold : place_big(client, node.call)) holds.push_back(std::move(hold));
     builder.add(builder.add_template(template_of(node.call, node.options, {})), node.call.key, node.call.bytes, inputs,
                 wanted[number]);
-    if (wanted[number] && node.call.key.is_named()) names_anew |= client->named_calls().claim(node.call.key, node.content);
+    if (wanted[number] && node.call.key.is_named()) names.emplace_back(node.call.key, node.content);
     if (wanted[number]) place[number] = futures++;
   }
-  auto handles = client->submit(builder.take(), std::move(holds), names_anew);
+  auto handles = client->submit(builder.take(), std::move(holds), names);
   std::vector<FutureHandle> answer;
   for (const DelayedPointer& root : roots) answer.push_back(handles[place[graph.number.at(root->call.key)]]);
   return answer;

@@ -173,6 +173,9 @@ TEST_CASE("one key for two calls is refused while a future of the first lives") 
   CHECK(f.client.submit({.key = "total"}, inc, 100).result() == 101);
   auto many = f.client.map({.key = "many"}, inc, std::vector{1, 2});
   CHECK_THROWS_AS(f.client.map({.key = "many"}, inc, std::vector{1, 3}), InvalidArgument);
+  CHECK(gather(many) == std::vector{2, 3});
+  many.clear();
+  CHECK(gather(f.client.map({.key = "many"}, inc, std::vector{3, 4})) == std::vector{4, 5});  // what was refused claimed nothing
   auto a = delayed(inc, {.key = "same"})(1), b = delayed(inc, {.key = "same"})(2);
   CHECK_THROWS_WITH_AS(compute(f.client, a, b), doctest::Contains("same key"), InvalidArgument);
 }

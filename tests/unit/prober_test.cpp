@@ -3,9 +3,12 @@
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <thread>
 
 #include "scheduler/prober.h"
@@ -74,8 +77,14 @@ TEST_CASE("a process whose address refuses or drops connections is gone; one tha
   prober.ask({4}, drops.address());
   CHECK(heard({4}));
   test::PrivateFolder folder;
-  prober.ask({5}, "ipc://" + folder.path + "/nobody");
+  sockaddr_un left{.sun_family = AF_UNIX, .sun_path = {}};  // the socket of a process that was killed stays
+  std::strcpy(left.sun_path, (folder.path + "/left").c_str());
+  int socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  REQUIRE(bind(socket, reinterpret_cast<sockaddr*>(&left), sizeof left) == 0);
+  close(socket);
+  prober.ask({5}, "ipc://" + folder.path + "/left");
   CHECK(heard({5}));
+  prober.ask({9}, "ipc://" + folder.path + "/nobody");
   prober.ask({6}, "not an address");
   prober.ask({7}, "inproc://values");
   prober.ask({8}, closed.address());  // asked last, answered last

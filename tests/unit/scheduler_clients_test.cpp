@@ -319,11 +319,13 @@ TEST_CASE("data for a worker that nobody is called is given up after a while, an
   s.workers<1>();
   Key x = key_of("x");
   s.scatter(x, 100, 1, {"typo"});
+  s.scatter(key_of("y"), 100, 1, {"typo"});
   s.pass(20s);
   CHECK(s.state_of(x) == TaskState::ready);
   s.pass(20s);
   auto failed = s.heard<TaskFailed>();
   REQUIRE(failed.size() == 1);
+  CHECK(failed[0].keys == std::vector<Key>{x, key_of("y")});
   CHECK(failed[0].failure.failure.kind == ErrorKind::worker_unavailable);
   CHECK(failed[0].failure.failure.message.find("typo") != std::string::npos);
 }
