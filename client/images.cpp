@@ -4,12 +4,14 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <unordered_set>
 
 #include <dlfcn.h>
 #include <link.h>
+#include <sys/stat.h>
 
 #include <weft/call.h>
 
@@ -100,6 +102,29 @@ int scan_image(dl_phdr_info* info, std::size_t, void* data) {
   image.id = image_key(id);
   scan.images->all.push_back(std::move(image));
   return 0;
+}
+
+/// Every Client of the process asks; a file that was not written since is not read again.
+std::optional<FileHash> hash_once(const std::string& path) {
+  struct Known {
+    struct stat file;
+    FileHash hash;
+  };
+  static std::mutex mutex;
+  static std::map<std::string, Known> known;
+  std::lock_guard lock(mutex);
+  struct stat now {};
+  if (stat(path.c_str(), &now) != 0) return std::nullopt;
+  auto before = known.find(path);
+  if (before != known.end()) {
+    const struct stat& then = before->second.file;
+    bool same = then.st_dev == now.st_dev && then.st_ino == now.st_ino && then.st_size == now.st_size &&
+                then.st_mtim.tv_sec == now.st_mtim.tv_sec && then.st_mtim.tv_nsec == now.st_mtim.tv_nsec;
+    if (same) return before->second.hash;
+  }
+  auto hash = hash_file(path);
+  if (hash) known[path] = {now, *hash};
+  return hash;
 }
 
 Images scan_images(std::uint64_t now) {
@@ -324,7 +349,7 @@ Result<std::vector<ImageFile>> program_files() {
       if (!error) files.push_back(std::move(file));  // the kernel's own has none
       continue;
     }
-    auto hash = hash_file(image.path);
+    auto hash = hash_once(image.path);
     if (!hash) return failure(ErrorKind::io_error, "cannot read " + image.path + ": " + std::strerror(errno));
     Bytes id = build_id_of_file(image.path);
     // It may have been rebuilt since the first look.

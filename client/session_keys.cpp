@@ -240,6 +240,10 @@ void SessionState::hear(TaskStored& message) {
   std::uint32_t slot = slot_of(message.key);
   if (slot == KeyIndex::none) return;
   Entry& entry = entries_[slot];
+  if (message.executed < entry.sequence) {
+    WEFT_MARK("client: a result of before it asked again");
+    return;  // perhaps of another call that had this name
+  }
   if (entry.status == Status::stored && entry.outcome->value.part_count() > 0) return;  // told again; we have it
   if (!message.small.empty()) {
     auto value = Value::from(Buffer::own(std::move(message.small)));
@@ -327,6 +331,9 @@ void SessionState::fetch_later(std::uint32_t slot, Read& read, const Failure& wh
 void SessionState::on(FetchDone& event) {
   std::uint32_t slot = slot_of(event.key);
   if (slot == KeyIndex::none) return;
+  auto read = reads_.find(slot);
+  bool asked = read != reads_.end() && read->second.busy;
+  if (event.key.is_named() && !asked) return;  // perhaps of another call that had this name; else welcome, whoever asked
   reads_.erase(slot);
   locations_.erase(slot);
   std::uint64_t bytes = event.value.size();

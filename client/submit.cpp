@@ -23,7 +23,11 @@ static void check_options(const Options& options) {
       throw InvalidArgument(std::string("a ") + what + " has at most " + std::to_string(name_bytes_max) + " bytes, and this one " + std::to_string(text.size()));
   };
   short_enough(options.label, "label");
-  for (const std::string& worker : options.workers) short_enough(worker, "worker's name");
+  if (options.key && options.key->empty()) throw InvalidArgument("`key` is empty; leave it out, or give a name");
+  for (const std::string& worker : options.workers) {
+    if (worker.empty()) throw InvalidArgument("`workers` has an empty name; leave it out for any worker");
+    short_enough(worker, "worker's name");
+  }
   for (const auto& [name, amount] : options.resources) {
     short_enough(name, "resource's name");
     if (!(amount >= 0 && amount < 1e15)) throw InvalidArgument("the amount of resource '" + name + "' is not possible");

@@ -125,6 +125,9 @@ std::string demangle(const char* name) {
   char* text = abi::__cxa_demangle(name, nullptr, nullptr, &status);
   std::string result = text ? text : name;
   std::free(text);
+  // What libstdc++ says about its own history, not about the function.
+  constexpr std::string_view tag = "[abi:cxx11]";
+  for (std::size_t at = 0; (at = result.find(tag, at)) != std::string::npos;) result.erase(at, tag.size());
   return result;
 }
 

@@ -225,22 +225,24 @@ struct Refused {
     a(sequence, failure);
   }
 };
-/// A wanted task has its result: small ones inside, others at these places.
+/// A wanted task has its result: small ones inside, others at these places. `executed`, here and below: how many commands of the
+/// session were done when it was said; one that asked for the key since makes it stale.
 struct TaskStored {
   Key key;
   std::uint64_t bytes = 0;
   Bytes small;
   std::vector<Location> locations;
+  std::uint64_t executed = UINT64_MAX;
   template <class A>
   void fields(A& a) {
-    a(key, bytes, small, locations);
+    a(key, bytes, small, locations, executed);
   }
 };
 /// Wanted tasks ended without a result and for the same reason; where that names no task, each is its own.
 struct TaskFailed {
   std::vector<Key> keys;
   WireFailure failure;
-  std::uint64_t executed = UINT64_MAX;  // commands of the session done when it was said: one that asked for the key since makes it stale
+  std::uint64_t executed = UINT64_MAX;
   template <class A>
   void fields(A& a) {
     a(keys, failure, executed);

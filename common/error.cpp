@@ -36,7 +36,8 @@ static std::string place(const Failure& failure) {
 
 // What a person reads in a terminal: kind and sentence, then where it happened.
 static std::string sentence(const Failure& failure) {
-  std::string text = std::string(name_of(failure.kind)) + ": " + failure.message;
+  bool says_type = failure.type.starts_with("weft::") || failure.message.find(failure.type) != failure.message.npos;
+  std::string text = std::string(name_of(failure.kind)) + ": " + (says_type ? "" : failure.type + ": ") + failure.message;
   if (!failure.label.empty()) text += " (task " + failure.label + ")";
   if (!failure.worker.empty()) text += " on worker " + failure.worker;
   if (failure.attempt > 1) text += ", attempt " + std::to_string(failure.attempt);

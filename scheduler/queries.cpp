@@ -54,7 +54,7 @@ struct Questions {
   }
 
   Json status(const Ask&) const {
-    State::Counts c = state.counts();
+    Counts c = state.counts();
     Json body = {{"epoch", state.options_.epoch}, {"workers", c.workers}, {"clients", c.sessions}, {"tasks", c.tasks},
                  {"runs", state.finished_runs_}};
     for (int i = 0; i < task_state_count; ++i) body["by_state"][name_of(static_cast<TaskState>(i))] = c.by_state[i];

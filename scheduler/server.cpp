@@ -38,7 +38,7 @@ void Server::hear_store(std::vector<Event>& batch) {
 void Server::log_recovery() {
   if (!was_recovering_ || state_.recovering()) return;
   was_recovering_ = false;
-  State::Counts counts = state_.counts();
+  Counts counts = state_.counts();
   log_info("recovered", {{"workers", counts.workers}, {"tasks", counts.tasks}, {"after", monotonic_now() - started_}});
 }
 
@@ -222,7 +222,7 @@ void Server::perform(Action& action) {
 
 bool Server::is_idle_for_too_long(Time now) {
   if (idle_timeout_ == Duration{}) return false;
-  State::Counts counts = state_.counts();
+  Counts counts = state_.counts();
   if (counts.sessions > 0 || counts.by_state[static_cast<int>(TaskState::assigned)] > 0) busy_at_ = now;
   return busy_at_ + idle_timeout_ <= now;
 }

@@ -211,7 +211,7 @@ std::vector<Action> State::collect() {
   return actions;
 }
 
-State::Counts State::counts() const {
+Counts State::counts() const {
   Counts counts{.tasks = index_.size(), .workers = alive_.size(), .sessions = sessions_.size()};
   for (const Group& group : groups_)
     for (int i = 0; i < task_state_count; ++i) counts.by_state[i] += group.counts[i];

@@ -45,10 +45,6 @@ class State {
   bool empty() const;
 
   // What screens and tests may look at.
-  struct Counts {
-    std::size_t tasks = 0, workers = 0, sessions = 0;
-    std::uint64_t by_state[task_state_count] = {};
-  };
   Counts counts() const;
   std::size_t sessions() const { return sessions_.size(); }
   const Options& options() const { return options_; }
@@ -97,10 +93,7 @@ class State {
   void handle(HolderNumber session, const ClientHeartbeat& message);
   void handle(HolderNumber session, const ClientGoodbye& message);
   Result<void> admit(HolderNumber session, const Submit& message);
-  struct Rows {
-    std::vector<TaskNumber> all, fresh, revived;
-  };
-  Rows add_rows(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes, Rank base);
+  GraphRows add_rows(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes, Rank base);
   std::uint32_t scatter_shape(const Scatter& message, WorkerId at);
   std::vector<TaskNumber> add_data(const Scatter& message, std::uint32_t shape);
   Result<void> check_against_known(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes) const;

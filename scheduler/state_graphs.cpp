@@ -150,7 +150,7 @@ Result<void> State::admit(HolderNumber session, const Submit& message) {
     holders_[session].graph = graph;
   }
 
-  Rows rows = add_rows(chunk, shapes, base);
+  GraphRows rows = add_rows(chunk, shapes, base);
   if (std::uint32_t intent = rows.fresh.empty() ? 0 : new_intent(session, message, base)) {
     intents_[intent].tasks = rows.fresh.size();
     for (TaskNumber number : rows.fresh) tasks_[number].intent = intent;
@@ -179,8 +179,8 @@ Result<void> State::admit(HolderNumber session, const Submit& message) {
 
 /// Make the tasks of a checked chunk that are not known yet, and open those again that were cancelled. A chunk that is read again
 /// after a restart may have rows whose inputs are forgotten, which nobody needs: these are left out.
-State::Rows State::add_rows(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes, Rank base) {
-  Rows rows{.all = std::vector<TaskNumber>(chunk.size(), no_task)};
+GraphRows State::add_rows(const GraphChunk& chunk, const std::vector<std::uint32_t>& shapes, Rank base) {
+  GraphRows rows{.all = std::vector<TaskNumber>(chunk.size(), no_task)};
   auto source_of = [&](std::uint32_t input) {
     return input < chunk.externals.size() ? number_of(chunk.externals[input]) : rows.all[input - chunk.externals.size()];
   };

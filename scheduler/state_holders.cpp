@@ -104,7 +104,7 @@ void State::tell_outcome(HolderNumber number, TaskNumber which) {
   if (holder.kind != Holder::Kind::session || !(holder.peer || holder.through)) return;
   if (WEFT_MUTANT(29, task.state == TaskState::failed, false)) tell_failed(number, task.key, *task.failure);
   if (task.state != TaskState::stored) return;
-  TaskStored message{.key = task.key, .bytes = task.bytes, .small = bytes_of(task.small)};
+  TaskStored message{.key = task.key, .bytes = task.bytes, .small = bytes_of(task.small), .executed = holder.executed};
   if (message.small.empty())
     for (const Replica& replica : task.replicas)
       if (message.locations.size() < 3) message.locations.push_back(locate(task, worker_ref(replica.worker)));

@@ -13,6 +13,16 @@
 
 namespace weft::scheduler {
 
+struct Counts {
+  std::size_t tasks = 0, workers = 0, sessions = 0;
+  std::uint64_t by_state[task_state_count] = {};
+};
+
+/// The tasks of a chunk's rows: all, those that are new, and those that were known and run again.
+struct GraphRows {
+  std::vector<TaskNumber> all, fresh, revived;
+};
+
 /// One change of a task's state, for stories, screens and the event log.
 struct Transition {
   Time when;

@@ -15,15 +15,9 @@
 #include <cstdlib>
 #include <utility>
 
+#include "common/sanitized.h"
 namespace weft::worker {
 namespace {
-
-// What a sanitizer keeps beside the program's memory counts as the program's.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;
-#else
-constexpr bool sanitized = false;
-#endif
 
 constexpr std::size_t stack_bytes = 64 * 1024;
 constexpr int image_descriptor = 4;

@@ -41,7 +41,7 @@ Json run(scheduler::Replay& replay, const Wishes& wishes, volatile std::uint64_t
     if (wishes.check_every_step || checking <= stepping) check();
   }
   check();
-  scheduler::State::Counts counts = replay.state().counts();
+  scheduler::Counts counts = replay.state().counts();
   Json by_state = Json::object();
   for (int i = 0; i < scheduler::task_state_count; ++i) by_state[name_of(static_cast<scheduler::TaskState>(i))] = counts.by_state[i];
   return {{"steps", replay.steps()}, {"events", replay.events()}, {"recorded_seconds", seconds(replay.now() - replay.began())},

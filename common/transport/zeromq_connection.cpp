@@ -11,7 +11,7 @@ namespace {
 
 constexpr int watched_events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
                                ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                               ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED;
+                               ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_DELAYED;
 
 // Frames that may wait for a connection to stand: all fit into libzmq's queue at once.
 constexpr std::size_t early_frames_max = 60'000;
@@ -69,7 +69,9 @@ bool Connection::transmit(Bytes head, Buffer payload) {
 }
 
 void Connection::read(std::vector<EndpointEvent>& events, Time now) {
-  if (stage_ == Stage::connecting && now >= check_at_) break_off("no answer from " + address_ + " in time");
+  if (stage_ == Stage::connecting && now >= check_at_) {
+    break_off("no answer from " + address_ + " in time" + (host_found_ ? "" : ": no such host was found"));
+  }
   // libzmq reports a break before it hands us the last frames. Once it has taken the pipe away (no room to send), all of
   // them are here.
   const bool complete = stage_ == Stage::broken && !(socket_.get(ZMQ_EVENTS) & ZMQ_POLLOUT);
@@ -115,6 +117,10 @@ void Connection::read_monitor() {
     const char* not_proved = encrypted_ ? " (is it a Weft port, and is its key the one we were told?)"
                                         : " (does it want a key, or is it no Weft port?)";
     switch (event->event) {
+      case ZMQ_EVENT_CONNECTED:
+      case ZMQ_EVENT_CONNECT_DELAYED:
+        host_found_ = true;
+        break;
       case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         if (stage_ != Stage::connecting) break;
         stage_ = Stage::ready;
@@ -124,7 +130,7 @@ void Connection::read_monitor() {
         if (closing_) over_ = true;  // the socket lingers until they have left
         break;
       case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
-        break_off(address_ + " refused us: our key is not on its list");
+        break_off(address_ + " refused us: our key is not on its list (is this its port for such as us?)");
         break;
       case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
       case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:

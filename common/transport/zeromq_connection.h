@@ -48,6 +48,7 @@ class Connection {
   bool encrypted_;
   std::size_t queue_bytes_max_;
   Stage stage_ = Stage::connecting;
+  bool host_found_ = false;  // its name was resolved
   std::string reason_;
   bool closing_ = false;
   bool over_ = false;

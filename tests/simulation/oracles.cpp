@@ -115,7 +115,7 @@ std::string Cluster::what_is_left() const {
   std::string what = releasing_ ? "something is left after everything was released" : "not every future ended";
   for (const auto& [id, body] : store_) what += "; row of kind " + std::to_string(static_cast<int>(id.kind));
   if (!scheduler_) return what + "; the scheduler is down";
-  scheduler::State::Counts counts = scheduler_->counts();
+  scheduler::Counts counts = scheduler_->counts();
   what += "; scheduler: " + std::to_string(counts.tasks) + " tasks, " + std::to_string(counts.sessions) + " sessions, " +
           std::to_string(counts.workers) + " workers;";
   for (int i = 0; i < scheduler::task_state_count; ++i)

@@ -180,9 +180,10 @@ TEST_CASE("as_completed gives futures as they end, and takes more meanwhile") {
   }
   CHECK(count == 4);
   CHECK(total == 16);
-  completed.add(f.client.map(inc, std::vector{3, 4}));
+  AsCompleted<int> moved = std::move(completed);
+  moved.add(f.client.map(inc, std::vector{3, 4}));
   std::size_t batch = 0;
-  while (!completed.empty()) batch += completed.next_batch().size();
+  while (!moved.empty()) batch += moved.next_batch().size();
   CHECK(batch == 2);
 }
 
@@ -215,6 +216,23 @@ TEST_CASE("then is a task, split makes a future of each element, and void future
   Future<void> nothing = f.client.submit([](int) {}, 1);
   nothing.result();
   CHECK(nothing.done());
+}
+
+TEST_CASE("a void future is followed by tasks, is an argument and can be gathered: std::monostate stands for its result") {
+  Fixture f;
+  Future<void> done = f.client.submit([] {});
+  CHECK(done.then([] { return 5; }).result() == 5);
+  int (*five)() = [] { return 5; };
+  CHECK(done.then(five).result() == 5);
+  done.then([] {}).then([](std::monostate) {}).result();
+  CHECK(f.client.submit([](std::monostate, int x) { return x; }, done, 7).result() == 7);
+  CHECK(f.client.submit([](const std::vector<std::monostate>& all) { return all.size(); }, std::vector{done, done}).result() == 2);
+  CHECK(gather(std::tuple(done, f.client.submit(inc, 1))) == std::tuple(std::monostate(), 2));
+  CHECK(gather(std::map<int, Future<void>>{{1, done}}).contains(1));
+  auto broken = f.client.submit([](int) { throw std::runtime_error("oops"); }, 1).then([] { return 5; });
+  CHECK_THROWS_AS(broken.result(), TaskError);
+  Delayed<void> lazy = delayed([] {})();
+  CHECK(std::get<1>(compute(f.client, lazy, delayed([](std::monostate) { return 6; })(lazy))) == 6);
 }
 
 namespace {

@@ -101,8 +101,10 @@ TEST_CASE("futures outlive their client with a clear end") {
     Client client(test::links_to(fake));
     finished = client.submit(inc, 1);
     finished.result();
-    std::lock_guard guard(fake->mutex);
-    fake->hold = true;
+    {
+      std::lock_guard guard(fake->mutex);
+      fake->hold = true;
+    }
     open = client.submit(inc, 2);
   }
   CHECK(finished.result() == 2);
@@ -144,6 +146,8 @@ TEST_CASE("options that no task can have are refused where they are given") {
   CHECK_THROWS_WITH_AS(f.client.submit({.label = std::string(2'000, 'x')}, inc, 1), doctest::Contains("label"), InvalidArgument);
   CHECK_THROWS_AS(f.client.submit({.resources = {{std::string(2'000, 'x'), 1}}}, inc, 1), InvalidArgument);
   CHECK_THROWS_AS(f.client.map({.workers = {std::string(2'000, 'x')}}, inc, std::vector{1, 2}), InvalidArgument);
+  CHECK_THROWS_WITH_AS(f.client.submit({.key = ""}, inc, 1), doctest::Contains("`key`"), InvalidArgument);
+  CHECK_THROWS_WITH_AS(f.client.submit({.workers = {""}}, inc, 1), doctest::Contains("`workers`"), InvalidArgument);
   CHECK(f.client.submit(inc, 1).result() == 2);
 }
 

@@ -46,6 +46,21 @@ TEST_CASE("a name that was let go may stand for another call in the same step") 
   CHECK(std::holds_alternative<Submit>(s.sent[1]));
 }
 
+TEST_CASE("a late result of the call that had a name before is not the result of the next one") {
+  Story s;
+  s.connect();
+  Key name = Key::named("total");
+  s.on(SubmitGraph{chunk_of({name})});   // command 1
+  s.on(ReleaseKeys{{name}});             // command 2
+  s.on(SubmitGraph{chunk_of({name})});   // command 3
+  Value old = value_of("of the first"), fresh = value_of("of the second");
+  s.hear(TaskStored{name, old.size(), block_of(old), {}, 1});
+  CHECK(s.actions.empty());
+  s.hear(TaskStored{name, fresh.size(), block_of(fresh), {}, 3});
+  REQUIRE(s.all<Complete>().size() == 1);
+  CHECK(block_of(s.all<Complete>()[0].outcome->value) == block_of(fresh));
+}
+
 TEST_CASE("releases of one step travel in one message, behind the submits of that step") {
   Story s;
   s.connect();

@@ -43,8 +43,11 @@ struct Resolve<A> {
   using type = typename FutureTraits<A>::value_type;
   static constexpr bool has_future = true;
 };
+template <class C>
+concept Allocated = requires { typename C::allocator_type; };
+// Compilers differ in whether this one matches a vector too, so it says that it does not.
 template <template <class...> class C, class A>
-  requires(kind_of<C<A>>() == Kind::sequence || kind_of<C<A>>() == Kind::optional)
+  requires((kind_of<C<A>>() == Kind::sequence || kind_of<C<A>>() == Kind::optional) && !Allocated<C<A>>)
 struct Resolve<C<A>> {
   static constexpr bool has_future = Resolve<A>::has_future;
   using type = C<typename Resolve<A>::type>;

@@ -101,12 +101,23 @@ struct KnownPlan<F, TypeList<P...>, A...> {
   }
   static constexpr bool check() {
     if constexpr (!check(std::index_sequence_for<P...>{})) return false;
-    else if constexpr (std::is_void_v<result>) return true;
-    else return must_travel<result>();
+    else return must_travel<ValueOf<result>>();
   }
 };
+/// A function without parameters, after a void task.
+template <class... A>
+concept RunsAfter = sizeof...(A) == 1 && (... && (has_future<A> && std::is_same_v<typename Resolve<A>::type, std::monostate>));
+template <class F, class A>
+  requires RunsAfter<A>
+struct KnownPlan<F, TypeList<>, A> {
+  using result = std::remove_cvref_t<typename Signature<F>::result>;
+  using caller = Caller<F, TypeList<>, std::monostate>;
+  using identity = caller;
+  using stored = std::tuple<std::monostate>;
+  static constexpr bool check() { return must_travel<ValueOf<result>>(); }
+};
 template <class F, class... P, class... A>
-  requires(sizeof...(P) != sizeof...(A))
+  requires(sizeof...(P) != sizeof...(A) && !(sizeof...(P) == 0 && RunsAfter<A...>))
 struct KnownPlan<F, TypeList<P...>, A...> {
   using result = std::remove_cvref_t<typename Signature<F>::result>;
   static constexpr bool check() {
@@ -129,8 +140,7 @@ struct CallPlan<F, A...> {
   using stored = std::tuple<typename Resolve<std::decay_t<A>>::type...>;
   static constexpr bool check() {
     if constexpr (!(must_travel<typename Resolve<std::decay_t<A>>::type>() && ...)) return false;
-    else if constexpr (std::is_void_v<result>) return true;
-    else return must_travel<result>();
+    else return must_travel<ValueOf<result>>();
   }
 };
 

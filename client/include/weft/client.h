@@ -94,7 +94,7 @@ auto map_calls(const ClientPointer& client, const Options& options, F f, const A
 struct ScatterOptions {
   /// Names or addresses of workers to place the data on. Default: any.
   std::vector<std::string> workers;
-  /// On how many workers, from 1. Default 1; n replicas survive n-1 losses.
+  /// On how many workers, from 1. Default 1; n replicas survive n-1 losses. The future is ready with the first copy.
   std::uint32_t replicas = 1;
   /// One on every worker.
   bool broadcast = false;
@@ -126,7 +126,8 @@ class Client {
   /// Connect to WEFT_ADDRESS, else to the scheduler of the file WEFT_SCHEDULER_FILE; if neither is set, start an embedded
   /// scheduler and workers in this process.
   Client();
-  /// Connect to a scheduler; an empty address is looked for as above. Returns at once; futures end with ConnectionFailed if nobody answers in `connect_timeout`.
+  /// Connect to a scheduler; an empty address is looked for as above. Returns at once; futures end with ConnectionFailed if nobody
+  /// answers in `connect_timeout`.
   explicit Client(const std::string& address, const ClientOptions& options = {});
   /// For clusters that know how they are reached (LocalCluster).
   template <class Cluster>

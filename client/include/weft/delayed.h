@@ -51,7 +51,7 @@ namespace detail {
 template <class T>
 struct FutureTraits<Delayed<T>> {
   static constexpr bool is_future = true;
-  using value_type = T;
+  using value_type = ValueOf<T>;
   static InputRef input(const Delayed<T>& delayed) {
     return {.key = delayed.key(), .hold = std::make_shared<Hold>(Hold{delayed.node(), {}})};
   }
@@ -82,9 +82,9 @@ std::tuple<Future<T>...> persist(Client& client, const Delayed<T>&... values) {
     return std::tuple<Future<T>...>{Future<T>(handles[I])...};
   }(std::index_sequence_for<T...>{});
 }
-/// Run several at once and wait for all results.
+/// Run several at once and wait for all results (std::monostate for those without).
 template <class... T>
-std::tuple<T...> compute(Client& client, const Delayed<T>&... values) {
+std::tuple<ValueOf<T>...> compute(Client& client, const Delayed<T>&... values) {
   return gather(persist(client, values...));
 }
 

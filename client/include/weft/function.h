@@ -162,7 +162,7 @@ decltype(auto) pass(S& source) {
   else return static_cast<std::remove_cvref_t<P>>(std::move(source));
 }
 
-/// Calls an F whose parameters are P with arguments that were stored as S.
+/// Calls an F whose parameters are P with arguments that were stored as S. An F without parameters may have one that is not passed.
 template <class F, class Parameters, class... S>
 struct Caller;
 template <class F, class... P, class... S>
@@ -170,7 +170,10 @@ struct Caller<F, TypeList<P...>, S...> {
   static auto invoke(const Call& call, std::tuple<S...>& stored) {
     return std::apply(
         [&](S&... source) -> decltype(auto) {
-          if constexpr (std::is_pointer_v<F>) return reinterpret_cast<F>(call.target)(pass<P>(source)...);
+          constexpr bool after = sizeof...(P) < sizeof...(S);  // of a void task's end only
+          if constexpr (std::is_pointer_v<F> && after) return reinterpret_cast<F>(call.target)();
+          else if constexpr (after) return F{}();
+          else if constexpr (std::is_pointer_v<F>) return reinterpret_cast<F>(call.target)(pass<P>(source)...);
           else return F{}(pass<P>(source)...);
         },
         stored);
@@ -181,8 +184,7 @@ struct Caller<F, TypeList<P...>, S...> {
     reader.finish();
     if constexpr (std::is_void_v<decltype(invoke(call, stored))>) {
       invoke(call, stored);
-      Writer nothing;
-      nothing.write(type_tag<void>(), *call.result);
+      encode_into(*call.result, std::monostate{});
     } else {
       encode_into(*call.result, invoke(call, stored));
     }

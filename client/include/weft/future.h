@@ -93,7 +93,7 @@ class Future {
     handle_.on_done(std::make_unique<detail::CallbackOf<decltype(call)>>(std::move(call)), false);
   }
 
-  /// Run f on the result, as a task on the cluster.
+  /// Run f on the result, as a task on the cluster. After a void task f has no parameter, or a std::monostate.
   template <class F>
   auto then(F f, const Options& options = {}) const {
     return detail::FutureOf<F, Future>(detail::submit_call(handle_.client(), options, detail::prepare(std::move(f), *this)));
@@ -152,7 +152,7 @@ namespace detail {
 template <class T>
 struct FutureTraits<Future<T>> {
   static constexpr bool is_future = true;
-  using value_type = T;
+  using value_type = ValueOf<T>;
   // Held because a lazy call may outlive the future it was given.
   static InputRef input(const Future<T>& future) {
     return {.key = future.key(), .hold = std::make_shared<Hold>(Hold{nullptr, future.handle()})};

@@ -33,7 +33,8 @@ struct LocalClusterOptions {
   bool dashboard = false;
 };
 
-/// Start the processes, and wait until all workers are there; the destructor ends them. They also end when this process dies, however it dies.
+/// Start the processes, and wait until all workers are there; the destructor ends them. They also end when this process dies,
+/// however it dies.
 ///
 /// The programs weft-scheduler and weft-worker are looked for in $WEFT_SCHEDULER_PROGRAM and $WEFT_WORKER_PROGRAM, beside the
 /// running program, beside libweft.so and in $PATH.

@@ -30,6 +30,10 @@ struct Parts : std::vector<T> {
   using std::vector<T>::vector;
 };
 
+/// What stands for a T where a value is needed: std::monostate for void.
+template <class T>
+using ValueOf = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
 namespace detail {
 
 static_assert(std::endian::native == std::endian::little, "weft stores numbers as little-endian machines have them");

@@ -77,7 +77,7 @@ constexpr TypeTag tag_children(TypeTag tag, TypeList<Child...>) {
 /// The type's name in stored values: equal for equal standard types whatever the compiler; never 0.
 template <class T>
 constexpr TypeTag type_tag() {
-  if constexpr (std::is_void_v<T>) return detail::tag_of("void");
+  if constexpr (std::is_void_v<T>) return type_tag<std::monostate>();
   else return detail::tag_inside<T>() | 1;
 }
 

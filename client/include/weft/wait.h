@@ -6,6 +6,7 @@
 #include <array>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <tuple>
@@ -57,11 +58,11 @@ bool wait(const Future<T>& future, const WaitOptions& options = {}) {
 template <class T>
 class AsCompleted {
  public:
-  AsCompleted() = default;
-  explicit AsCompleted(const std::vector<Future<T>>& futures) { add(futures); }
+  AsCompleted() : gate_(std::make_unique<detail::Gate>()) {}
+  explicit AsCompleted(const std::vector<Future<T>>& futures) : AsCompleted() { add(futures); }
 
   void add(const Future<T>& future) {
-    gate_.add(future.handle());
+    gate_->add(future.handle());
     futures_.push_back(future);
   }
   void add(const std::vector<Future<T>>& futures) {
@@ -115,8 +116,8 @@ class AsCompleted {
 
  private:
   bool refill(detail::Limit limit, std::stop_token stop) {
-    gate_.wait(given_ + 1, limit, stop);
-    ready_ = gate_.take();
+    gate_->wait(given_ + 1, limit, stop);
+    ready_ = gate_->take();
     at_ = 0;
     return !ready_.empty();
   }
@@ -124,7 +125,7 @@ class AsCompleted {
   std::vector<Future<T>> futures_;
   std::vector<std::size_t> ready_;
   std::size_t at_ = 0, given_ = 0;
-  detail::Gate gate_;
+  std::unique_ptr<detail::Gate> gate_;  // so that this can be moved
 };
 
 template <class T>
@@ -132,7 +133,15 @@ AsCompleted<T> as_completed(const std::vector<Future<T>>& futures) {
   return AsCompleted<T>(futures);
 }
 
-/// Wait for results; big ones are fetched side by side.
+namespace detail {
+template <class T>
+ValueOf<T> value_of(const Future<T>& future) {
+  if constexpr (std::is_void_v<T>) return future.result(), std::monostate{};
+  else return future.result();
+}
+}  // namespace detail
+
+/// Wait for results; big ones are fetched side by side. In a map or tuple std::monostate stands for the result of a void task.
 ///
 /// Errors: throws the first failure in the order given, or leaves failed ones out with Errors::skip.
 template <class T>
@@ -155,19 +164,19 @@ auto gather(const std::vector<Future<T>>& futures, Errors errors = Errors::raise
   }
 }
 template <class K, class T>
-std::map<K, T> gather(const std::map<K, Future<T>>& futures, Errors errors = Errors::raise) {
+std::map<K, ValueOf<T>> gather(const std::map<K, Future<T>>& futures, Errors errors = Errors::raise) {
   detail::Gate gate(true);
   for (const auto& [key, future] : futures) gate.add(future.handle());
-  std::map<K, T> results;
+  std::map<K, ValueOf<T>> results;
   for (const auto& [key, future] : futures)
-    if (errors == Errors::raise || !future.exception()) results.emplace(key, future.result());
+    if (errors == Errors::raise || !future.exception()) results.emplace(key, detail::value_of(future));
   return results;
 }
 template <class... T>
-std::tuple<T...> gather(const std::tuple<Future<T>...>& futures) {
+std::tuple<ValueOf<T>...> gather(const std::tuple<Future<T>...>& futures) {
   detail::Gate gate(true);
   std::apply([&](const auto&... future) { (gate.add(future.handle()), ...); }, futures);
-  return std::apply([](const auto&... future) { return std::tuple<T...>{future.result()...}; }, futures);
+  return std::apply([](const auto&... future) { return std::tuple<ValueOf<T>...>{detail::value_of(future)...}; }, futures);
 }
 
 }  // namespace weft
