@@ -17,6 +17,9 @@
 #include <weft/buffer.h>
 
 #include "common/result.h"
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
 
 namespace weft::zeromq {
 
@@ -32,6 +35,15 @@ class Context {
   void* handle_;
 };
 
+// ThreadSanitizer does not see how libzmq's threads wait for ours.
+#if defined(__SANITIZE_THREAD__)
+inline void hand_over(void* bytes) { __tsan_release(bytes); }
+inline void take_back(void* bytes) { __tsan_acquire(bytes); }
+#else
+inline void hand_over(void*) {}
+inline void take_back(void*) {}
+#endif
+
 /// One part of a message.
 class Part {
  public:
@@ -40,7 +52,11 @@ class Part {
   /// Point at bytes that `keep` owns; it is deleted by libzmq when they have left, on any thread.
   template <class T>
   Part(std::span<const std::byte> bytes, std::unique_ptr<T> keep) {
-    auto free = [](void*, void* kept) { delete static_cast<T*>(kept); };
+    auto free = [](void*, void* kept) {
+      take_back(kept);
+      delete static_cast<T*>(kept);
+    };
+    hand_over(keep.get());
     // libzmq never writes through this pointer.
     int done = zmq_msg_init_data(&raw_, const_cast<std::byte*>(bytes.data()), bytes.size(), free, keep.get());
     WEFT_CHECK(done == 0);

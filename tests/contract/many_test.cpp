@@ -58,14 +58,16 @@ struct Again {
   int out = -1;
   Again(const std::string& test, const std::string& words) {
     std::string environment = "WEFT_MANY=" + words, filter = "-tc=" + test;
+    std::vector<const char*> environments;
+    for (char** variable = environ; *variable; ++variable) environments.push_back(*variable);
+    environments.insert(environments.end(), {environment.c_str(), nullptr});
     int ends[2];
     REQUIRE(pipe(ends) == 0);
     pid = fork();
     if (pid == 0) {
       dup2(ends[1], STDERR_FILENO);
       const char* arguments[] = {"contract_tests", filter.c_str(), "-ns", nullptr};
-      const char* environments[] = {environment.c_str(), nullptr};
-      execve("/proc/self/exe", const_cast<char**>(arguments), const_cast<char**>(environments));
+      execve("/proc/self/exe", const_cast<char**>(arguments), const_cast<char**>(environments.data()));
       _exit(127);
     }
     ::close(ends[1]);

@@ -8,6 +8,7 @@
 #include <weft/weft.h>
 
 #include "support/http_client.h"
+#include "support/sanitized.h"
 
 using namespace weft;
 using namespace weft::test;
@@ -95,7 +96,7 @@ TEST_CASE("the profile shows where tasks spend their CPU time") {
   CHECK(profile["samples"] <= 60);   // two half seconds
   std::string text = profile["root"].dump();
   CHECK(text.find("burn(int)") != std::string::npos);
-  CHECK(text.find("below(double)") != std::string::npos);
+  CHECK((sanitized || text.find("below(double)") != std::string::npos));  // a sanitizer's own frames may be above it
   CHECK(text.find("run_function") == std::string::npos);   // what called the task is ours
 }
 

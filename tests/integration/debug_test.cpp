@@ -10,6 +10,7 @@
 
 #include "common/exit_codes.h"
 #include "support/daemons.h"
+#include "support/sanitized.h"
 
 using namespace weft;
 using test::contains;
@@ -194,7 +195,7 @@ TEST_CASE("weft story counts tries, names their worker, and says why the last on
   CHECK_FALSE(contains(text, std::to_string(story.back().at("attempt").get<std::uint64_t>())));
 }
 
-TEST_CASE("weft debug gives a task the memory that it had, or another amount") {
+TEST_CASE("weft debug gives a task the memory that it had, or another amount" * doctest::skip(sanitized)) {
   Cluster c;
   auto bad = c.client.submit(Options{.max_attempts = 1}, hungry, std::size_t(2) << 30);
   failure_of<MemoryLimit>(bad);
