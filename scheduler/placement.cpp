@@ -10,9 +10,6 @@
 
 namespace weft::scheduler {
 
-// A family larger than this is no family: its members need not be together.
-static constexpr std::size_t family_max = 32;
-
 // ------------------------------------------------------------------------------------------------ queues
 
 void State::enqueue(TaskNumber number) {
@@ -201,7 +198,7 @@ WorkerId State::pop_candidate(std::uint32_t queue, std::vector<Candidate>& refus
     Candidate candidate = candidates_.back();
     candidates_.pop_back();
     Worker& worker = worker_ref(candidate.worker);
-    TaskNumber sample = worker.reserved.empty() ? first(queues_[queue].roots) : worker.reserved.begin()->second;
+    TaskNumber sample = root_in_turn(queue, worker);
     bool takes = sample != no_task && queue_of(tasks_[sample]) == queue && fits_now(tasks_[sample], worker) && has_credit(tasks_[sample], worker);
     if (takes && tasks_[sample].avoid != worker.id) {
       if (crashed.worker) refused.push_back(crashed);
@@ -227,8 +224,9 @@ void State::deal_roots(std::uint32_t number) {
       for (std::uint32_t i = 0; i < run; ++i) {
         TaskNumber task = next_root(number, worker);
         if (task == no_task) break;
+        bool opens = !tasks_[task].kept_for;
         assign(task, worker);
-        reserve_siblings(task, worker);
+        reserve_family(task, worker, opens);
       }
       worker.candidate = false;
       add_candidate(target);
@@ -273,29 +271,20 @@ bool State::free_a_reservation(std::uint32_t queue) {
   return wanted;
 }
 
-/// The root task this worker should run next: one whose sibling it has, else the first of all.
-TaskNumber State::next_root(std::uint32_t queue, Worker& worker) {
-  TaskNumber number = worker.reserved.empty() ? first(queues_[queue].roots) : worker.reserved.begin()->second;
-  if (number == no_task || queue_of(tasks_[number]) != queue) return no_task;
-  return fits_now(tasks_[number], worker) && has_credit(tasks_[number], worker) ? number : no_task;
+/// One whose family the worker has, unless there is more urgent work; else the first of all.
+TaskNumber State::root_in_turn(std::uint32_t queue, const Worker& worker) {
+  TaskNumber common = first(queues_[queue].roots);
+  if (worker.reserved.empty()) return common;
+  TaskNumber kept = worker.reserved.begin()->second;
+  bool urgent = common != no_task && tasks_[common].rank.major < tasks_[kept].rank.major;
+  return urgent ? common : kept;
 }
 
-/// Keep the other inputs of this task's reader for the same worker, if they are root tasks and few.
-void State::reserve_siblings(TaskNumber number, Worker& worker) {
-  if (!options_.locality) return;
-  const Task* reader = nullptr;
-  for (const DependentEdge& edge : tasks_[number].dependents) {
-    const Task& candidate = tasks_[edge.task];
-    if (candidate.inputs.size() < 2 || candidate.inputs.size() > family_max) continue;
-    if (!reader || candidate.inputs.size() < reader->inputs.size()) reader = &candidate;
-  }
-  if (!reader) return;
-  for (const InputEdge& edge : reader->inputs) {
-    Task& sibling = tasks_[edge.task];
-    if (sibling.state != TaskState::ready || sibling.shape != tasks_[number].shape || !is_root_like(sibling)) continue;
-    if (sibling.kept_for || sibling.delayed) continue;
-    keep_for(edge.task, worker);
-  }
+/// The root task this worker should run next.
+TaskNumber State::next_root(std::uint32_t queue, Worker& worker) {
+  TaskNumber number = root_in_turn(queue, worker);
+  if (number == no_task || queue_of(tasks_[number]) != queue) return no_task;
+  return fits_now(tasks_[number], worker) && has_credit(tasks_[number], worker) ? number : no_task;
 }
 
 }  // namespace weft::scheduler

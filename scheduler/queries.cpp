@@ -125,8 +125,10 @@ struct Questions {
   }
 
   Json describe(const Transition& t) const {
-    return {{"seconds_ago", seconds(state.now_ - t.when)}, {"key", t.key.hex()}, {"from", name_of(t.from)}, {"to", name_of(t.to)},
-            {"worker", name_of_worker(t.worker)}, {"attempt", t.attempt.number}};
+    Json body = {{"seconds_ago", seconds(state.now_ - t.when)}, {"key", t.key.hex()}, {"from", name_of(t.from)}, {"to", name_of(t.to)},
+                 {"worker", name_of_worker(t.worker)}, {"attempt", t.attempt.number}};
+    if (t.why) body["why"] = *t.why;
+    return body;
   }
   Json describe(const LoggedLine& line) const {
     return {{"seconds_ago", seconds(state.now_ - line.when)}, {"level", line.level}, {"worker", line.worker},

@@ -246,7 +246,11 @@ class State {
   void deal_roots(std::uint32_t queue);
   bool free_a_reservation(std::uint32_t queue);
   TaskNumber next_root(std::uint32_t queue, Worker& worker);
-  void reserve_siblings(TaskNumber number, Worker& worker);
+  TaskNumber root_in_turn(std::uint32_t queue, const Worker& worker);
+  // What belongs together (families.cpp).
+  TaskNumber reader_of(TaskNumber number) const;
+  std::optional<std::vector<TaskNumber>> roots_under(TaskNumber top, std::size_t most) const;
+  void reserve_family(TaskNumber number, Worker& worker, bool whole_share);
   bool is_current(TaskNumber number, std::uint32_t serial) const;
   bool is_root_like(const Task& task) const;
   // What nobody may run (unrunnable.cpp).
@@ -280,6 +284,7 @@ class State {
 
   void check_workers() const;
   void note_transition(const Task& task, TaskState from, TaskState to);
+  void note_why(TaskNumber task, std::shared_ptr<const std::string> why);
 
   // What an observer is told (state_observed.cpp). Each returns at once when nobody watches.
   void show(Seen what, const Task& task, WorkerId worker, std::uint64_t amount = 0, std::uint32_t extra = 0);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/coverage_mark.h"
+#include "common/limits.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
@@ -54,6 +55,9 @@ void State::lose_worker(WorkerId id, bool blame, const std::string& why) {
   std::erase_if(moving_, [&](const auto& move) { return move.second == id; });
   WEFT_UNLESS(33) forget_flights(id);
   worker.retiring = true;  // nothing new goes there while it is taken apart
+  std::string reason = "worker '" + worker.name + "' was lost: " + why;
+  shorten(reason, reason_bytes_max);
+  const auto lost = std::make_shared<const std::string>(std::move(reason));
   while (!worker.holding.empty()) lose_replica(worker.holding.back(), id);
   while (!worker.assigned.empty()) {
     TaskNumber number = worker.assigned.back();
@@ -69,6 +73,7 @@ void State::lose_worker(WorkerId id, bool blame, const std::string& why) {
       fail_or_retry(number, unknown_end(number, "worker '" + worker.name + "' had it and was lost: " + why));
     } else {
       run_again(number, Duration{});
+      note_why(number, lost);
     }
   }
   while (!worker.reserved.empty()) enqueue(worker.reserved.begin()->second);

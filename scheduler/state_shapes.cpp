@@ -143,7 +143,16 @@ void State::note_transition(const Task& task, TaskState from, TaskState to) {
   show_transition(task, from, to);
   if (options_.story_max == 0) return;
   if (story_.size() >= options_.story_max) story_.pop_front();
-  story_.push_back({now_, task.key, shapes_[task.shape].group, from, to, task.worker, task.attempt});
+  story_.push_back({now_, task.key, shapes_[task.shape].group, from, to, task.worker, task.attempt, nullptr});
+}
+
+/// Why a task has just left its worker, or failed.
+void State::note_why(TaskNumber number, std::shared_ptr<const std::string> why) {
+  for (auto step = story_.rbegin(); step != story_.rend() && step->key == tasks_[number].key; ++step) {
+    if (step->from != TaskState::assigned && step->to != TaskState::failed) continue;
+    step->why = std::move(why);
+    return;
+  }
 }
 
 }  // namespace weft::scheduler

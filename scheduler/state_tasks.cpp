@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/coverage_mark.h"
+#include "common/limits.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
@@ -201,9 +202,17 @@ std::shared_ptr<const Failure> State::data_lost(TaskNumber number) const {
   return std::make_shared<const Failure>(std::move(failure));
 }
 
+/// "TaskError: boom", in one line.
+static std::shared_ptr<const std::string> reason_of(const Failure& failure) {
+  std::string why = std::string(name_of(failure.kind)) + ": " + failure.message.substr(0, failure.message.find('\n'));
+  shorten(why, reason_bytes_max);
+  return std::make_shared<const std::string>(std::move(why));
+}
+
 /// End a task without a value, and with it every open task that depends on it: all carry the same cause.
 void State::fail(TaskNumber first, std::shared_ptr<const Failure> failure) {
   std::vector<TaskNumber> work{first};
+  std::shared_ptr<const std::string> why = reason_of(*failure);
   while (!work.empty()) {
     TaskNumber number = work.back();
     work.pop_back();
@@ -212,6 +221,9 @@ void State::fail(TaskNumber first, std::shared_ptr<const Failure> failure) {
     tasks_[number].failure = failure;
     if (number == first) tasks_[number].failed_first = true, mark(number);
     move_to(number, TaskState::failed);
+    note_why(number, why);
+    if (number == first && !tasks_[number].dependents.empty())
+      why = std::make_shared<const std::string>("task " + failure->key.hex().substr(0, 12) + ", which it depends on, failed: " + *why);
     if (!tasks_[number].needed()) review_.push_back(number);
     ++group_of(tasks_[number]).errors;
     WEFT_UNLESS(11) for (const DependentEdge& edge : tasks_[number].dependents) work.push_back(edge.task);
@@ -256,7 +268,8 @@ void State::fail_or_retry(TaskNumber number, const Failure& cause) {
     task.avoid = task.worker;
     if (task.losses < options.max_attempts) {
       show_failure(task, failure, true);
-      return run_again(number, Duration{});
+      run_again(number, Duration{});
+      return note_why(number, reason_of(failure));
     }
     WEFT_MARK("task: crashed too often");
     if (task.losses > 1) failure.message += " (each of " + std::to_string(task.losses) + " attempts)";
@@ -267,7 +280,8 @@ void State::fail_or_retry(TaskNumber number, const Failure& cause) {
     WEFT_UNLESS(14) ++task.errors;
     mark(number);
     show_failure(task, failure, true);
-    return run_again(number, delay);
+    run_again(number, delay);
+    return note_why(number, reason_of(failure));
   }
   show_failure(task, failure, false);
   fail(number, std::make_shared<const Failure>(std::move(failure)));

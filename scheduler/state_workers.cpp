@@ -280,6 +280,8 @@ void State::handle(Worker& worker, const AttemptReturned& message) {
   if (number == no_task) return;
   show(Seen::recalled, tasks_[number], worker.id);
   run_again(number, Duration{});
+  static const auto why = std::make_shared<const std::string>("its worker had not begun it, and another may sooner");
+  note_why(number, why);
 }
 
 void State::handle(Worker& worker, const ValuesHeld& message) {

@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <tuple>
@@ -23,6 +24,8 @@ struct GraphRows {
   std::vector<TaskNumber> all, fresh, revived;
 };
 
+inline constexpr std::size_t reason_bytes_max = 256;
+
 /// One change of a task's state, for stories, screens and the event log.
 struct Transition {
   Time when;
@@ -32,6 +35,7 @@ struct Transition {
   TaskState to = TaskState::released;
   WorkerId worker;
   AttemptId attempt;
+  std::shared_ptr<const std::string> why;     // where there is more to say than the states do
 };
 
 /// A template, and what is counted by it.

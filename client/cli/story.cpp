@@ -21,15 +21,6 @@ Json explained(Cluster& cluster, const std::string& key) {
   }
 }
 
-/// "TaskError: boom", one line.
-std::string reason_of(const Json& task) {
-  const Json& error = task.at("error");
-  std::string cause = error.at("key"), message = error.at("message");
-  message = message.substr(0, message.find('\n'));
-  std::string why = error.at("kind").get<std::string>() + ": " + message;
-  return cause == task.at("key").get<std::string>() ? why : "task " + cause.substr(0, 12) + ", which it depends on, failed: " + why;
-}
-
 /// The scheduler notes a step before it says to whom: the step to assigned is like the next one, which leaves it.
 void complete(Json& story, const std::map<std::string, Json>& tasks) {
   std::map<std::string, Json*> assigned, last;
@@ -47,9 +38,7 @@ void complete(Json& story, const std::map<std::string, Json>& tasks) {
     if (!task.contains("state") || task.at("state") != step->at("to")) continue;
     if (step->at("to") == "assigned")
       for (const char* name : {"worker", "attempt"}) (*step)[name] = task.at(name);
-    if (step->at("to") != "failed") continue;
-    (*step)["why"] = reason_of(task);
-    if (step->at("worker") == "" && task.at("error").at("key") == key) (*step)["worker"] = task.at("error").at("worker");
+    if (step->at("to") == "failed" && step->at("worker") == "" && task.at("error").at("key") == key) (*step)["worker"] = task.at("error").at("worker");
   }
 }
 

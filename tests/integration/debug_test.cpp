@@ -175,7 +175,7 @@ TEST_CASE("weft explain tells the address and the last words of a crash") {
   CHECK_MESSAGE(contains(said, "its last output:\nthese were the last words\n"), said);
 }
 
-TEST_CASE("weft story counts tries, names their worker, and says why the last one failed") {
+TEST_CASE("weft story counts tries, names their worker, and says why each failed") {
   Cluster c;
   auto bad = c.client.submit(Options{.retries = 1}, throws, numbers(3));
   failure_of<TaskError>(bad);
@@ -189,6 +189,9 @@ TEST_CASE("weft story counts tries, names their worker, and says why the last on
   CHECK(tries == std::vector<int>{1, 2});
   CHECK(story.back().at("to") == "failed");
   CHECK(story.back().at("try") == 2);
+  std::size_t reasons = 0;
+  for (const Json& step : story) reasons += step.value("why", "") == "TaskError: the sum is 6";
+  CHECK(reasons == 2);
   CHECK(story.back().at("why") == "TaskError: the sum is 6");
   std::string text = c.ask("story", bad.key()).output;
   CHECK_MESSAGE(contains(text, "TaskError: the sum is 6\n"), text);

@@ -219,6 +219,29 @@ TEST_CASE("retries count exceptions and timeouts; the last attempt's error is to
   CHECK(failed[0].failure.worker == "w1");
 }
 
+TEST_CASE("the story of a task says why each of its attempts left its worker, and why it failed") {
+  SchedulerHarness s;
+  WorkerId a = s.workers<1>()[0];
+  Key x = s.submit(task("x").retries(1)), y = s.submit(task("y").on(x));
+  s.fail(x, ErrorKind::task_error, "one\nand more");
+  s.lose(a);
+  s.workers<1>();
+  s.fail(x, ErrorKind::task_error, "two");
+  auto reasons = [&](Key key) {
+    std::vector<std::string> all;
+    for (const scheduler::Transition& step : s.state.story())
+      if (step.key == key && step.why) all.push_back(*step.why);
+    return all;
+  };
+  auto own = reasons(x), inherited = reasons(y);
+  REQUIRE(own.size() == 3);
+  CHECK(own[0] == "TaskError: one");
+  CHECK(own[1].starts_with("worker 'w1' was lost: "));
+  CHECK(own[2] == "TaskError: two");
+  REQUIRE(!inherited.empty());
+  CHECK(inherited.back() == "task " + x.hex().substr(0, 12) + ", which it depends on, failed: TaskError: two");
+}
+
 TEST_CASE("a retry waits for its delay, which doubles") {
   SchedulerHarness s;
   s.workers<2>();

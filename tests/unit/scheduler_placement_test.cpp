@@ -81,6 +81,28 @@ TEST_CASE("neighbours of a wide reduction run together") {  // case 27
   CHECK(c.numbers.bytes_moved <= 13'000'000);
 }
 
+TEST_CASE("a tree of pairs is cut into a part for each worker: little more moves than where the parts meet") {
+  MiniCluster c({}, 4, 1);
+  c.work = [](const Key&) { return MiniCluster::Work{20ms, 10'000'000}; };
+  std::vector<TaskSpec> graph;
+  constexpr int leaves = 64;
+  for (int i = 0; i < leaves; ++i) graph.push_back(task(number("leaf", i)).label("leaf").unwanted());
+  std::string below = "leaf";
+  for (int width = leaves / 2; width >= 1; width /= 2) {
+    std::string level = "sums of " + std::to_string(width);
+    for (int i = 0; i < width; ++i) {
+      TaskSpec sum = task(number(level, i)).label("sum").on(key_of(number(below, 2 * i))).on(key_of(number(below, 2 * i + 1)));
+      if (width > 1) sum.unwanted();
+      graph.push_back(sum);
+    }
+    below = level;
+  }
+  c.submit(graph);
+  c.run();
+  MESSAGE("values moved: " << c.numbers.bytes_moved / 10'000'000 << ", at best 3");
+  CHECK(c.numbers.bytes_moved <= 80'000'000);
+}
+
 TEST_CASE("a restriction wins over locality: the data moves") {  // case 29
   SchedulerHarness s;
   auto [a, b] = s.workers<2>();
