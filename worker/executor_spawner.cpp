@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "common/sanitized.h"
+
 namespace weft::worker {
 namespace {
 

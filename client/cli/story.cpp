@@ -38,7 +38,8 @@ void complete(Json& story, const std::map<std::string, Json>& tasks) {
     if (!task.contains("state") || task.at("state") != step->at("to")) continue;
     if (step->at("to") == "assigned")
       for (const char* name : {"worker", "attempt"}) (*step)[name] = task.at(name);
-    if (step->at("to") == "failed" && step->at("worker") == "" && task.at("error").at("key") == key) (*step)["worker"] = task.at("error").at("worker");
+    if (step->at("to") == "failed" && step->at("worker") == "" && task.at("error").at("key") == key)
+      (*step)["worker"] = task.at("error").at("worker");
   }
 }
 

@@ -103,7 +103,7 @@ void set_limits(Socket& socket, const SocketLimits& limits) {
   socket.set(ZMQ_HANDSHAKE_IVL, 5000);
   // The kernel finds hosts that vanished without a word; a process that is stuck is found by leases above us. libzmq's own heartbeats
   // must stay off: their timer aborts the whole process when a peer is gone whose last frames still wait for room (out_event asserts
-  // !_io_error; 4.3.4 and 4.3.5).
+  // !_io_error; seen with 4.3.4).
   socket.set(ZMQ_TCP_KEEPALIVE, 1);
   socket.set(ZMQ_TCP_KEEPALIVE_IDLE, 2);
   socket.set(ZMQ_TCP_KEEPALIVE_INTVL, 2);

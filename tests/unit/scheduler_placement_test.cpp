@@ -100,7 +100,7 @@ TEST_CASE("a tree of pairs is cut into a part for each worker: little more moves
   c.submit(graph);
   c.run();
   MESSAGE("values moved: " << c.numbers.bytes_moved / 10'000'000 << ", at best 3");
-  CHECK(c.numbers.bytes_moved <= 80'000'000);
+  CHECK(c.numbers.bytes_moved <= 40'000'000);
 }
 
 TEST_CASE("a restriction wins over locality: the data moves") {  // case 29
