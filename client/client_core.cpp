@@ -67,7 +67,7 @@ void ClientCore::check_own(const FutureCore& core) const {
 
 Failure ClientCore::closed_failure() {
   return failure(ErrorKind::connection_failed,
-                 "the Client of this future was closed before the result was read; keep the Client alive longer");
+                 "the Client was closed: it makes no more calls, and its open futures end with this; keep it alive longer");
 }
 
 bool ClientCore::deliver(Post post, std::size_t bytes) {

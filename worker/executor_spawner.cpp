@@ -58,10 +58,11 @@ int launch(void* argument) {
   // The terminal is the daemon's, and so is its Ctrl-C; one kill reaches what the task starts.
   setsid();
   if (!order.folder.empty() && chdir(order.folder.c_str()) != 0) fail("its working folder cannot be entered");
-  // Out of the way of 0..3 first, then into place.
+  // Out of the way of 0..4 first, then into place.
   int output = fcntl(order.output, F_DUPFD, 10), socket = fcntl(order.socket, F_DUPFD, 10);
+  int image = order.image ? fcntl(order.image->number(), F_DUPFD, 10) : -1;
   int nothing = open("/dev/null", O_RDONLY);
-  if (output < 0 || socket < 0 || nothing < 0) fail("no descriptors");
+  if (output < 0 || socket < 0 || nothing < 0 || (order.image && image < 0)) fail("no descriptors");
   if (dup2(nothing, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 || dup2(socket, 3) < 0) fail("no descriptors");
   if (order.memory_limit && !sanitized) set_limit(RLIMIT_DATA, order.memory_limit, Raise::never);
   set_limit(RLIMIT_CORE, order.core_files ? RLIM_INFINITY : 0, Raise::by_itself);
@@ -70,8 +71,7 @@ int launch(void* argument) {
   for (int signal = 1; signal < NSIG; ++signal) syscall(SYS_rt_sigaction, signal, by_default.data(), nullptr, 8);
   if (const char* step = order.restraints.take_on()) fail(step);
   // Last: what is above was needed until here. Closed by exec.
-  const bool has_image = order.image && (order.image->number() == image_descriptor ||
-                                        dup3(order.image->number(), image_descriptor, O_CLOEXEC) == image_descriptor);
+  const bool has_image = image >= 0 && dup3(image, image_descriptor, O_CLOEXEC) == image_descriptor;
   if (syscall(SYS_close_range, has_image ? image_descriptor + 1u : image_descriptor, ~0u, 0u) != 0) {  // before Linux 5.9
     for (int i = image_descriptor + has_image; i < 65536; ++i) close(i);
   }

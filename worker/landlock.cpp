@@ -47,7 +47,10 @@ std::shared_ptr<Ruleset> Ruleset::make(std::uint64_t files, std::uint64_t scope)
   if (version() < first_with_ioctl) files &= ~ioctl_dev;
   RulesetAttributes attributes{.files = files, .scoped = version() >= first_with_scope ? scope : no_scope};
   std::size_t size = version() >= first_with_scope ? sizeof attributes : sizeof attributes.files;
-  int descriptor = static_cast<int>(syscall(create_ruleset, &attributes, size, 0));
+  int lowest = static_cast<int>(syscall(create_ruleset, &attributes, size, 0));
+  if (lowest < 0) return nullptr;
+  int descriptor = fcntl(lowest, F_DUPFD_CLOEXEC, 10);  // a process that will take it on has its own below
+  close(lowest);
   if (descriptor < 0) return nullptr;
   return std::shared_ptr<Ruleset>(new Ruleset(descriptor, files));
 }

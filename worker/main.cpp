@@ -83,7 +83,7 @@ void declare(ProgramOptions& options, Settings& s) {
   options.add("worker-port", s.worker_port, "port or range of ports for values; 0 is any free one");
   options.add_choice<worker::Isolation>("isolation", s.isolation,
                                         {{"process", worker::Isolation::process}, {"thread", worker::Isolation::thread}},
-                                        "run user functions in processes of the user's program, or on threads of this one");
+                                        "run tasks in processes of the user's program, or on threads of this one, which has only Weft's own functions");
   options.add("executor-wrapper", s.executor_wrapper, "words before the program of each executor, such as \"valgrind -q\"");
   options.add_choice<Choice>("inherit-environment", s.inherit_environment,
                              {{"auto", Choice::automatic}, {"on", Choice::yes}, {"off", Choice::no}},

@@ -29,6 +29,10 @@ bool alive(const Child& child) { return child.state == State::starting || child.
 bool busy(const Child& child) { return child.state == State::ready && !child.in_flight.empty() && !child.waiting(); }
 bool lending(const Child& child) { return child.state == State::ready && child.waiting(); }
 bool in_a_slot(const Child& child) { return alive(child) && !child.waiting(); }
+/// What lacked memory in a process that others had used gets one that nobody has.
+bool suits(const Child& child, const Run& run) {
+  return child.program == run.shape->function.program && !(run.again && child.tasks + child.in_flight.size() > 0);
+}
 
 }  // namespace
 
@@ -76,7 +80,7 @@ Child* ProcessExecutors::choose(const Run& run, Time now) {
   Child* best = nullptr;
   Duration best_work = ahead_max;
   for (auto& [number, child] : children_) {
-    if (child->state != State::ready || child->program != run.shape->function.program || child->waiting()) continue;
+    if (child->state != State::ready || !suits(*child, run) || child->waiting()) continue;
     if (child->in_flight.empty()) {
       if (may_use_idle) return child.get();
       continue;
@@ -109,11 +113,11 @@ void ProcessExecutors::make_processes(Time now) {
     std::size_t coming = count([](const Child& child) { return child.state == State::starting; });
     std::size_t used = count(in_a_slot), lent = count(lending);
     bool idle_one = false;
-    for (auto& [number, child] : children_) idle_one = idle_one || (child->idle() && child->program == program);
+    for (auto& [number, child] : children_) idle_one = idle_one || (child->idle() && suits(*child, queue_.front()));
     if (now < room_at_) look_at_ = std::min(look_at_, room_at_);
     while (now >= room_at_ && !idle_one && coming < wanted && !queue_.empty()) {
-      if (used >= options_.slots) {  // an idle process of another program makes room
-        auto other = std::ranges::find_if(children_, [&](auto& c) { return c.second->idle() && c.second->program != program; });
+      if (used >= options_.slots) {  // an idle process that cannot run it makes room
+        auto other = std::ranges::find_if(children_, [&](auto& c) { return c.second->idle() && !suits(*c.second, queue_.front()); });
         if (other == children_.end()) break;
         retire(*other->second, now);
         --used;

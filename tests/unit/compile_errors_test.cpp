@@ -42,13 +42,17 @@ using namespace weft::detail;
 struct Thing { int size; int grow() { return ++size; } };
 )";
 
-// The first error line of the compiler, or "ok".
-std::string first_error(const std::string& code, const std::string& name) {
-  std::ofstream(name) << prelude << code;
+std::string compile(const std::string& arguments) {
   const char* compiler = std::getenv("CXX");
-  std::string command = std::string(compiler ? compiler : "g++") + " -std=c++20 -fsyntax-only -I" WEFT_SOURCE_DIR
-                        "/client/include -I" WEFT_SOURCE_DIR "/common/include " + name + " 2>&1";
-  FILE* pipe = ::popen(command.c_str(), "re");
+  return std::string(compiler ? compiler : "g++") + " -std=c++20 -I" WEFT_SOURCE_DIR "/client/include -I" WEFT_SOURCE_DIR
+         "/common/include " + arguments + " 2>&1";
+}
+
+// The first error line of the compiler, or "ok".
+std::string first_error(const std::string& code, const std::string& place, std::size_t number) {
+  std::string name = place + "/case" + std::to_string(number) + ".cpp";
+  std::ofstream(name) << code;
+  FILE* pipe = ::popen(compile("-fsyntax-only -include " + place + "/prelude.h " + name).c_str(), "re");
   std::string found = "ok";
   char* line = nullptr;
   std::size_t room = 0;
@@ -66,10 +70,13 @@ TEST_CASE("what cannot travel is refused with a sentence that says what to write
   REQUIRE(cases.size() > 30);
   char place[] = "/tmp/weft-compile-XXXXXX";
   REQUIRE(mkdtemp(place));
+  const std::string header = place + std::string("/prelude.h");
+  std::ofstream(header) << prelude;
+  CHECK(std::system(compile("-x c++-header " + header + " -o " + header + ".gch").c_str()) == 0);
   std::atomic<std::size_t> next = 0;
   auto work = [&] {
     for (std::size_t i; (i = next++) < cases.size();)
-      cases[i].said = first_error(cases[i].code, place + ("/case" + std::to_string(i)) + ".cpp");
+      cases[i].said = first_error(cases[i].code, place, i);
   };
   {
     std::jthread other(work);

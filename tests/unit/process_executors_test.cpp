@@ -2,6 +2,7 @@
 #include "tests/support/executor_bench.h"
 #include "tests/support/sanitized.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -78,7 +79,8 @@ TEST_CASE("after a MemoryLimit the next task gets a process with room" * doctest
 TEST_CASE("what tasks leak costs processes and no task" * doctest::skip(sanitized)) {
   auto options = Bench::options();
   options.memory_limit = 256u << 20;
-  options.resident_bytes_max = 128u << 20;
+  SUBCASE("a process that grew is replaced between tasks") { options.resident_bytes_max = 128u << 20; }
+  SUBCASE("one that grew too fast to be seen, and all others with it, is replaced by the first failure") {}
   auto b = Bench::processes(std::move(options));
   std::vector<AttemptId> attempts;
   for (int i = 0; i < 400; ++i) attempts.push_back(b.start(leak));
@@ -116,6 +118,23 @@ TEST_CASE("tasks wait for a process while there are no descriptors") {
     Full full;
     CHECK(hasty.outcome(hasty.start(echo)).failure.message.find("Too many open files") != std::string::npos);
   }
+}
+
+TEST_CASE("a daemon without standard input starts processes") {
+  struct Closed {
+    Closed() { close(0); }
+    ~Closed() { dup2(kept, 0), close(kept); }
+    int kept = fcntl(0, F_DUPFD_CLOEXEC, 10);
+  };
+  auto options = Bench::options();
+  options.program_for = [named = options.program_for](const Key& program) {
+    auto spec = named(program);
+    spec->image = std::make_shared<const OpenFile>(spec->path);
+    return spec;
+  };
+  auto b = Bench::processes(std::move(options));
+  Closed closed;  // the next file that is opened, the program, has number 0
+  CHECK(b.number(b.start(echo, bytes_of(7))) == 7);
 }
 
 TEST_CASE("a task that closes its process's descriptors keeps its result, and the next get a process that works") {

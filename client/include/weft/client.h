@@ -93,7 +93,7 @@ auto map_calls(const ClientPointer& client, const Options& options, F f, const A
 
 struct ScatterOptions {
   /// Names or addresses of workers to place the data on. Default: any.
-  std::vector<std::string> workers;
+  std::vector<std::string> workers{};
   /// On how many workers, from 1. Default 1; n replicas survive n-1 losses. The future is ready with the first copy.
   std::uint32_t replicas = 1;
   /// One on every worker.

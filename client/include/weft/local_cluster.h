@@ -20,11 +20,11 @@ struct LocalClusterOptions {
   /// Bytes that one task's process may allocate; a task that wants more fails with MemoryLimit. Default 0: `memory_limit`.
   std::uint64_t executor_memory = 0;
   /// What each worker offers, such as `{{"GPU", 1}}`.
-  std::map<std::string, double> resources;
+  std::map<std::string, double> resources{};
   /// Words put before the program of each executor, such as "valgrind -q".
-  std::string executor_wrapper;
+  std::string executor_wrapper{};
   /// Where processes of tasks that crash leave core files; TaskCrashed names them. Default: nowhere.
-  std::string executor_core_files;
+  std::string executor_core_files{};
   /// Folder where the scheduler keeps what must outlive it: graphs, futures, published names. Default "none".
   std::string store = "none";
   /// What the processes write to this program's stderr: "debug", "info", "warning", "error" or "off". Default "warning".

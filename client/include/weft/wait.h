@@ -21,11 +21,11 @@ enum class Until { all, first };
 
 struct WaitOptions {
   /// Longest wait. Default: no limit.
-  std::optional<std::chrono::nanoseconds> timeout;
+  std::optional<std::chrono::nanoseconds> timeout{};
   /// What to wait for: every future, or any one.
   Until until = Until::all;
   /// Ends the wait early when stop is requested.
-  std::stop_token stop;
+  std::stop_token stop{};
 };
 
 template <class T>

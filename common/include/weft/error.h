@@ -52,18 +52,18 @@ struct Frame {
 /// One failure with its cause, as it travels from where it happened to every future that depends on it.
 struct Failure {
   ErrorKind kind = ErrorKind::none;
-  std::string message;         // one sentence that says what to do
-  std::string type;            // TaskError: the exception's C++ type
-  std::vector<Frame> frames;   // stack of the throw site or of the crash, innermost first; what users get has it as text
-  std::string traceback;       // the stack as text, one frame a line; behind it the stacks of causes
-  std::string output;          // last lines the task wrote
-  std::string label;           // label of the task where it happened
-  Key key;                     // key of the task where it happened
-  std::string worker;          // worker where it happened
-  std::uint32_t attempt = 0;   // which try, from 1
-  std::int32_t signal = 0;     // TaskCrashed: the signal, 0 if it exited
-  std::int32_t exit_code = 0;  // TaskCrashed: the exit code if it exited
-  std::uint64_t address = 0;   // TaskCrashed: the fault address
+  std::string message{};         // one sentence that says what to do
+  std::string type{};            // TaskError: the exception's C++ type
+  std::vector<Frame> frames{};   // stack of the throw site or of the crash, innermost first; what users get has it as text
+  std::string traceback{};       // the stack as text, one frame a line; behind it the stacks of causes
+  std::string output{};          // last lines the task wrote
+  std::string label{};           // label of the task where it happened
+  Key key{};                     // key of the task where it happened
+  std::string worker{};          // worker where it happened
+  std::uint32_t attempt = 0;     // which try, from 1
+  std::int32_t signal = 0;       // TaskCrashed: the signal, 0 if it exited
+  std::int32_t exit_code = 0;    // TaskCrashed: the exit code if it exited
+  std::uint64_t address = 0;     // TaskCrashed: the fault address
 
   bool operator==(const Failure&) const = default;
 };
