@@ -48,14 +48,18 @@ Result<FunctionCache::Code> FunctionCache::find(const FunctionRef& function, con
   return code;
 }
 
+std::string memory_limit_in_words(std::uint64_t bytes) {
+  char amount[40];
+  std::snprintf(amount, sizeof amount, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
+  return std::string("the limit is ") + amount + " (" + std::to_string(bytes) +
+         " bytes); raise it by `executor_memory` of LocalClusterOptions or weft-worker --executor-memory";
+}
+
 static std::string memory_refused(const std::string& what) {
   rlimit limit{};
   if (getrlimit(RLIMIT_DATA, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
     return "the task asked for more memory than there is (" + what + ")";
-  char amount[40];
-  std::snprintf(amount, sizeof amount, "%.1f MiB", static_cast<double>(limit.rlim_cur) / (1 << 20));
-  return "the task asked for more memory than its process may allocate (" + what + "): the limit is " + amount + " (" +
-         std::to_string(limit.rlim_cur) + " bytes); raise it by `executor_memory` of LocalClusterOptions or weft-worker --executor-memory";
+  return "the task asked for more memory than its process may allocate (" + what + "): " + memory_limit_in_words(limit.rlim_cur);
 }
 
 // Weft's words for the two exceptions that mean "no memory"; everything else is described by the runtime.

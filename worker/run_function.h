@@ -34,6 +34,8 @@ struct NoPlace {
 
 /// A duration as a person writes it: "250 ms", "1.5 s".
 std::string text_of(Duration duration);
+/// What a process may allocate, and how to raise it.
+std::string memory_limit_in_words(std::uint64_t bytes);
 
 /// Code found before. One per thread.
 class FunctionCache {

@@ -106,7 +106,7 @@ struct FakeScheduler {
   // Chunks wait until what they need from outside is here.
   void run_ready() {
     for (GraphChunk& chunk : std::exchange(waiting, {})) {
-      bool ready = std::all_of(chunk.externals.begin(), chunk.externals.end(), [&](const Key& key) { return values.contains(key); });
+      bool ready = std::ranges::all_of(chunk.externals, [&](const Key& key) { return values.contains(key) || failures.contains(key); });
       if (!ready) {
         waiting.push_back(std::move(chunk));
         continue;

@@ -76,6 +76,15 @@ TEST_CASE("after a MemoryLimit the next task gets a process with room" * doctest
   CHECK(b.number(b.start(process_id)) != before);
 }
 
+TEST_CASE("a process that may be too small to start says so" * doctest::skip(sanitized)) {
+  auto options = Bench::options();
+  options.memory_limit = 1u << 20;
+  auto b = Bench::processes(std::move(options));
+  Failure why = b.outcome(b.start(echo)).failure;
+  CHECK(why.kind == ErrorKind::program_error);
+  CHECK(why.message.find("memory: the limit is 1.0 MiB") != std::string::npos);
+}
+
 TEST_CASE("what tasks leak costs processes and no task" * doctest::skip(sanitized)) {
   auto options = Bench::options();
   options.memory_limit = 256u << 20;
