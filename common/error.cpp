@@ -26,10 +26,15 @@ const char* name_of(ErrorKind kind) {
   return "unknown";
 }
 
-// The innermost frame of a traceback, such as " at deep(int) (steps.cpp:12)"; empty if no line is known.
+// The innermost frame of a traceback that is not the C library's (raise, abort), such as " at deep(int) (steps.cpp:12)"; empty if
+// no line is known.
 static std::string place(const Failure& failure) {
-  std::string_view line(failure.traceback);
-  line = line.substr(0, line.find('\n'));
+  std::string_view rest(failure.traceback);
+  while (rest.starts_with("  at __")) {
+    std::size_t end = rest.find('\n');
+    rest = end == rest.npos ? "" : rest.substr(end + 1);
+  }
+  std::string_view line = rest.substr(0, rest.find('\n'));
   bool has_line = line.starts_with("  at ") && line.ends_with(')') && line.find("+0x") == line.npos;
   return has_line ? std::string(line.substr(1)) : std::string();
 }

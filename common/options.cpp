@@ -311,7 +311,9 @@ std::string ProgramOptions::help() const {
     out += "  " + left + (fits ? std::string(width - left.size(), ' ') : '\n' + std::string(width + 2, ' ')) + "  " + right +
            '\n';
   }
-  return out;
+  return out + "\nEach option is also a variable, WEFT_NAME or (for this program alone) WEFT_" + as_variable(section_) +
+         "__NAME, in upper case\nwith _ for -, and a line `name = value` of /etc/weft/weft.conf, ~/.config/weft/weft.conf or --config "
+         "FILE. Flags win over\nvariables, and these over files.\n";
 }
 
 std::string version_line(const std::string& program) {

@@ -291,3 +291,13 @@ TEST_CASE("exceptions of any type are told") {
 }
 
 }  // namespace
+
+TEST_CASE("the sentence of an error names the innermost line that is not the C library's") {
+  auto said = [](const char* traceback) {
+    return std::string(weft::TaskCrashed({.kind = weft::ErrorKind::task_crashed, .message = "died", .traceback = traceback}).what());
+  };
+  CHECK(said("  at __pthread_kill_implementation (./nptl/pthread_kill.c:44)\n  at __GI_raise (raise.c:26)\n  at deep(int) (steps.cpp:12)\n") ==
+        "TaskCrashed: died at deep(int) (steps.cpp:12)");
+  CHECK(said("  at __GI_raise (raise.c:26)") == "TaskCrashed: died");
+  CHECK(said("  at f() (/bin/app+0x12)\n  at main (app.cpp:3)") == "TaskCrashed: died");
+}

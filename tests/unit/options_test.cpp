@@ -250,6 +250,7 @@ TEST_CASE("help and version win over what follows them, and help shows every opt
   std::string help = p.options.help();
   for (const OptionRow& row : p.options.rows()) CHECK(help.find("--" + row.name) != std::string::npos);
   CHECK(help.find("how long a silent worker is believed alive [15s]") != std::string::npos);
+  CHECK(help.find("WEFT_WORKER__NAME") != std::string::npos);
 }
 
 TEST_CASE("a program ends with the code for what was wrong") {
