@@ -264,7 +264,7 @@ void SessionState::hear(TaskStored& message) {
 void SessionState::hear(TaskFailed& message) {
   for (const Key& key : message.keys) {
     std::uint32_t slot = slot_of(key);
-    if (slot == KeyIndex::none) continue;
+    if (slot == KeyIndex::none || entries_[slot].status == Status::failed) continue;  // the first one stays
     if (message.executed < entries_[slot].sequence) {
       WEFT_MARK("client: a failure of before it asked again");
       continue;

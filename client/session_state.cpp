@@ -184,12 +184,13 @@ void SessionState::hear(ClientWelcome& message) {
     send(question.ask.ask);
     question.sent = true;
   }
-  // Answers may have died with the old link; what is open and was executed is asked for again.
+  // News may have died with the old link; what was executed and has no value is asked for again, since only we know which that is.
   std::vector<std::uint32_t> unplaced;
   for (std::uint32_t slot = 0; slot < entries_.size(); ++slot) {
     const Entry& entry = entries_[slot];
-    if (!is_held(slot) || entry.status != Status::pending || entry.sequence > executed) continue;
-    if (placements_.contains(slot)) unplaced.push_back(slot);
+    bool failed = entry.status == Status::failed && entry.sequence > 0;  // and may have been made after all
+    if (!is_held(slot) || (entry.status != Status::pending && !failed) || entry.sequence > executed) continue;
+    if (!failed && placements_.contains(slot)) unplaced.push_back(slot);
     else WEFT_UNLESS(53) locate_.push_back(entry.key);
   }
   if (!unplaced.empty()) {

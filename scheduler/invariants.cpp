@@ -82,7 +82,7 @@ void State::check() const {
   for (const auto& [number, copies] : replicas_wanted_) WEFT_CHECK(tasks_[number].key);
   std::size_t known = 0, keepers = 0;
   std::vector<Group> groups(groups_.size());
-  std::vector<std::size_t> wanted(holders_.size());
+  std::vector<std::size_t> wanted(holders_.size()), of_shape(shapes_.size());
   for (TaskNumber number = 0; number < tasks_.size(); ++number) {
     const Task& task = tasks_[number];
     if (!task.key) continue;
@@ -92,6 +92,7 @@ void State::check() const {
     check_edges(tasks_, number);
     check_task(tasks_, number);
     ++groups[shapes_[task.shape].group].counts[static_cast<int>(task.state)];
+    ++of_shape[task.shape];
     for (const WantEdge& want : task.wants) {
       WEFT_CHECK(holders_[want.holder].wanted[want.slot] == number);
       ++wanted[want.holder];
@@ -104,6 +105,11 @@ void State::check() const {
   for (std::size_t i = 0; i < groups_.size(); ++i)
     WEFT_CHECK(std::equal(std::begin(groups[i].counts), std::end(groups[i].counts), std::begin(groups_[i].counts)));
   for (std::size_t i = 0; i < holders_.size(); ++i) WEFT_CHECK(holders_[i].wanted.size() == wanted[i]);
+  for (const auto& [hash, number] : shapes_by_hash_) {
+    const Shape& shape = shapes_[number];
+    bool listed = std::find(unused_shapes_.begin(), unused_shapes_.end(), number) != unused_shapes_.end();
+    WEFT_CHECK(shape.tasks == of_shape[number] && shape.unused == listed && (listed || shape.tasks > 0));
+  }
   check_workers();
 }
 

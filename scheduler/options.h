@@ -40,6 +40,7 @@ struct Options {
   std::uint32_t sessions_max = 20'000;
   std::uint64_t tasks_max = 100'000'000;
   std::size_t story_max = 100'000;             // transitions remembered for `story`
+  std::size_t unused_templates_max = 1'000;    // kept for the next submission of the same call
 
   /// What each of so many peers is told: together they are not heard more often than 200 are.
   Duration heartbeat_of(std::size_t peers) const {

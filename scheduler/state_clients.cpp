@@ -92,18 +92,16 @@ void State::detach(HolderNumber number) {
   leases_due_ = std::min(leases_due_, session.expires);
 }
 
-/// Bring a session's client up to date: what was executed, and how everything that it wants stands.
+/// Bring a session's client up to date: what was executed and refused. How its keys stand it asks by itself.
 void State::resume(HolderNumber number) {
   tell(number, ClientWelcome{1, options_.epoch, holders_[number].executed, options_.heartbeat_of(sessions_.size()), options_.lease});
   for (Holder::Refusal& refusal : holders_[number].refusals) {
     refusal.said = now_;
     tell(number, Refused{refusal.sequence, {refusal.failure}});
   }
-  for (TaskNumber task : std::vector<TaskNumber>(holders_[number].wanted)) {
-    WEFT_UNLESS(24) tell_outcome(number, task);
-    // Bytes that it was to put somewhere may be lost on the way: ask again, somewhere else perhaps.
+  // Bytes that it was to put somewhere may be lost on the way: ask again, somewhere else perhaps.
+  for (TaskNumber task : std::vector<TaskNumber>(holders_[number].wanted))
     if (tasks_[task].is_data && tasks_[task].state == TaskState::assigned) run_again(task, Duration{});
-  }
 }
 
 void State::client_message(HolderNumber session, const ClientMessage& message) {
@@ -322,8 +320,8 @@ void State::handle(HolderNumber session, const Locate& message) {
     bool wanted = number != KeyIndex::none &&
                   std::any_of(tasks_[number].wants.begin(), tasks_[number].wants.end(),
                               [&](const WantEdge& w) { return w.holder == session; });
-    if (wanted) tell_outcome(session, number);
-    else tell_failed(session, key, Failure{.kind = ErrorKind::cancelled, .message = "it was cancelled or released", .key = key});
+    if (!wanted) tell_failed(session, key, Failure{.kind = ErrorKind::cancelled, .message = "it was cancelled or released", .key = key});
+    else WEFT_UNLESS(24) tell_outcome(session, number);
   }
 }
 

@@ -1,13 +1,11 @@
-// Templates, and the groups, queues and programs that live with them. A template stays while a task has it; the last thousand that
-// no task has stay for the next submission of the same call.
+// Templates, and the groups, queues and programs that live with them. A template stays while a task has it; the last
+// `unused_templates_max` that no task has stay for the next submission of the same call.
 #include <algorithm>
 
 #include "common/coverage_mark.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
-
-static constexpr std::size_t unused_shapes_max = 1'000;
 
 /// A free place of a table, or a new one at its end.
 template <class T>
@@ -74,7 +72,7 @@ void State::leave_shape(std::uint32_t number) {
 
 /// The oldest of those that no task has go, and with the last of a label or signature its group or queue.
 void State::free_unused_shapes() {
-  while (unused_shapes_.size() > unused_shapes_max) {
+  while (unused_shapes_.size() > options_.unused_templates_max) {
     std::uint32_t number = unused_shapes_.front();
     unused_shapes_.pop_front();
     Shape& shape = shapes_[number];

@@ -61,7 +61,7 @@ Time State::wake_at() const {
 }
 
 bool State::empty() const {
-  return attempts_.empty() && fetches_.empty() && items_.empty() && in_hand_cores_ == 0 && lent_ == 0;
+  return attempts_.empty() && fetches_.empty() && items_.empty() && unreported_.empty() && in_hand_cores_ == 0 && lent_ == 0;
 }
 
 void State::send(WorkerMessage message) {

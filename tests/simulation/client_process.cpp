@@ -37,6 +37,7 @@ void Cluster::perform(int number, client::Action& action, std::vector<ClientMess
   } else if (auto* complete = std::get_if<client::Complete>(&action)) {
     if (!process.wanted.contains(complete->key)) return;
     process.ended[complete->key] = complete->outcome;
+    if (!complete->outcome->failure) process.stored.insert(complete->key);
     changed_ = true;
     judge(number, complete->key, *complete->outcome);
     // A future that had failed may be revived by somebody else's graph: its value is wanted then.

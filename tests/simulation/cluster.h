@@ -60,6 +60,7 @@ struct ClientProcess {
   std::set<Key> cancelled;                       // by itself
   std::map<Key, std::shared_ptr<const client::Outcome>> ended;
   std::set<Key> wanted;
+  std::set<Key> stored;                          // it was told so
   std::set<std::size_t> graphs_seen;
   std::uint32_t graphs_left = 0;
   Time tick_at;
@@ -175,7 +176,8 @@ class Cluster {
   // Story (workload.cpp, faults.cpp).
   void submit_graph(int number);
   bool share_graph(int number);
-  void scatter(ClientProcess& process, GraphChunk& chunk, std::vector<client::Event>& events);
+  void scatter(int number, GraphChunk& chunk, std::vector<client::Event>& events);
+  void release_later(int number, const Key& key);
   std::vector<Key> add_tasks(ClientProcess& process, GraphChunk& chunk);
   void send_graph(int number, GraphChunk chunk, std::vector<client::Event> events);
   void strike(const Fault& fault);
@@ -233,6 +235,7 @@ class Cluster {
   Time scheduler_tick_at_, scheduler_paused_until_;
   std::vector<scheduler::Event> inbox_;          // of a scheduler that stands still
   std::optional<std::uint64_t> death_in_;        // boundaries
+  std::optional<int> dies_with_it_;              // a worker
   std::uint64_t epoch_ = 0;
   scheduler::Gate gate_;
   std::map<scheduler::RowId, Bytes> store_;      // what the disk has

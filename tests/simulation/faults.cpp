@@ -14,7 +14,10 @@ void Cluster::strike(const Fault& fault) {
     case FaultKind::link_freeze:
     case FaultKind::link_one_way: return strike_link(fault, random);
     case FaultKind::scheduler_death:
-      if (scheduler_) death_in_ = random.below(random.chance(50) ? 4 : 20);
+    case FaultKind::host_death:
+      if (!scheduler_) return;
+      death_in_ = random.below(random.chance(50) ? 4 : 20);
+      if (fault.kind == FaultKind::host_death) dies_with_it_ = static_cast<int>(random.below(workers_.size()));
       return;
     case FaultKind::scheduler_pause: {
       Duration time(static_cast<std::int64_t>(random.below(25'000)) * 1'000'000);
@@ -117,6 +120,7 @@ bool Cluster::loses_nothing(int number) const {
 void Cluster::heal() {
   healed_ = true;
   death_in_.reset();
+  dies_with_it_.reset();
   for (auto& [peer, link] : links_) link.up_frozen_until = link.down_frozen_until = {};
   scheduler_paused_until_ = {};
   for (int i = 0; i < static_cast<int>(workers_.size()); ++i) {

@@ -60,7 +60,8 @@ bool Cluster::is_allowed(int number, const Key& key, const Failure& failure) {
     case ErrorKind::task_poisoned: return lossy && tried;
     case ErrorKind::cancelled: return cancelled || (data && lossy && failure.message.starts_with("its data could not be put"));
     case ErrorKind::data_lost: return ((data || once) && lossy) || amnesia_;
-    case ErrorKind::worker_unavailable: return once && harm_;  // nobody knows whether it ran
+    case ErrorKind::worker_unavailable:  // nobody knows whether it ran
+      return once && harm_ && (amnesia_ || !clients_[number].stored.contains(failure.key));
     case ErrorKind::connection_failed: return (truth_.at(key).data && lossy) || truth_.at(key).rotten;  // no worker took, or gave, the bytes
     case ErrorKind::scheduler_reset:
     case ErrorKind::protocol_error: return amnesia_;

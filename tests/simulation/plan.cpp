@@ -11,7 +11,7 @@ static constexpr std::size_t faults_max = 200;
 
 static const char* const kind_names[fault_kinds] = {"worker_kill", "link_cut", "link_half_cut", "link_freeze", "link_one_way", "worker_pause",
                                                     "value_damage", "worker_retire", "worker_pressure", "scheduler_death", "scheduler_pause",
-                                                    "value_rot", "worker_revoked", "scheduler_amnesia"};
+                                                    "value_rot", "worker_revoked", "scheduler_amnesia", "host_death"};
 
 /// `alone`: only this kind, and more of it.
 static void draw_faults(Plan& plan, std::uint64_t seed, FaultKind kind, bool alone) {
@@ -26,7 +26,8 @@ static void draw_faults(Plan& plan, std::uint64_t seed, FaultKind kind, bool alo
                                {FaultKind::value_damage, 30, 5ms, 1s},      {FaultKind::worker_retire, 20, 100ms, 10s},
                                {FaultKind::worker_pressure, 20, 100ms, 5s}, {FaultKind::scheduler_death, 40, 50ms, 5s},
                                {FaultKind::scheduler_pause, 10, 1s, 10s},   {FaultKind::value_rot, 15, 5ms, 1s},
-                               {FaultKind::worker_revoked, 10, 100ms, 5s},  {FaultKind::scheduler_amnesia, 5, 500ms, 5s}};
+                               {FaultKind::worker_revoked, 10, 100ms, 5s},  {FaultKind::scheduler_amnesia, 5, 500ms, 5s},
+                               {FaultKind::host_death, 20, 50ms, 2s}};
   for (const Rate& rate : rates) {
     // A generator for each kind, so that one kind does not shift another.
     Random random(seed ^ (0xfa17 + static_cast<std::uint64_t>(rate.kind) * 0x10001));

@@ -25,8 +25,9 @@ enum class FaultKind : std::uint8_t {
   value_rot,         // a copy that no reader can use; its holder does not know
   worker_revoked,    // its key is taken back: the process ends, and comes back with another key
   scheduler_amnesia, // it dies, and its disk with it
+  host_death,        // the scheduler dies as above, and at the same moment a worker on its machine
 };
-inline constexpr int fault_kinds = 14;
+inline constexpr int fault_kinds = 15;
 
 struct Fault {
   Duration when{};         // since the start

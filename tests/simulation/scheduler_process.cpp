@@ -57,15 +57,16 @@ void Cluster::perform(scheduler::Action& action) {
   crashes_here();
 }
 
-/// If the process of this worker is gone by now, it takes some time to hear of it.
+/// If the process of this worker is gone by now, it takes some time to hear of it. Of one that lives, a false word may come when it is back.
 void Cluster::look_for(WorkerId worker) {
   const scheduler::Worker* known = scheduler_->worker(worker);
   bool is_gone = known && std::any_of(workers_.begin(), workers_.end(), [&](const WorkerProcess& process) {
     return process.name == known->name && (!process.state || process.instance != known->instance);
   });
-  if (!is_gone) return;
-  at(now_ + delay(), the_scheduler, [this, worker, epoch = epoch_] {
-    if (scheduler_ && epoch == epoch_) step_scheduler({scheduler::ProcessGone{worker}});
+  at(now_ + delay(), the_scheduler, [this, worker, is_gone, epoch = epoch_] {
+    if (!scheduler_ || epoch != epoch_) return;
+    const scheduler::Worker* now = scheduler_->worker(worker);
+    if (is_gone || (now && now->peer)) step_scheduler({scheduler::ProcessGone{worker}});
   });
 }
 
@@ -81,6 +82,7 @@ bool Cluster::crashes_here() {
 void Cluster::kill_scheduler() {
   note(0xdead);
   death_in_.reset();
+  if (auto number = std::exchange(dies_with_it_, {})) at(now_, everybody, [this, number = *number] { kill_worker(number); });
   // Of what was on its way to the disk, some may have arrived: always the first.
   std::uint64_t arrived = random_.below(unflushed_.size() + 1);
   for (std::uint64_t i = 0; i < arrived; ++i) commit_rows(unflushed_[i].rows);
@@ -100,6 +102,7 @@ void Cluster::start_scheduler() {
   gate_ = {};
   scheduler::Options options;
   options.story_max = 0;
+  options.unused_templates_max = 1;
   options.durable = true;
   options.epoch = ++epoch_;
   if (plan_.trees) options.broadcast_min = 0, options.broadcast_fan_out = 1;

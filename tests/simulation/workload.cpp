@@ -18,7 +18,7 @@ void Cluster::submit_graph(int number) {
     if (plan_.once)
       chunk.templates.push_back(Template{.label = "once", .function = {.kernel = 1}, .options = {.pure = false, .max_attempts = 1}});
     std::vector<client::Event> events;
-    if (graph_random_.chance(plan_.scatter_percent)) scatter(process, chunk, events);
+    if (graph_random_.chance(plan_.scatter_percent)) scatter(number, chunk, events);
     add_tasks(process, chunk);
     process.graphs_seen.insert(graphs_.size());
     graphs_.push_back(chunk);
@@ -28,7 +28,8 @@ void Cluster::submit_graph(int number) {
   at(now_ + pause, client_actor(number), [this, number] { submit_graph(number); });
 }
 
-void Cluster::scatter(ClientProcess& process, GraphChunk& chunk, std::vector<client::Event>& events) {
+void Cluster::scatter(int number, GraphChunk& chunk, std::vector<client::Event>& events) {
+  ClientProcess& process = clients_[number];
   Key key = KeyHasher().add("data").add(std::uint64_t(truth_.size())).finish();
   Hash hash = mix(key.high, 77);
   truth_[key] = TrueTask{.value = hash, .data = true};
@@ -37,6 +38,16 @@ void Cluster::scatter(ClientProcess& process, GraphChunk& chunk, std::vector<cli
   chunk.externals.push_back(key);
   std::vector<Held> data{{key, value_of(hash).size()}};
   events.push_back(client::ScatterValues{data, {}, static_cast<std::uint32_t>(graph_random_.between(1, 2))});
+  if (graph_random_.chance(plan_.release_early_percent)) release_later(number, key);
+}
+
+void Cluster::release_later(int number, const Key& key) {
+  at(now_ + 20 * delay(), client_actor(number), [this, number, key] {
+    if (clients_[number].wanted.erase(key) == 0) return;
+    clients_[number].ended.erase(key);
+    changed_ = true;
+    step_client(number, {client::ReleaseKeys{{key}}});
+  });
 }
 
 /// Each task reads some of the earlier ones: a chain, a sparse graph, a star, or a dense graph.
@@ -112,12 +123,7 @@ void Cluster::send_graph(int number, GraphChunk chunk, std::vector<client::Event
     at(now_ + 20 * delay(), client_actor(number),
        [this, number, last] { step_client(number, {client::CancelKeys{{last}, false, "simulated"}}); });
   } else if (release) {
-    at(now_ + 20 * delay(), client_actor(number), [this, number, last] {
-      if (clients_[number].wanted.erase(last) == 0) return;
-      clients_[number].ended.erase(last);
-      changed_ = true;
-      step_client(number, {client::ReleaseKeys{{last}}});
-    });
+    release_later(number, last);
   }
 }
 

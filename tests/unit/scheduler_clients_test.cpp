@@ -19,7 +19,7 @@ TEST_CASE("a repeated command is acknowledged and not executed again") {
   CHECK(s.heard<Executed>().back().sequence == 2);
 }
 
-TEST_CASE("a client that comes back hears how its futures stand, and what was refused") {
+TEST_CASE("a client that comes back hears what was refused, and how the futures stand that it asks for") {
   SchedulerHarness s;
   s.workers<1>();
   Key x = s.submit(task("x"));
@@ -29,6 +29,8 @@ TEST_CASE("a client that comes back hears how its futures stand, and what was re
   s.finish(x);
   s.connect(0, 1);  // it has not seen the refusal acknowledged
   CHECK(s.heard<ClientWelcome>()[0].executed == 2);
+  CHECK(s.heard<TaskStored>().empty());
+  s.command(0, Locate{{x}});
   CHECK(s.heard<TaskStored>().size() == 1);
   auto refused = s.heard<Refused>();
   REQUIRE(refused.size() == 1);
