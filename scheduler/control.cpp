@@ -13,11 +13,10 @@ using Json = nlohmann::ordered_json;
 static std::string text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 Result<std::string> State::control(const Ask& ask) {
-  // "retire" answers with the names of those that go, "retire_each" says of each whether it goes, and else why not.
-  if (ask.verb == "retire" || ask.verb == "retire_each") {
+  if (ask.verb == "retire") {
     for (const std::string& name : ask.words)
       if (!find_worker(name)) return failure(ErrorKind::invalid_argument, "no worker is named '" + name + "'; `weft workers` lists them");
-    Json names = Json::array(), each = Json::array();
+    Json each = Json::array();
     std::set<WorkerId> going;
     for (const std::string& name : ask.words) going.insert(find_worker(name)->id);
     // What one hands over must not go to another that is told to go in the same breath.
@@ -27,14 +26,11 @@ Result<std::string> State::control(const Ask& ask) {
       auto held = std::count_if(worker.holding.begin(), worker.holding.end(), [&](TaskNumber n) { return tasks_[n].needed(); });
       bool already = worker.retiring, goes = already || ((somebody_stays || held == 0) && retire(worker, false));
       each.push_back({{"worker", worker.name}, {"retiring", goes}, {"already", already}});
-      if (goes) {
-        names.push_back(worker.name);
-      } else {
-        each.back()["reason"] = "it holds " + std::to_string(held) + (held == 1 ? " value that is" : " values that are") +
-                                " wanted, and no other worker stays to take " + (held == 1 ? "it" : "them") + "; start another one first";
-      }
+      if (goes) continue;
+      each.back()["reason"] = "it holds " + std::to_string(held) + (held == 1 ? " value that is" : " values that are") +
+                              " wanted, and no other worker stays to take " + (held == 1 ? "it" : "them") + "; start another one first";
     }
-    return text(ask.verb == "retire" ? names : each);
+    return text(each);
   }
   if (ask.verb == "replicate") {
     std::uint32_t copies = ask.words.empty() ? 0 : static_cast<std::uint32_t>(std::strtoul(ask.words[0].c_str(), nullptr, 10));

@@ -15,7 +15,7 @@ int run_retire(Arguments arguments) {
   if (auto code = options.start(arguments)) return *code;
   Json going = Json::array();
   bool all = true;
-  for (const Json& row : Cluster(options).order("retire_each", names)) {
+  for (const Json& row : Cluster(options).order("retire", names)) {
     const std::string name = row.at("worker");
     if (row.at("retiring")) {
       going.push_back(name);

@@ -50,8 +50,14 @@ test("with it, a task is retried and cancelled and a worker retired, by keyboard
     await page.getByRole("button", { name: /Hand over its values/ }).press("Enter");
     await until(async () => Object.values((await cluster.get("workers")).workers).find(({ name }) => name === "worker-2").status !== "running", "worker-2 retires");
 
+    await order(cluster, "retire", { workers: ["worker-1"] });
+    await show(page, "workers/worker-0");
+    await verbs(page).first().press("Enter");
+    await page.getByRole("button", { name: /Hand over its values/ }).press("Enter");
+    await page.getByRole("alert").filter({ hasText: "It stays: it holds" }).waitFor();
+
     const said = (await cluster.get("events?kind=control")).events.map(({ text }) => text.split(" ")[0]);
-    assert.deepEqual(said, ["retry", "cancel", "retire"]);
+    assert.deepEqual(said, ["retry", "cancel", "retire", "retire", "retire"]);
     assert.equal((await order(cluster, "rebalance", {})).status, 200);
     assert.deepEqual(page.problems, []);
   } finally {

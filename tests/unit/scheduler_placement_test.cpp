@@ -186,7 +186,7 @@ TEST_CASE("the only worker is not retired with values that nobody could take") {
   auto [a] = s.workers<1>();
   Key x = s.submit(task("x"));
   s.finish(x);
-  CHECK(s.ask("retire", {"w1"}).body == "[]");
+  CHECK(s.ask("retire", {"w1"}).body.find(R"("retiring":false)") != std::string::npos);
   Key y = s.submit(task("y"));
   CHECK(s.assigned_to(y) == a);
 }

@@ -25,11 +25,12 @@ export async function getBytes(path: string, signal?: AbortSignal): Promise<{ by
   return { bytes: await answer.arrayBuffer(), headers: answer.headers };
 }
 
-/** A control verb; the scheduler must have been started with --dashboard-control. */
-export async function control(verb: string, body: unknown): Promise<void> {
-  await ask(`control/${verb}`, {
+/** A control verb and what it answers; the scheduler must have been started with --dashboard-control. */
+export async function control<Result>(verb: string, body: unknown): Promise<Result> {
+  const answer = await ask(`control/${verb}`, {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
   });
+  return (await answer.json() as { result: Result }).result;
 }
 
 async function ask(path: string, init: RequestInit): Promise<Response> {

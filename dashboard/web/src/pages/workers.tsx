@@ -129,7 +129,10 @@ function Retire({ name }: { name: string }) {
   const [problem, setProblem] = useState("");
   const retire = async () => {
     if (!asked) return setAsked(true);
-    try { await control("retire", { workers: [name] }); } catch (error) {
+    try {
+      const [told] = await control<{ reason?: string }[]>("retire", { workers: [name] });
+      setProblem(told?.reason ? `It stays: ${told.reason}.` : "");
+    } catch (error) {
       if (!(error instanceof FeedError)) throw error;
       setProblem(error.message);
     }
