@@ -15,7 +15,6 @@ using namespace std::chrono_literals;
 namespace {
 
 int inc(int x) { return x + 1; }
-int add(int a, int b) { return a + b; }
 [[gnu::no_sanitize("address", "undefined")]] int die(int how) {
   if (how == 0) raise(SIGSEGV);
   if (how == 1) std::abort();
@@ -24,7 +23,7 @@ int add(int a, int b) { return a + b; }
   return *nowhere;
 }
 int spin(int) {
-  for (volatile long i = 0;; ++i) {}
+  for (volatile long i = 0;;) i = i + 1;
 }
 int throw_int(int) { throw 42; }
 int throw_big(int) { throw std::runtime_error(std::string(10 << 20, 'x')); }
