@@ -238,6 +238,8 @@ void State::on(const FetchFailed& event) {
   fetch_bytes_ -= items_[number].fetch_bytes;
   items_[number].fetch = {};
   fetches_.erase(found);
+  // A run that was stopped may have left it here while the fetch was to own it.
+  drop_if_ownerless(items_[number].key);
   WEFT_UNLESS(51) try_next_location(number);
 }
 

@@ -122,6 +122,19 @@ TEST_CASE("a stopped run that ends late does not take the value of the next try 
   }
 }
 
+TEST_CASE("what a stopped run leaves while the same value is fetched goes when the fetch fails") {
+  WorkerHarness w(2);
+  Key x = key_of("x");
+  w.hear(w.order(1, x));
+  w.hear(Revoke{{1}, true}, w.order(2, key_of("y"), {x}));
+  FetchId fetch = w.done<StartFetch>().at(0).fetch;
+  w.on(w.ended(1, x));
+  CHECK(w.done<DropValue>().empty());  // it may have been fetched already, and the word of it not heard
+  w.on(FetchFailed{fetch});
+  REQUIRE(w.done<DropValue>().size() == 1);
+  CHECK(w.done<DropValue>()[0].key == x);
+}
+
 TEST_CASE("slots and cores bound what is with the executors; a blocked task lends its slot") {  // cases 26, 38
   WorkerHarness w(2);
   w.hear(w.order(1, key_of("a")), w.order(2, key_of("wide"), {}, 0, 1), w.order(3, key_of("c")));
