@@ -1,8 +1,8 @@
 // Marks on rare branches of the states, and planted bugs: what the simulator must reach, and what it must find. Both are nothing in
-// what users get; only the simulator's own build of the states (WEFT_MARKS, WEFT_MUTANTS) has them.
+// what users get; only the simulator's own build of the states (WEFT_SIMULATED) has them.
 #pragma once
 
-#ifdef WEFT_MARKS
+#ifdef WEFT_SIMULATED
 
 #include <algorithm>
 #include <atomic>
@@ -39,22 +39,17 @@ struct Marked {
   static inline CoverageMark mark{kept.text};
 };
 
+inline int planted_bug = 0;  // its number; 0: none
+
 }  // namespace weft
 
 #define WEFT_MARK(name) ::weft::Marked<name>::mark.reach()
-#else
-#define WEFT_MARK(name) static_cast<void>(0)
-#endif
-
-#ifdef WEFT_MUTANTS
-namespace weft {
-inline int planted_bug = 0;  // its number; 0: none
-}
 /// `good`, or `bad` if this bug was chosen.
 #define WEFT_MUTANT(number, good, bad) (::weft::planted_bug == (number) ? (bad) : (good))
 /// Before a statement: it is left out if this bug was chosen.
 #define WEFT_UNLESS(number) if (::weft::planted_bug != (number))
 #else
+#define WEFT_MARK(name) static_cast<void>(0)
 #define WEFT_MUTANT(number, good, bad) (good)
 #define WEFT_UNLESS(number)
 #endif

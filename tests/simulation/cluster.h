@@ -42,6 +42,7 @@ struct TrueTask {
   std::uint32_t begun = 0;          // runs that executors were given, and
   std::uint32_t started = 0;        // those that got a slot
   std::uint32_t runs = 0;           // those that ended well
+  std::uint32_t thrown = 0;         // and those that did not
 };
 
 struct Link {

@@ -1,5 +1,5 @@
 // Runs many seeds, and says what fails and which marked branches no run reached; exit 1 if any failed.
-//   simulate [--seeds N] [--seed FIRST] [--jobs N] [--hash] [--shrink]
+//   simulate [--seeds N] [--seed FIRST] [--jobs N] [--hash] [--shrink] [--log]
 //   simulate --exhaustive [--runs N]
 #include <atomic>
 #include <chrono>
@@ -13,6 +13,7 @@
 
 #include "common/coverage_mark.h"
 #include "simulation/exhaustive.h"
+#include "simulation/log.h"
 #include "simulation/shrink.h"
 
 using namespace weft::simulation;
@@ -34,7 +35,7 @@ bool read(int argc, char** argv, Arguments& arguments) {
       value = std::strtoull(argv[++i], nullptr, 10);
       return true;
     };
-    if (!flag("--hash", arguments.hash) && !flag("--shrink", arguments.shrink) && !flag("--exhaustive", arguments.exhaustive) &&
+    if (!flag("--hash", arguments.hash) && !flag("--shrink", arguments.shrink) && !flag("--log", logged) && !flag("--exhaustive", arguments.exhaustive) &&
         !number("--seeds", arguments.seeds) && !number("--seed", arguments.first) && !number("--jobs", arguments.jobs) &&
         !number("--runs", arguments.runs))
       return false;
@@ -113,7 +114,7 @@ class Runner {
 int main(int argc, char** argv) {
   Arguments arguments;
   if (!read(argc, argv, arguments))
-    return std::fprintf(stderr, "usage: simulate [--seeds N] [--seed FIRST] [--jobs N] [--hash] [--shrink] | --exhaustive [--runs N]\n"), 64;
+    return std::fprintf(stderr, "usage: simulate [--seeds N] [--seed FIRST] [--jobs N] [--hash] [--shrink] [--log] | --exhaustive [--runs N]\n"), 64;
   if (arguments.exhaustive) return exhaust_all(arguments);
   if (!arguments.hash) std::printf("simulating %llu seeds from %llu\n", (Number)arguments.seeds, (Number)arguments.first);
   std::fflush(stdout);

@@ -2,8 +2,13 @@
 #include <algorithm>
 
 #include "simulation/cluster.h"
+#include "simulation/log.h"
 
 namespace weft::simulation {
+
+static std::string name_of_end(const Link& link) {
+  return link.client >= 0 ? "client" + std::to_string(link.client) : "worker" + std::to_string(link.worker);
+}
 
 PeerId Cluster::open_link(int client, int worker) {
   PeerId peer{++peers_};
@@ -49,6 +54,7 @@ void Cluster::to_scheduler(PeerId peer, std::vector<Message> messages) {
     std::vector<scheduler::Event> events;
     for (Message& message : *decoded) {
       note(message.index() + 100);
+      log_message(now_, "from", name_of_end(from), message);
       if constexpr (std::is_same_v<Message, ClientMessage>) events.push_back(scheduler::FromClient{peer, std::move(message)});
       else events.push_back(scheduler::FromWorker{peer, std::move(message)});
     }
@@ -73,6 +79,7 @@ void Cluster::from_scheduler(PeerId peer, std::vector<Message> messages) {
     if (!to.open) return;
     auto decoded = decode<std::vector<Message>>(frame);
     if (!decoded) return wrong(std::string("a frame of ours does not decode: ") + decoded.error().message);
+    for (const Message& message : *decoded) log_message(now_, "  to", name_of_end(to), message);
     if constexpr (std::is_same_v<Message, ClientBound>) {
       std::vector<client::Event> events;
       for (Message& message : *decoded) events.push_back(client::FromScheduler{std::move(message)});

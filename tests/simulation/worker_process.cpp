@@ -164,6 +164,7 @@ void Cluster::end_run(int number, std::uint64_t instance, AttemptId id) {
     ended.failure = failure(ErrorKind::task_crashed, "simulated crash");
   } else if (task.may_throw && first) {
     ++report_.faults;
+    ++task.thrown;
     ended.failure = failure(ErrorKind::task_error, "simulated exception");
   } else {
     Hash hash = mix(run.key.high, run.key.low);
