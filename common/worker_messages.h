@@ -38,12 +38,13 @@ struct WorkerHello {
   std::string memory;                // where readers on our host borrow values (Location::memory); empty: nowhere
   std::uint64_t pid = 0;
   bool runs_user_code = true;
+  std::uint64_t reports = 0;         // AttemptFinished and ValuesHeld so far, on whatever link
   std::vector<Held> held;
   std::vector<RunningAttempt> running;
   template <class A>
   void fields(A& a) {
     a(protocol_min, protocol_max, name, instance, epoch, slots, memory_limit, resources, endpoint, public_key, secret, host,
-      memory, pid, runs_user_code, held, running);
+      memory, pid, runs_user_code, reports, held, running);
   }
 };
 /// Who is to blame if we die now: attempts that still run when the worker's outbox is flushed. Where runs are known to be over within
@@ -238,11 +239,14 @@ struct Revoke {
     a(attempt, hard);
   }
 };
+/// Forget these values: said after that many of the worker's reports (WorkerHello::reports). What a later report says to be
+/// there stays: that report is answered for itself.
 struct Drop {
   std::vector<Key> keys;
+  std::uint64_t reports = 0;
   template <class A>
   void fields(A& a) {
-    a(keys);
+    a(keys, reports);
   }
 };
 /// Fetch a copy and keep it. Answered by ValuesHeld or InputMissing.

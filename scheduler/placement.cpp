@@ -192,7 +192,8 @@ void State::add_idle_candidates(std::size_t count) {
 
 /// The emptiest worker that takes the next root task of this queue; those that do not go to `refused`.
 WorkerId State::pop_candidate(std::uint32_t queue, std::vector<Candidate>& refused) {
-  Candidate crashed;  // the task crashed there before: elsewhere if there is room
+  Candidate crashed;  // the task crashed there before: elsewhere if that does not take much longer
+  TaskNumber shunned = no_task;
   while (!candidates_.empty()) {
     std::pop_heap(candidates_.begin(), candidates_.end());
     Candidate candidate = candidates_.back();
@@ -201,11 +202,17 @@ WorkerId State::pop_candidate(std::uint32_t queue, std::vector<Candidate>& refus
     TaskNumber sample = root_in_turn(queue, worker);
     bool takes = sample != no_task && queue_of(tasks_[sample]) == queue && fits_now(tasks_[sample], worker) && has_credit(tasks_[sample], worker);
     if (takes && tasks_[sample].avoid != worker.id) {
+      bool longer = crashed.worker && cost(tasks_[shunned], worker) > cost(tasks_[shunned], worker_ref(crashed.worker));
+      if (longer) std::swap(crashed, candidate);
       if (crashed.worker) refused.push_back(crashed);
       return candidate.worker;
     }
-    if (takes && !crashed.worker) crashed = candidate;
-    else refused.push_back(candidate);
+    if (takes && !crashed.worker) {
+      crashed = candidate;
+      shunned = sample;
+    } else {
+      refused.push_back(candidate);
+    }
   }
   return crashed.worker;
 }

@@ -44,10 +44,12 @@ void State::recall_for_idle() {
     std::sort(waiting.rbegin(), waiting.rend());
     for (std::size_t i = 0; i < waiting.size() && movable > 0 && idle_slots > 0; ++i) {
       const Task& task = tasks_[waiting[i].second];
+      // As it will be asked once more when it was given back: else it would go to and fro.
+      Duration wait = std::max((worker.load - 1us * task.estimate_us) / worker.slots, now_ - worker.moved);
       bool better = std::any_of(idle_.begin(), idle_.end(), [&](WorkerId other) {
         const Worker& thief = worker_ref(other);
         return thief.assigned.size() < thief.slots && fits_now(task, thief) &&
-               cost(task, thief) + options_.recall_worth / 2 < expected_wait(worker);
+               cost(task, thief) + options_.recall_worth / 2 < wait;
       });
       if (!better) continue;
       WEFT_MARK("recall: asked for");

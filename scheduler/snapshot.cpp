@@ -125,7 +125,8 @@ struct Snapshot {
     all(a, w.id, w.name, w.instance, w.peer, w.heard, w.echoed, w.lost_at, w.paused, w.retiring, w.leave_sent, w.slots, w.memory_limit,
         w.resources, w.resources_free, w.cores_reserved, w.endpoint, w.public_key, w.host, w.memory, w.pid, w.runs_user_code, w.last,
         w.assigned, w.holding, w.programs_known, w.shapes_known, w.reserved, w.load, w.moved, w.recalls, w.joined, w.recall_again,
-        w.hand_over_again, w.holding_bytes, w.hungry, w.candidate, w.refusals, w.idle_slot, w.nested, w.outbox, w.drops, w.drops_bytes);
+        w.hand_over_again, w.holding_bytes, w.hungry, w.candidate, w.refusals, w.idle_slot, w.nested, w.outbox, w.reports, w.drops,
+        w.drops_bytes);
     if constexpr (A::loads) w.secret.resize(token_secret_size);
     a.may_flush();
   }

@@ -33,7 +33,7 @@ void State::tell_drop(Worker& worker, const Key& key, std::uint64_t bytes) {
 void State::flush_drops(Worker& worker) {
   if (worker.drops.empty()) return;
   worker.drops_bytes = 0;
-  worker.outbox.push_back(Drop{std::exchange(worker.drops, {})});
+  worker.outbox.push_back(Drop{std::exchange(worker.drops, {}), worker.reports});
 }
 
 static WorkerRefused refused(ErrorKind kind, std::string why) { return {WireFailure{failure(kind, std::move(why))}}; }
@@ -101,6 +101,7 @@ void State::worker_hello(PeerId peer, const WorkerHello& message) {
   worker.memory = message.memory;
   worker.pid = message.pid;
   worker.runs_user_code = message.runs_user_code;
+  worker.reports = message.reports;
   worker.shapes_known.clear();
   worker.programs_known.clear();
   worker.outbox.clear();
@@ -171,12 +172,14 @@ void State::adopt(Worker& worker, const Key& key, std::uint64_t bytes) {
     if (trusted && tasks_[number].needed() && tasks_[number].state != TaskState::failed)
       return accept_value(worker, number, {}, bytes, {});
   }
-  tell(worker, Drop{{key}});
+  tell(worker, Drop{{key}, worker.reports});
 }
 
 /// The value of a needed task is at this worker, by this attempt or by whatever other way.
 void State::accept_value(Worker& worker, TaskNumber number, AttemptId attempt, std::uint64_t bytes, const Bytes& small) {
   Task& task = tasks_[number];
+  bool ordered = task.state == TaskState::assigned && task.attempt == attempt;
+  if (!ordered) std::erase(worker.drops, task.key);  // not told yet, and not true any more
   if (task.state == TaskState::stored) {
     WEFT_MARK("value: a second copy");
     add_replica(number, worker);
@@ -193,7 +196,7 @@ void State::accept_value(Worker& worker, TaskNumber number, AttemptId attempt, s
     }
     return serve_waiting_readers(number);
   }
-  if (task.state == TaskState::assigned && task.attempt != attempt) {
+  if (task.state == TaskState::assigned && !ordered) {
     WEFT_MARK("value: adopted while another attempt had it");
     revoke(number, true);
   }
@@ -238,15 +241,16 @@ void State::handle(Worker& worker, const AttemptProgress& message) {
 }
 
 void State::handle(Worker& worker, const AttemptFinished& message) {
+  ++worker.reports;
   TaskNumber number = number_of(message.key);
-  if (number == KeyIndex::none) return WEFT_MUTANT(19, tell(worker, Drop{{message.key}}), static_cast<void>(0));
+  if (number == KeyIndex::none) return WEFT_MUTANT(19, tell(worker, Drop{{message.key}, worker.reports}), static_cast<void>(0));
   Task& task = tasks_[number];
   bool current = task.state == TaskState::assigned && task.attempt == message.attempt;
   bool late = message.attempt > task.born && task.needed() && task.state != TaskState::failed;
   if (!current && !late) {
     WEFT_MARK("finish: of a stale attempt");
     bool held = std::any_of(task.replicas.begin(), task.replicas.end(), [&](const Replica& r) { return r.worker == worker.id; });
-    if (!held) tell(worker, Drop{{message.key}});
+    if (!held) tell(worker, Drop{{message.key}, worker.reports});
     return;
   }
   if (!current) WEFT_MARK("finish: late and welcome");
@@ -285,6 +289,7 @@ void State::handle(Worker& worker, const AttemptReturned& message) {
 }
 
 void State::handle(Worker& worker, const ValuesHeld& message) {
+  ++worker.reports;
   for (const Held& value : message.values) {
     if (TaskNumber number = number_of(value.key); number != KeyIndex::none) show_transfer(tasks_[number], worker.id);
     adopt(worker, value.key, value.bytes);
@@ -305,7 +310,7 @@ void State::handle(Worker& worker, const InputMissing& message) {
   TaskNumber number = number_of(message.key);
   if (number == KeyIndex::none) {
     auto owner = file_owners_.lower_bound({message.key, {}});
-    if (owner == file_owners_.end() || owner->first != message.key) return tell(worker, Drop{{message.key}});  // nobody needs it
+    if (owner == file_owners_.end() || owner->first != message.key) return tell(worker, Drop{{message.key}, worker.reports});  // nobody needs it
     // A file of a program: a client puts it somewhere, and the worker asks again.
     for (; owner != file_owners_.end() && owner->first == message.key; ++owner) {
       auto session = sessions_.find(owner->second);

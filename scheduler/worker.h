@@ -53,6 +53,7 @@ struct Worker {
   std::uint32_t idle_slot = no_slot;      // place in the list of those with an empty slot
   std::uint32_t nested = 0;               // sessions of tasks that run there: these tasks may wait and lend their slots
   std::vector<WorkerBound> outbox;
+  std::uint64_t reports = 0;              // of finished attempts and values held, that were heard
   std::vector<Key> drops;                 // values that it may forget: said with the next word, or when they are many
   std::uint64_t drops_bytes = 0;
 

@@ -106,6 +106,7 @@ void State::on(const LinkUp&) {
   WorkerHello hello = options_.identity;
   hello.protocol_min = hello.protocol_max = 1;
   hello.epoch = epoch_;
+  hello.reports = reports_;
   WEFT_UNLESS(40) hello.held = inventory();
   WEFT_UNLESS(46) attempts_.each([&](const Attempt& attempt) {
     hello.running.push_back({attempt.order.attempt, attempt.order.key, attempt.started});
@@ -355,6 +356,7 @@ void State::on(RunEnded& event) {
     std::int64_t sample = event.run_time.count();
     mean_run_time_ = mean_run_time_ < 0 ? sample : (7 * mean_run_time_ + sample) / 8;
     mark_held(attempt->makes, event.bytes);
+    items_[attempt->makes].reported = ++reports_;
     forget(event.attempt);
     send(AttemptFinished{event.attempt, event.key, event.bytes, event.run_time, std::move(event.small)});
     return;

@@ -76,6 +76,7 @@ class State {
     std::uint32_t part = whole_value;
     bool held = false;
     bool keep = false;                    // the scheduler ordered a copy
+    std::uint64_t reported = 0;           // the last of our reports that said it is here
     std::uint64_t bytes = 0;
     std::uint32_t makers = 0;             // attempts of its key: nobody need be asked for it
     std::set<AttemptId> users;            // wanted attempts, not in hand, that need it
@@ -137,6 +138,7 @@ class State {
   void use(Attempt& attempt, const AssignedInput& input);
   void learn_locations(ItemNumber number, const std::vector<Location>& locations);
   void mark_held(ItemNumber number, std::uint64_t bytes);
+  void report_held(ItemNumber number);
   void serve_parts(ItemNumber whole);
   void mark_gone(ItemNumber number);
   void release_uses(Attempt& attempt);
@@ -173,6 +175,7 @@ class State {
   Duration heartbeat_interval_ = 1s;
   Duration lease_ = 15s;
   std::uint64_t last_tick_ = 0;
+  std::uint64_t reports_ = 0;             // of values that are here (WorkerHello::reports)
   std::uint64_t epoch_ = 0;
   bool leaving_ = false;
   bool exited_ = false;

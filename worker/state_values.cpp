@@ -52,7 +52,6 @@ void State::learn_locations(ItemNumber number, const std::vector<Location>& loca
   if (item.asks) {
     item.asks = false;
     asks_.erase({item.ask_again, number});
-    item.tried.clear();
   }
   if (item.queued || item.fetch) return;
   try_next_location(number);
@@ -101,7 +100,8 @@ void State::ask_later(ItemNumber number) {
 /// Tell the scheduler that none of the places it named has the input; again after a while if it has nothing to say.
 void State::ask_for(ItemNumber number) {
   ask_later(number);
-  if (!is_made_here(items_[number].source)) send(InputMissing{items_[number].source, items_[number].tried});
+  // Each failed try is told once: the same question, put again because its answer is slow, is no second failure.
+  if (!is_made_here(items_[number].source)) send(InputMissing{items_[number].source, std::exchange(items_[number].tried, {})});
 }
 
 void State::mark_held(ItemNumber number, std::uint64_t bytes) {
@@ -137,6 +137,11 @@ void State::serve_parts(ItemNumber whole) {
     }
     forget_if_idle(number);
   }
+}
+
+void State::report_held(ItemNumber number) {
+  items_[number].reported = ++reports_;
+  send(ValuesHeld{{{items_[number].key, items_[number].bytes}}});
 }
 
 /// The value is not here any more: those that need it wait again.
@@ -227,7 +232,7 @@ void State::on(const FetchDone& event) {
   fetches_.erase(found);
   if (item.held) return;
   mark_held(number, event.bytes);
-  if (item.part == whole_value) send(ValuesHeld{{{item.key, event.bytes}}});
+  if (item.part == whole_value) report_held(number);
   else forget_if_idle(number);
 }
 
@@ -247,7 +252,7 @@ void State::on(const PutArrived& event) {
   if (!event.key) return;
   ItemNumber number = item_for(event.key, whole_value);
   mark_held(number, event.bytes);
-  send(ValuesHeld{{{event.key, event.bytes}}});
+  report_held(number);
 }
 
 void State::on(const ValueDamaged& event) {
@@ -269,6 +274,10 @@ void State::handle(const Drop& message) {
   for (const Key& key : message.keys) {
     ItemNumber number = number_of(key);
     if (number == KeyIndex::none) continue;
+    if (WEFT_MUTANT(78, items_[number].held && items_[number].reported > message.reports, false)) {
+      WEFT_MARK("worker: told to drop what it had just reported");
+      continue;
+    }
     items_[number].keep = false;
     if (items_[number].held) {
       actions_.push_back(DropValue{key});
@@ -283,7 +292,7 @@ void State::handle(const Replicate& message) {
   const AssignedInput& input = message.input;
   if (!input.key) return;
   ItemNumber number = item_for(input.key, whole_value);
-  if (items_[number].held) return send(ValuesHeld{{{input.key, items_[number].bytes}}});
+  if (items_[number].held) return report_held(number);
   items_[number].keep = true;
   items_[number].bytes = input.bytes;
   if (input.locations.empty()) ask_for(number);
@@ -298,10 +307,8 @@ void State::handle(const Holders& message) {
       // It rides along after all: store it as if fetched.
       WEFT_MARK("worker: an awaited value rides along");
       actions_.push_back(StoreSmall{input.key, input.small});
-      std::uint64_t bytes = input.small.size();
-      mark_held(number, bytes);
-      send(ValuesHeld{{{input.key, bytes}}});
-      return;
+      mark_held(number, input.small.size());
+      return report_held(number);
     }
     items_[number].bytes = input.bytes;
     learn_locations(number, input.locations);

@@ -320,6 +320,28 @@ TEST_CASE("an input that fails for good fails each reader once, and late results
   CHECK(s.heard<Drop>(b).size() == 1);
 }
 
+TEST_CASE("a worker is told to forget what it reported before, never what it reports meanwhile") {
+  SchedulerHarness s;
+  auto [a, b] = s.workers<2>();
+  Key x = s.submit(task("x").at("w1")), busy = s.submit(task("busy").at("w1"));
+  s.finish(x);
+  s.release(x);
+  SUBCASE("the word says how much was heard before it") {
+    s.finish(busy);
+    std::vector<Drop> drops = s.heard<Drop>(a);
+    REQUIRE(drops.size() == 1);
+    CHECK(drops[0].keys == std::vector{x});
+    CHECK(drops[0].reports == 2);
+  }
+  SUBCASE("a word that waits for others is taken back") {
+    s.submit({task("x").at("w2")});
+    s.say(a, ValuesHeld{{{x, 8}}});
+    CHECK(s.state_of(x) == TaskState::stored);
+    s.finish(busy);
+    CHECK(s.heard<Drop>(a).empty());
+  }
+}
+
 TEST_CASE("the last future of a running task stops it") {
   SchedulerHarness s;
   auto [a] = s.workers<1>();

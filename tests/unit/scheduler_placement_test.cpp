@@ -250,6 +250,26 @@ TEST_CASE("recall: what was taken back is not given there again for the sake of 
   CHECK(s.assigned_to(waiting) == b);
 }
 
+TEST_CASE("recall: what crashed at the idle worker goes back there only if it would wait long elsewhere, and then stays") {
+  SchedulerHarness s;
+  auto [a, b] = s.workers<2>();
+  for (int i = 0; i < 10; ++i) s.finish(s.submit(task(number("warm", i))), 8, 1ms);
+  Key x = s.submit(task("x")), running = s.submit(task("long"));
+  WorkerId crashed = s.assigned_to(x), other = crashed == a ? b : a;
+  REQUIRE(s.assigned_to(running) == other);
+  s.start(x);
+  s.start(running);
+  s.fail(x, ErrorKind::task_crashed);
+  REQUIRE(s.assigned_to(x) == other);
+  s.pass(900ms);
+  CHECK(s.heard<Revoke>(other).empty());
+  s.pass(5s);
+  REQUIRE(s.heard<Revoke>(other).size() == 1);
+  s.give_back(x);
+  CHECK(s.assigned_to(x) == crashed);
+  CHECK(s.heard<Revoke>(crashed).empty());
+}
+
 TEST_CASE("recall: what was sent ahead of its inputs keeps nobody from starting") {
   SchedulerHarness s;
   auto [a] = s.workers<1>();

@@ -40,6 +40,11 @@ TEST_CASE("when no place can give an input the scheduler is asked, and its answe
   auto missing = w.said<InputMissing>();
   REQUIRE(missing.size() == 1);
   CHECK(missing[0].tried == std::vector<WorkerId>{{2}});
+  w.now = w.now + 3s;
+  w.on(Tick{});
+  missing = w.said<InputMissing>();
+  REQUIRE(missing.size() == 1);
+  CHECK(missing[0].tried.empty());  // the answer is slow: nothing was tried again
   w.hear(Holders{{.key = a, .bytes = 10, .locations = {w.at(3)}}});
   CHECK(w.done<StartFetch>()[0].from.worker == WorkerId{3});
   w.on(FetchDone{w.done<StartFetch>()[0].fetch, 10});
@@ -75,7 +80,9 @@ TEST_CASE("taking an attempt back: each order of events ends in what the schedul
     CHECK(w.said<AttemptStarted>().size() == 1);
     w.on(w.ended(1, x));
     CHECK(w.said<AttemptFinished>().size() == 1);
-    w.hear(Drop{{x}});
+    w.hear(Drop{{x}, 0});  // said before it was known to be here
+    CHECK(w.done<DropValue>().empty());
+    w.hear(Drop{{x}, 1});
     CHECK(w.done<DropValue>().size() == 1);
   }
   SUBCASE("running, hard: it is stopped; what it brings later is dropped without a word") {

@@ -297,7 +297,9 @@ class Client {
 
   /// Forget all tasks of all clients and restart the workers' executors.
   std::string restart();
-  /// Have workers hand over what only they hold, finish what runs, and leave.
+  /// Have workers hand over what only they hold, finish what runs, and leave. Answers of each whether it goes, and else why it stays:
+  /// `[{"worker": "w1", "retiring": false, "already": false, "reason": "it holds 2 values ..."}]`. A name that no worker has throws
+  /// InvalidArgument, and nobody is told to go.
   std::string retire_workers(const std::vector<std::string>& workers);
   /// Move results from full workers to empty ones. Default: all results.
   std::string rebalance(const std::vector<Key>& keys = {});
