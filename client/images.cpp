@@ -29,7 +29,7 @@ struct Image {
   std::string path;              // as the kernel knows it
   std::string name;              // as the loader looked for it, without folders
   Key id;
-  Address base = 0;
+  CodeAddress base = 0;
   std::vector<Range> code;       // executable segments
   bool main = false, system = false;
 };
@@ -40,7 +40,7 @@ struct Images {
   Key program;
   std::string changed;           // the first file of the program that differs from what is mapped
 
-  const Image* holding(Address address) const {
+  const Image* holding(CodeAddress address) const {
     for (const Image& image : all)
       for (const Range& range : image.code)
         if (range.contains(address)) return &image;
@@ -76,7 +76,7 @@ int scan_image(dl_phdr_info* info, std::size_t, void* data) {
   Bytes id;
   for (int i = 0; i < info->dlpi_phnum; ++i) {
     const auto& segment = info->dlpi_phdr[i];
-    Address begin = image.base + segment.p_vaddr;
+    CodeAddress begin = image.base + segment.p_vaddr;
     if (segment.p_type == PT_LOAD && (segment.p_flags & PF_X)) image.code.push_back({begin, begin + segment.p_memsz});
     if (segment.p_type == PT_NOTE && id.empty())
       id = build_id_in({reinterpret_cast<const std::byte*>(begin), segment.p_memsz}, segment.p_align);
@@ -173,8 +173,8 @@ Failure changed_failure(const std::string& path) {
 }
 
 template <class F>
-Address address_of(F* function) {
-  return reinterpret_cast<Address>(function);
+CodeAddress address_of(F* function) {
+  return reinterpret_cast<CodeAddress>(function);
 }
 
 Result<FunctionRef> make_ref(Thunk thunk, void (*target)(), std::uint64_t now) {
@@ -195,13 +195,13 @@ Result<FunctionRef> make_ref(Thunk thunk, void (*target)(), std::uint64_t now) {
   return ref;
 }
 
-Result<Address> find_code(const Images& images, const Key& id, std::uint64_t offset, const char* what) {
+Result<CodeAddress> find_code(const Images& images, const Key& id, std::uint64_t offset, const char* what) {
   const Image* image = images.named(id);
   if (!image)
     return failure(ErrorKind::program_error, std::string("the ") + what + " is in image " + id.hex() +
                                                  ", which this process does not map; was the program rebuilt, or is a library "
                                                  "that it opened later missing here?");
-  Address address = image->base + offset;
+  CodeAddress address = image->base + offset;
   for (const Range& range : image->code)
     if (range.contains(address)) return address;
   return failure(ErrorKind::protocol_error,
@@ -214,13 +214,13 @@ struct Resolved {
 };
 Result<Resolved> resolve(const FunctionRef& function, std::uint64_t now) {
   auto images = current_images(now);
-  Result<Address> thunk = find_code(*images, function.thunk_image, function.thunk_offset, "typed caller");
+  Result<CodeAddress> thunk = find_code(*images, function.thunk_image, function.thunk_offset, "typed caller");
   if (!thunk) return thunk.error();
   Resolved resolved{.thunk = reinterpret_cast<Thunk>(*thunk)};
   if (!is_registered(resolved.thunk))
     return failure(ErrorKind::protocol_error, "the named code is not a registered task function of this program");
   if (!function.target_image) return resolved;
-  Result<Address> target = find_code(*images, function.target_image, function.target_offset, "function");
+  Result<CodeAddress> target = find_code(*images, function.target_image, function.target_offset, "function");
   if (!target) return target.error();
   resolved.target = reinterpret_cast<void (*)()>(*target);
   return resolved;
@@ -377,8 +377,8 @@ detail::ThunkEntry::~ThunkEntry() {
 }
 
 detail::CodeName detail::name_code(void (*code)(), std::string_view functor) {
-  static thread_local Cache<Address, CodeName> cache;
-  Address address = address_of(code);
+  static thread_local Cache<CodeAddress, CodeName> cache;
+  CodeAddress address = address_of(code);
   std::size_t hash = mix(address >> 4, 0);
   std::uint64_t now = generation();
   if (const CodeName* found = cache.find(address, hash, now)) return *found;

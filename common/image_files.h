@@ -14,11 +14,11 @@
 
 namespace weft {
 
-using Address = std::uintptr_t;
+using CodeAddress = std::uintptr_t;
 
 struct Range {
-  Address begin = 0, end = 0;
-  bool contains(Address address) const { return address >= begin && address < end; }
+  CodeAddress begin = 0, end = 0;
+  bool contains(CodeAddress address) const { return address >= begin && address < end; }
 };
 
 struct FileHash {

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "common/check.h"
+#include "common/io_failure.h"
 #include "common/transport/keys.h"
 
 namespace weft {
@@ -26,10 +27,6 @@ namespace weft {
 namespace {
 
 namespace fs = std::filesystem;
-
-Failure io_failure(const std::string& what, const std::string& path) {
-  return failure(ErrorKind::io_error, what + ' ' + path + ": " + strerror(errno));
-}
 
 // ------------------------------------------------------------------------------------------------------- signals
 

@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <charconv>
 
+#include "common/json_text.h"
+
 namespace weft::dashboard {
 
 static constexpr Micros window = 5'000'000;
 
 std::string to_text(const Json& json) {
-  std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string text = json_text(json);
   if (text.find_first_of("<>&") == text.npos) return text;
   std::string safe;   // these stand in strings only; whoever takes the text for HTML finds no markup in it
   for (char c : text)

@@ -10,12 +10,12 @@ namespace weft::dashboard {
 
 static_assert(std::endian::native == std::endian::little, "frames are written as the machine has them");
 
-static constexpr std::size_t rectangles_max = 20'000;   // of one frame; more are drawn as columns
+static constexpr std::size_t frame_rectangles_max = 20'000;   // of one frame; more are drawn as columns
 static constexpr std::size_t lanes_max = 4'096;
 
 namespace {
 
-class Frame {
+class FrameWriter {
  public:
   template <class T>
   void put(T value) {
@@ -62,15 +62,15 @@ std::string Pages::stream(const Query& query, Micros t0, Micros t1, std::uint32_
   double span = static_cast<double>(t1 - t0);
   if (Result<double> given = query.number("span", span, 1, 9e15)) span = *given;
   std::vector<Rectangle> rects;
-  bool exact = timeline.rectangles(t1 - static_cast<Micros>(span), t1, rectangles_max, rects);
+  bool exact = timeline.rectangles(t1 - static_cast<Micros>(span), t1, frame_rectangles_max, rects);
   std::erase_if(rects, [&](const Rectangle& r) { return index[r.lane] == no_group || r.end <= t0; });
   std::size_t level = timeline.level_for(t1 - static_cast<Micros>(span), static_cast<Micros>(span) / px);
   Micros width = Timeline::widths[level];
   std::int64_t first = t0 / width, last = std::max(t1 - 1, t0) / width;
   std::uint32_t columns = static_cast<std::uint32_t>(std::clamp<std::int64_t>(last - first + 1, 0, 20'000));
-  std::vector<TransferMark> transfers = timeline.transfers(t0, t1, rectangles_max);
+  std::vector<TransferMark> transfers = timeline.transfers(t0, t1, frame_rectangles_max);
 
-  Frame frame;
+  FrameWriter frame;
   frame.put(std::uint32_t{0x31465457});
   frame.put(id);
   frame.put(seq);

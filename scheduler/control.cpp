@@ -2,15 +2,13 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include <nlohmann/json.hpp>
-
+#include "common/json_text.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
 
 using Json = nlohmann::ordered_json;
 
-static std::string text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 Result<std::string> State::control(const Ask& ask) {
   if (ask.verb == "retire") {
@@ -30,7 +28,7 @@ Result<std::string> State::control(const Ask& ask) {
       each.back()["reason"] = "it holds " + std::to_string(held) + (held == 1 ? " value that is" : " values that are") +
                               " wanted, and no other worker stays to take " + (held == 1 ? "it" : "them") + "; start another one first";
     }
-    return text(each);
+    return json_text(each);
   }
   if (ask.verb == "replicate") {
     std::uint32_t copies = ask.words.empty() ? 0 : static_cast<std::uint32_t>(std::strtoul(ask.words[0].c_str(), nullptr, 10));
@@ -53,10 +51,10 @@ Result<std::string> State::control(const Ask& ask) {
       else continue;
       ++changed;
     }
-    return text(Json{{ask.verb == "cancel" ? "cancelled" : "retried", changed}});
+    return json_text(Json{{ask.verb == "cancel" ? "cancelled" : "retried", changed}});
   }
-  if (ask.verb == "rebalance") return text(Json{{"moved", rebalance()}});
-  if (ask.verb == "restart") return text(Json{{"ended", restart(ask.words.empty() ? "a client" : ask.words[0])}});
+  if (ask.verb == "rebalance") return json_text(Json{{"moved", rebalance()}});
+  if (ask.verb == "restart") return json_text(Json{{"ended", restart(ask.words.empty() ? "a client" : ask.words[0])}});
   return failure(ErrorKind::invalid_argument, "the scheduler has no verb '" + ask.verb + "'");
 }
 

@@ -2,9 +2,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include <nlohmann/json.hpp>
-
 #include "common/image_files.h"
+#include "common/json_text.h"
 #include "common/option_values.h"
 #include "common/task_description.h"
 #include "scheduler/state.h"
@@ -19,7 +18,6 @@ static constexpr std::size_t dump_failures_max = 200;
 
 static double seconds(Duration d) { return static_cast<double>(d.count()) / 1e9; }
 static std::string percent(double fraction) { return std::to_string(static_cast<int>(100 * fraction)) + '%'; }
-static std::string text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 static bool contains(const std::vector<std::string>& words, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -238,12 +236,12 @@ Json Questions::lineage(const Ask& ask) const {
 
 /// Adds a section; of a list that is too long only the first rows that fit.
 static void add_section(Json& body, std::size_t& left, const char* name, Json section) {
-  std::size_t size = text(section).size();
+  std::size_t size = json_text(section).size();
   if (size > left && section.is_array()) {
     Json kept = Json::array();
     std::size_t bytes = 64;
     for (const Json& row : section) {
-      bytes += text(row).size() + 1;
+      bytes += json_text(row).size() + 1;
       if (bytes > left) break;
       kept.push_back(row);
     }
@@ -299,13 +297,13 @@ Result<std::string> State::query(const Ask& ask) {
       {"datasets", &Questions::datasets}, {"list_datasets", &Questions::list_datasets}, {"lineage", &Questions::lineage}, {"dump", &Questions::dump}};
   Questions questions{*this};
   for (const Verb& verb : verbs)
-    if (verb.name == ask.verb) return text((questions.*verb.answer)(ask));
+    if (verb.name == ask.verb) return json_text((questions.*verb.answer)(ask));
   if (ask.verb == "get_dataset") {
     auto named = ask.words.empty() ? names_.end() : names_.find(ask.words[0]);
     if (named == names_.end())
       return failure(ErrorKind::invalid_argument,
                      "nothing is published as '" + (ask.words.empty() ? "" : ask.words[0]) + "'; list_datasets() names what is");
-    return text(questions.describe_name(named->second, true));
+    return json_text(questions.describe_name(named->second, true));
   }
   if (ask.verb == "explain" || ask.verb == "describe") {
     const Task* task = ask.keys.empty() ? nullptr : find(ask.keys[0]);
@@ -327,7 +325,7 @@ Result<std::string> State::describe(const Task& task) const {
   if (auto program = programs_.find(description.shape.function.program); program != programs_.end()) description.program = program->second.files;
   Json body = Json::parse(*explained);
   body["description"] = hex_of(encode(description));
-  return text(body);
+  return json_text(body);
 }
 
 std::string Questions::what_keeps_it_from(const Worker& worker, const Task& task) const {
@@ -396,7 +394,7 @@ Result<std::string> State::explain(const Task& task) const {
     why = "nobody needs its value now; it is remembered because a later task depends on it";
   }
   body["why"] = why;
-  return text(body);
+  return json_text(body);
 }
 
 }  // namespace weft::scheduler

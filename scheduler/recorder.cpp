@@ -46,7 +46,7 @@ struct GivenOf {
   }
 };
 using Given = GivenOf<std::vector<Event>>;
-using Frame = std::variant<Heading, Piece, Given>;
+using Recorded = std::variant<Heading, Piece, Given>;
 
 constexpr const char* what_it_is = "a recording of weft-scheduler";
 
@@ -78,9 +78,9 @@ Result<std::optional<Bytes>> read_frame(std::ifstream& file, bool& cut) {
   return std::optional<Bytes>(std::move(body));
 }
 
-Result<Frame> decode_frame(std::span<const std::byte> body) {
+Result<Recorded> decode_recorded(std::span<const std::byte> body) {
   constexpr std::size_t unbounded = SIZE_MAX / 4;
-  return decode<Frame>(body, {unbounded, unbounded, unbounded});
+  return decode<Recorded>(body, {unbounded, unbounded, unbounded});
 }
 
 /// The version that recorded it.
@@ -88,7 +88,7 @@ std::optional<std::string> read_heading(std::ifstream& file) {
   bool cut = false;
   Result<std::optional<Bytes>> first = read_frame(file, cut);
   if (!first || !*first) return {};
-  Result<Frame> frame = decode_frame(**first);
+  Result<Recorded> frame = decode_recorded(**first);
   const Heading* heading = frame ? std::get_if<Heading>(&*frame) : nullptr;
   return heading && heading->what == what_it_is ? std::optional(heading->version) : std::nullopt;
 }
@@ -153,9 +153,9 @@ bool Recorder::ready(const State& state) {
   bool full = written_ >= files_share_ && written_ >= 2 * begun_with_;
   if (full) start_file();
   if (written_ == 0) {
-    write(encode_as<Frame>(Heading{what_it_is, WEFT_VERSION_STRING}));
-    save(state, [this](Bytes piece) { write(encode_as<Frame>(Piece{std::move(piece)})); });
-    write(encode_as<Frame>(Piece{}));
+    write(encode_as<Recorded>(Heading{what_it_is, WEFT_VERSION_STRING}));
+    save(state, [this](Bytes piece) { write(encode_as<Recorded>(Piece{std::move(piece)})); });
+    write(encode_as<Recorded>(Piece{}));
     begun_with_ = written_;
   }
   return !failure_;
@@ -167,17 +167,17 @@ void Recorder::step(const State& state, Time now, const std::vector<Event>& batc
     std::vector<Event> told = batch;
     for (Event& event : told)
       if (hello_in(event)) std::get<WorkerHello>(std::get<FromWorker>(event).message).secret.assign(token_secret_size, {});
-    return write(encode_as<Frame>(Given{fingerprint(state), now, std::move(told), {}}));
+    return write(encode_as<Recorded>(Given{fingerprint(state), now, std::move(told), {}}));
   }
   encoder_.clear();  // as above, without the copy
   encoder_.array(2);
-  encoder_.unsigned_integer(codec_detail::place_among<Given>(static_cast<const Frame*>(nullptr)));
+  encoder_.unsigned_integer(codec_detail::place_among<Given>(static_cast<const Recorded*>(nullptr)));
   encoder_.put(GivenOf<const std::vector<Event>&>{fingerprint(state), now, batch, {}});
   write(encoder_.bytes());
 }
 
 void Recorder::question(const State& state, Time now, const Ask& ask) {
-  if (ready(state)) write(encode_as<Frame>(Given{fingerprint(state), now, {}, ask}));
+  if (ready(state)) write(encode_as<Recorded>(Given{fingerprint(state), now, {}, ask}));
 }
 
 // ------------------------------------------------------------------------------------------------ reading
@@ -194,7 +194,7 @@ Result<Replay> Replay::open(const std::string& path) {
     Result<std::optional<Bytes>> body = read_frame(replay.file_, replay.cut_);
     if (!body) return body.error();
     if (!*body) return failure(ErrorKind::protocol_error, path + " ends before its first step; what came before is in " + path + ".old");
-    Result<Frame> frame = decode_frame(**body);
+    Result<Recorded> frame = decode_recorded(**body);
     const Piece* piece = frame ? std::get_if<Piece>(&*frame) : nullptr;
     if (!piece) return failure(ErrorKind::protocol_error, path + " is damaged: the state is not at its beginning");
     whole.insert(whole.end(), piece->bytes.begin(), piece->bytes.end());
@@ -210,7 +210,7 @@ Result<bool> Replay::next() {
   Result<std::optional<Bytes>> body = read_frame(file_, cut_);
   if (!body) return body.error();
   if (!*body) return false;
-  Result<Frame> frame = decode_frame(**body);
+  Result<Recorded> frame = decode_recorded(**body);
   if (!frame) return frame.error();
   auto* given = std::get_if<Given>(&*frame);
   if (!given) return failure(ErrorKind::protocol_error, "the recording is damaged: it has something else than a step");

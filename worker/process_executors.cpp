@@ -23,7 +23,7 @@ using Child = ExecutorChild;
 constexpr Duration look_every = 2ms;
 constexpr Duration leave_grace = 5s;
 constexpr Duration reap_every = 1s;    // orphans that ended by themselves
-constexpr int rounds_max = 4;          // of reading, before the loop gets its turn again
+constexpr int reads_max = 4;          // of reading, before the loop gets its turn again
 constexpr int news_max = 4096;         // of one process in one round
 
 }  // namespace
@@ -116,7 +116,7 @@ ExecutorEvents ProcessExecutors::take(Time now) {
   bool more = true;
   bool all_known = std::ranges::none_of(children_, [](const auto& entry) { return entry.second->pid < 0; });
   if (adopts_ && all_known && now - reaped_ > reap_every) reap_orphans(process_ids()), reaped_ = now;
-  for (int round = 0; more && round < rounds_max; ++round) {
+  for (int round = 0; more && round < reads_max; ++round) {
     read_events();
     spawned(now);
     for (auto& [number, child] : children_) {

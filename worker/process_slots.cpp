@@ -16,7 +16,7 @@ namespace weft::worker {
 namespace {
 
 using Child = ExecutorChild;
-using State = Child::State;
+using ChildState = Child::State;
 // As much expected work goes ahead into a process: enough to hide the hand-over, too little to be missed elsewhere.
 constexpr Duration ahead_max = 1ms;
 constexpr std::size_t ahead_count_max = 128;
@@ -26,9 +26,9 @@ constexpr Duration spawn_pause = 100ms;  // before a process is tried again that
 constexpr unsigned failures_max = 3;     // in a row, of a program that has worked before
 constexpr std::uint64_t memory_to_start = 64 << 20;  // many a program does not start with less
 
-bool alive(const Child& child) { return child.state == State::starting || child.state == State::ready; }
-bool busy(const Child& child) { return child.state == State::ready && !child.in_flight.empty() && !child.waiting(); }
-bool lending(const Child& child) { return child.state == State::ready && child.waiting(); }
+bool alive(const Child& child) { return child.state == ChildState::starting || child.state == ChildState::ready; }
+bool busy(const Child& child) { return child.state == ChildState::ready && !child.in_flight.empty() && !child.waiting(); }
+bool lending(const Child& child) { return child.state == ChildState::ready && child.waiting(); }
 bool in_a_slot(const Child& child) { return alive(child) && !child.waiting(); }
 /// What lacked memory in a process that others had used gets one that nobody has.
 bool suits(const Child& child, const Run& run) {
@@ -81,7 +81,7 @@ Child* ProcessExecutors::choose(const Run& run, Time now) {
   Child* best = nullptr;
   Duration best_work = ahead_max;
   for (auto& [number, child] : children_) {
-    if (child->state != State::ready || !suits(*child, run) || child->waiting()) continue;
+    if (child->state != ChildState::ready || !suits(*child, run) || child->waiting()) continue;
     if (child->in_flight.empty()) {
       if (may_use_idle) return child.get();
       continue;
@@ -111,7 +111,7 @@ void ProcessExecutors::make_processes(Time now) {
   std::size_t wanted = queue_.size();
   if (wanted > 0) {
     Key program = queue_.front().shape->function.program;
-    std::size_t coming = count([](const Child& child) { return child.state == State::starting; });
+    std::size_t coming = count([](const Child& child) { return child.state == ChildState::starting; });
     std::size_t used = count(in_a_slot), lent = count(lending);
     bool idle_one = false;
     for (auto& [number, child] : children_) idle_one = idle_one || (child->idle() && suits(*child, queue_.front()));
@@ -208,14 +208,14 @@ void ProcessExecutors::spawned(Time now) {
     child.since = now;
     epoll_event event{.events = EPOLLIN, .data = {.u64 = result.child << 1 | 1}};
     epoll_ctl(epoll_, EPOLL_CTL_ADD, child.process, &event);
-    if (child.state == State::dying) child.kill();
+    if (child.state == ChildState::dying) child.kill();
   }
 }
 
 // Only a wrapper (valgrind, a profiler) has something to say at the end; others need not run their destructors.
 void ProcessExecutors::retire(Child& child, Time now) {
   WEFT_CHECK(child.in_flight.empty());
-  if (child.state == State::ready && !options_.wrapper.empty()) child.ask_to_leave();
+  if (child.state == ChildState::ready && !options_.wrapper.empty()) child.ask_to_leave();
   else child.kill();
   child.since = now;
 }
@@ -278,7 +278,7 @@ void ProcessExecutors::bury_unstarted(Child& child, const Failure& death) {
       at = end + 1;
     }
     if (!loader.empty()) why.message = "program " + child.name + " cannot be loaded on this worker: " + loader;
-    else if (child.state == State::dying) why.message = "program " + child.name + " did not become an executor within " +
+    else if (child.state == ChildState::dying) why.message = "program " + child.name + " did not become an executor within " +
                                                         text_of(options_.start_timeout) + "; call weft::init(argc, argv) first in main";
     else why.message = "program " + child.name + " ended before it became an executor (" +
                        (death.signal ? "signal " + std::to_string(death.signal) : "exit code " + std::to_string(death.exit_code)) +

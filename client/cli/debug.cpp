@@ -83,8 +83,8 @@ void check_build(const std::string& path, const ProgramSetup& setup) {
 }
 
 /// How to start the task's program here: files that are not on this machine come from a worker.
-worker::ProgramSpec find_program(Cluster& cluster, const TaskDescription& task, const Wishes& wishes, const std::string& folder,
-                                 Duration timeout) {
+worker::ProgramSpec program_of(Cluster& cluster, const TaskDescription& task, const Wishes& wishes, const std::string& folder,
+                               Duration timeout) {
   Result<ProgramSetup> setup = decode<ProgramSetup>(task.program);
   if (task.program.empty() || !setup)
     throw ProgramError("the scheduler does not know the task's program; was it submitted by an embedded client, or another release?");
@@ -237,7 +237,7 @@ int run_debug(Arguments arguments) {
     if (std::string cause = answer.at("error").at("key"); cause != task->key.hex())
       throw InvalidArgument("the task did not run: task " + cause + ", which it depends on, failed; debug that one");
     if (task->shape.function.kernel != 0) throw InvalidArgument("the task is a built-in function and belongs to no program");
-    spec = find_program(cluster, *task, wishes, folder.path, options.timeout());
+    spec = program_of(cluster, *task, wishes, folder.path, options.timeout());
     client::DebugTask run{task->key, task->shape, task->arguments, fetch_inputs(cluster, *task, options.timeout()), !wishes.gdb};
     client::write_debug_task(folder.path, run).value_or_throw();
     memory = memory_bound(cluster, answer.at("error").at("worker"), run.inputs, wishes.memory);

@@ -12,15 +12,12 @@
 #include <filesystem>
 
 #include "common/check.h"
+#include "common/io_failure.h"
 
 namespace weft {
 namespace {
 
 constexpr std::size_t key_text_size = 40;
-
-Failure io_failure(const std::string& what, const std::string& path) {
-  return failure(ErrorKind::io_error, what + " " + path + ": " + std::string(strerror(errno)));
-}
 
 struct File {
   int descriptor = -1;
