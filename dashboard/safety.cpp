@@ -79,7 +79,7 @@ void WrongTokens::note(const std::string& address, Time now) {
 
 Result<std::string> read_or_make_token(const std::string& path) {
   auto refused = [&] {
-    return failure(ErrorKind::io_error, "cannot read or make the dashboard's token in " + path + ": " + std::strerror(errno) + "; name another file with --dashboard-token-file");
+    return failure(ErrorKind::invalid_argument, "cannot read or make the dashboard's token in " + path + ": " + std::strerror(errno) + "; name another file with --dashboard-token-file");
   };
   int file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (file >= 0) {

@@ -219,6 +219,10 @@ TEST_CASE("A37: other interfaces without keys that are fit for use end a program
     auto [code, errors] = open_scheduler({"--dashboard", "--dashboard-host", "0.0.0.0", "--dashboard-port", "0", "--dashboard-token-file", home.path + "/token"});
     CHECK_MESSAGE(code == exit_code::configuration, errors);
   }
+  SUBCASE("no place for a token of the dashboard") {
+    auto [code, errors] = open_scheduler({"--dashboard", "--dashboard-host", "0.0.0.0", "--dashboard-port", "0", "--dashboard-token-file", "/proc/nowhere/token"});
+    CHECK_MESSAGE(code == exit_code::configuration, errors);
+  }
   SUBCASE("a worker without a key") {
     auto worker = home.run("weft-worker", {"tcp://127.0.0.1:1", "--listen-address", "tcp://0.0.0.0:0"});
     CHECK(worker->exit_code() == exit_code::configuration);
