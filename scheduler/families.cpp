@@ -61,7 +61,8 @@ void State::reserve_family(TaskNumber number, Worker& worker, bool whole_share) 
   }
   for (TaskNumber sibling : family) {
     const Task& task = tasks_[sibling];
-    if (task.shape == tasks_[number].shape && !task.kept_for && !task.delayed) keep_for(sibling, worker);
+    bool takes = !task.kept_for && !task.delayed && task.avoid != worker.id;  // what crashed here would stand before all others
+    if (takes && task.shape == tasks_[number].shape) keep_for(sibling, worker);
   }
 }
 

@@ -204,7 +204,10 @@ WorkerId State::pop_candidate(std::uint32_t queue, std::vector<Candidate>& refus
     if (takes && tasks_[sample].avoid != worker.id) {
       bool longer = crashed.worker && cost(tasks_[shunned], worker) > cost(tasks_[shunned], worker_ref(crashed.worker));
       if (longer) std::swap(crashed, candidate);
-      if (crashed.worker) refused.push_back(crashed);
+      if (crashed.worker) {  // it takes other tasks
+        candidates_.push_back(crashed);
+        std::push_heap(candidates_.begin(), candidates_.end());
+      }
       return candidate.worker;
     }
     if (takes && !crashed.worker) {

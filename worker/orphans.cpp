@@ -20,7 +20,7 @@
 namespace weft::worker {
 namespace {
 
-constexpr int kills_max = 100;  // of killing, 1 ms apart: each may orphan another generation
+constexpr int kill_rounds_max = 100;  // of killing, 1 ms apart: each may orphan another generation
 
 // A brand: from 2^61 on, 30 bits of the daemon, 30 bits of the executor.
 constexpr std::uint64_t first_brand = 1ull << 61;
@@ -103,7 +103,7 @@ bool kill_family() {
   while (read(3, &nothing, 1) < 0) {
   }
   // What is killed may have started others meanwhile; what cannot be killed must not keep us for ever.
-  for (int round = 0, quiet = 0; round < 100 * kills_max && quiet < 3; ++round) {
+  for (int round = 0, quiet = 0; round < 100 * kill_rounds_max && quiet < 3; ++round) {
     quiet = kill_family() ? 0 : quiet + 1;
     poll(nullptr, 0, 1);
   }
@@ -126,7 +126,7 @@ std::uint64_t new_brand() {
 
 void kill_orphans(std::uint64_t brand) {
   std::set<int> killed;  // they have no limits to read any more
-  for (int round = 0; round < kills_max; ++round) {
+  for (int round = 0; round < kill_rounds_max; ++round) {
     for (int pid : children()) {
       if (!killed.contains(pid) && brand != 0 && brand_of(pid) != brand) continue;
       kill(pid, SIGKILL);  // our child, and only we reap: the number cannot be another's

@@ -23,7 +23,7 @@ using Child = ExecutorChild;
 constexpr Duration look_every = 2ms;
 constexpr Duration leave_grace = 5s;
 constexpr Duration reap_every = 1s;    // orphans that ended by themselves
-constexpr int reads_max = 4;          // of reading, before the loop gets its turn again
+constexpr int reads_max = 4;           // of reading, before the loop gets its turn again
 constexpr int news_max = 4096;         // of one process in one round
 
 }  // namespace

@@ -56,7 +56,7 @@ bool Cluster::is_allowed(int number, const Key& key, const Failure& failure) {
   bool tried = cause != truth_.end() && seen.contains(failure.key) && cause->second.begun + epoch_ - 1 >= (cause->second.once ? 1 : TaskOptions{}.max_attempts);
   switch (failure.kind) {
     case ErrorKind::task_error:  // one retry is allowed, and the second try does not throw: but two schedulers may each give a first try
-      return cause != truth_.end() && cause->second.thrown >= (cause->second.once ? 1 : 2);
+      return cause != truth_.end() && (cause->second.once ? cause->second.thrown >= 1 : epoch_ > 1 && cause->second.thrown >= 2);
     case ErrorKind::task_crashed: return crashes && tried;
     case ErrorKind::task_poisoned: return lossy && tried;
     case ErrorKind::cancelled: return cancelled || (data && lossy && failure.message.starts_with("its data could not be put"));
