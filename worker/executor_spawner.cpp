@@ -44,32 +44,33 @@ void set_limit(__rlimit_resource_t resource, rlim_t soft, Raise raise) {
   setrlimit(resource, &limit);
 }
 
+// In the child, on a stack of its own. What it returns is its exit code: a sanitizer is not to look at this stack at an _exit.
 int launch(void* argument) {
   auto& it = *static_cast<Launch*>(argument);
   const SpawnOrder& order = *it.order;
   auto fail = [&](const char* step) {
     it.error = errno;
     it.step = step;
-    _exit(127);
+    return 127;
   };
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != it.parent) _exit(127);  // the daemon died before the line above
+  if (getppid() != it.parent) return 127;  // the daemon died before the line above
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   // The terminal is the daemon's, and so is its Ctrl-C; one kill reaches what the task starts.
   setsid();
-  if (!order.folder.empty() && chdir(order.folder.c_str()) != 0) fail("its working folder cannot be entered");
+  if (!order.folder.empty() && chdir(order.folder.c_str()) != 0) return fail("its working folder cannot be entered");
   // Out of the way of 0..4 first, then into place.
   int output = fcntl(order.output, F_DUPFD, 10), socket = fcntl(order.socket, F_DUPFD, 10);
   int image = order.image ? fcntl(order.image->number(), F_DUPFD, 10) : -1;
   int nothing = open("/dev/null", O_RDONLY);
-  if (output < 0 || socket < 0 || nothing < 0 || (order.image && image < 0)) fail("no descriptors");
-  if (dup2(nothing, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 || dup2(socket, 3) < 0) fail("no descriptors");
+  if (output < 0 || socket < 0 || nothing < 0 || (order.image && image < 0)) return fail("no descriptors");
+  if (dup2(nothing, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 || dup2(socket, 3) < 0) return fail("no descriptors");
   if (order.memory_limit && !sanitized) set_limit(RLIMIT_DATA, order.memory_limit, Raise::never);
   set_limit(RLIMIT_CORE, order.core_files ? RLIM_INFINITY : 0, Raise::by_itself);
   // Exec resets handlers, but not what is ignored. Not by the library's sigaction, around which a sanitizer keeps books: ours, here.
   static constexpr std::array<std::uint64_t, 8> by_default{};
   for (int signal = 1; signal < NSIG; ++signal) syscall(SYS_rt_sigaction, signal, by_default.data(), nullptr, 8);
-  if (const char* step = order.restraints.take_on()) fail(step);
+  if (const char* step = order.restraints.take_on()) return fail(step);
   // Last: what is above was needed until here. Closed by exec.
   const bool has_image = image >= 0 && dup3(image, image_descriptor, O_CLOEXEC) == image_descriptor;
   if (syscall(SYS_close_range, has_image ? image_descriptor + 1u : image_descriptor, ~0u, 0u) != 0) {  // before Linux 5.9
@@ -80,10 +81,9 @@ int launch(void* argument) {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   // The very file that was checked, whatever its path leads to by now.
   if (has_image) syscall(SYS_execveat, image_descriptor, "", it.words.data(), it.environment.data(), AT_EMPTY_PATH);
-  if (has_image && errno != ENOSYS) fail("exec");
+  if (has_image && errno != ENOSYS) return fail("exec");
   execve(order.path.c_str(), it.words.data(), it.environment.data());
-  fail("exec");
-  return 127;
+  return fail("exec");
 }
 
 std::vector<char*> pointers(const std::vector<std::string>& words) {

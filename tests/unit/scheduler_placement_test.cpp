@@ -270,6 +270,27 @@ TEST_CASE("recall: what crashed at the idle worker goes back there only if it wo
   CHECK(s.heard<Revoke>(crashed).empty());
 }
 
+TEST_CASE("what crashed at a worker is not kept for it when its siblings are") {
+  SchedulerHarness s;
+  auto [a, b] = s.workers<2>();
+  for (int i = 0; i < 4; ++i) s.finish(s.submit(task(number("warm", i))), 8, 10s);  // of long tasks, one waits behind the one that runs
+  Key first = s.submit(task("first").at("w2")), second = s.submit(task("second").at("w2"));
+  Key x = key_of("x"), y = key_of("y"), z = key_of("z");
+  s.submit({task("x").unwanted(), task("y").unwanted(), task("z").unwanted(), task("sum").on(x, y, z)});
+  REQUIRE(s.assigned_to(x) == a);
+  REQUIRE(s.assigned_to(y) == a);
+  Key third = s.submit(task("third")), urgent = s.submit(task("urgent").priority(1));
+  REQUIRE(s.state_of(third) == TaskState::ready);
+  s.fail(x, ErrorKind::task_crashed);
+  REQUIRE(s.assigned_to(urgent) == a);
+  s.finish(y, 8, 10s);
+  REQUIRE(s.assigned_to(z) == a);  // with it came its family
+  REQUIRE(s.state_of(x) == TaskState::ready);
+  s.finish(first, 8, 10s);
+  s.finish(second, 8, 10s);
+  CHECK(s.assigned_to(x) == b);
+}
+
 TEST_CASE("recall: what was sent ahead of its inputs keeps nobody from starting") {
   SchedulerHarness s;
   auto [a] = s.workers<1>();
