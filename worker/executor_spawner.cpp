@@ -44,8 +44,9 @@ void set_limit(__rlimit_resource_t resource, rlim_t soft, Raise raise) {
   setrlimit(resource, &limit);
 }
 
-// In the child, on a stack of its own. What it returns is its exit code: a sanitizer is not to look at this stack at an _exit.
-int launch(void* argument) {
+// In the child, on a stack of its own in memory that we share. What it returns is its exit code. A sanitizer must not mark this frame:
+// exec never leaves it, and the memory has other uses soon.
+[[gnu::no_sanitize_address]] int launch(void* argument) {
   auto& it = *static_cast<Launch*>(argument);
   const SpawnOrder& order = *it.order;
   auto fail = [&](const char* step) {
