@@ -382,3 +382,24 @@ TEST_CASE("what may run once is ordered when the store knows it, and after a res
   }
   again.check();
 }
+
+TEST_CASE("what may run once is asked for, not taken back, when its input is not there after a restart: it may just have begun") {
+  Restarted s;
+  s.workers<2>();
+  Key x = s.submit(task("x").at("w2"));
+  s.finish(x, 1'000'000);
+  TaskSpec spec = task("y").on(x).max_attempts(1).at("w1");
+  spec.shape.options.pure = false;
+  Key y = s.submit(spec);
+  s.step(Committed{s.persisted.back().ticket});  // its command,
+  s.step(Committed{s.persisted.back().ticket});  // and that a worker has it
+  State again = s.restart();
+  again.step(s.now, {Tick{}});
+  WorkerHello hello{.protocol_min = 1, .protocol_max = 1, .name = "w1", .instance = 1, .epoch = 1, .slots = 1, .secret = Bytes(16),
+                    .running = {{s.attempt(y), y, false}}};
+  again.step(s.now, {FromWorker{PeerId{77}, hello}});
+  CHECK(again.find(y)->state == TaskState::assigned);
+  CHECK(again.find(y)->attempt == s.attempt(y));
+  CHECK(again.find(y)->recalling);
+  again.check();
+}
