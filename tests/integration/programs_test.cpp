@@ -98,6 +98,33 @@ TEST_CASE("a worker joins by the scheduler file and runs a user's program over T
   home.workers(0);
 }
 
+TEST_CASE("Ctrl-C lets a worker finish what it runs; twice stops it now") {
+  Home home;
+  auto scheduler = home.scheduler();
+  auto worker = home.worker("w1");
+  home.workers(1);
+  auto program = home.run("greet_program", {"0", "100"}, {{"WEFT_SCHEDULER_FILE", home.file()}});
+  while (home.workers(1)[0].at("running") == 0) {
+  }
+  worker->signal(SIGINT);
+  REQUIRE(worker->says("retiring"));
+  while (home.workers(1)[0].at("status") != "retiring") {
+  }
+  worker->signal(SIGINT);
+  CHECK(worker->exit_code() == exit_code::ok);
+  CHECK(worker->errors.find("stopping now") != std::string::npos);
+}
+
+TEST_CASE("a worker whose time is over, and a scheduler that nobody needs, end by themselves") {
+  Home home;
+  auto scheduler = home.scheduler({"--idle-timeout", "2s"});
+  auto worker = home.worker("w1", {"--lifetime", "100ms"});
+  CHECK(worker->exit_code() == exit_code::ok);
+  CHECK_MESSAGE(worker->errors.find("its lifetime is over") != std::string::npos, worker->errors);
+  CHECK(scheduler->exit_code() == exit_code::ok);
+  CHECK_MESSAGE(scheduler->errors.find("idle for too long") != std::string::npos, scheduler->errors);
+}
+
 TEST_CASE("values in clear are one choice of a worker; control links stay encrypted") {
   Home home;
   auto scheduler = home.scheduler();
@@ -329,6 +356,24 @@ TEST_CASE("a configuration that is shown can be given back as a file") {
     CHECK(read->output.find(file + ":") != std::string::npos);
   }
   CHECK(home.weft({"config", "cli", "--config", file})->output.find(file + ":") != std::string::npos);
+}
+
+TEST_CASE("bash completes verbs and options") {
+  Home home;
+  std::string script = home.path + "/completion", answer = home.path + "/answer";
+  std::ofstream(script) << home.weft({"completion", "bash"})->output;
+  std::string folder = fs::path(*find_program("weft")).parent_path();
+  auto completed = [&](const std::string& words, int number) {
+    std::string command = "PATH='" + folder + "':$PATH bash -c '. " + script + "; COMP_WORDS=(" + words + "); COMP_CWORD=" + std::to_string(number) +
+                          "; _weft ${COMP_WORDS[0]}; echo ${COMPREPLY[@]}' > " + answer;
+    CHECK(std::system(command.c_str()) == 0);
+    return *read_whole_file(answer);
+  };
+  CHECK(completed("weft sta", 1) == "status\n");
+  CHECK(completed("weft local --wor", 2) == "--workers\n");
+  CHECK(completed("weft-worker --death", 1) == "--death-timeout\n");
+  CHECK(completed("weft keys a", 2) == "add\n");
+  CHECK(home.weft({"completion", "fish"}, exit_code::usage)->errors.find("bash only") != std::string::npos);
 }
 
 TEST_CASE("weft local offers nothing about a cluster elsewhere, and says whose memory it means") {

@@ -1,7 +1,14 @@
 #include <doctest/doctest.h>
 
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <fstream>
+
 #include <weft/delayed.h>
 
+#include "common/process.h"
+#include "tests/support/endpoints.h"
 #include "tests/support/fake_scheduler.h"
 
 using namespace weft;
@@ -49,4 +56,26 @@ TEST_CASE("the drawing names each task and each edge") {
   std::string dot = detail::dot_of({delayed(add)(x, x).node()});
   CHECK(dot.find("label=\"first \\\"one\\\"\"") != std::string::npos);
   CHECK(dot.find("t1 -> t0") != std::string::npos);
+}
+
+TEST_CASE("a drawing is text, and a picture where Graphviz is") {
+  test::PrivateFolder folder;
+  std::string path = std::getenv("PATH"), text = folder.path + "/graph.dot", picture = folder.path + "/graph.svg";
+  auto sum = delayed(add)(delayed(inc)(1), 2);
+  sum.visualize(text);
+  CHECK(*read_whole_file(text) == detail::dot_of({sum.node()}));
+  setenv("PATH", folder.path.c_str(), 1);
+  try {
+    sum.visualize(picture);
+    FAIL("there is no Graphviz");
+  } catch (const IoError& error) {
+    CHECK(std::string(error.what()) == "IoError: Graphviz ('dot') did not draw '" + picture + "'; the graph is in '" + picture + ".dot'");
+  }
+  // In its place, what shows how it is called.
+  std::ofstream(folder.path + "/dot") << "#!/bin/sh\n{ echo \"$1 $2\"; read -r line < \"$4\"; echo \"$line\"; } > \"$3\"\n";
+  chmod((folder.path + "/dot").c_str(), 0700);
+  sum.visualize(picture);
+  CHECK(*read_whole_file(picture) == "-Tsvg -o\ndigraph weft {\n");
+  setenv("PATH", path.c_str(), 1);
+  CHECK_THROWS_AS(sum.visualize(folder.path + "/nowhere/graph.dot"), IoError);
 }
