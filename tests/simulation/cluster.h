@@ -236,6 +236,7 @@ class Cluster {
   Time scheduler_tick_at_, scheduler_paused_until_;
   std::vector<scheduler::Event> inbox_;          // of a scheduler that stands still
   std::optional<std::uint64_t> death_in_;        // boundaries
+  bool dies_at_join_ = false;                    // when a worker comes that it does not know
   std::optional<int> dies_with_it_;              // a worker
   std::uint64_t epoch_ = 0;
   scheduler::Gate gate_;

@@ -16,7 +16,8 @@ void Cluster::strike(const Fault& fault) {
     case FaultKind::scheduler_death:
     case FaultKind::host_death:
       if (!scheduler_) return;
-      death_in_ = random.below(random.chance(50) ? 4 : 20);
+      if (plan_.join_until > Duration{} && random.chance(50)) dies_at_join_ = true;
+      else death_in_ = random.below(random.chance(50) ? 4 : 20);
       if (fault.kind == FaultKind::host_death) dies_with_it_ = static_cast<int>(random.below(workers_.size()));
       return;
     case FaultKind::scheduler_pause: {
@@ -120,6 +121,7 @@ bool Cluster::loses_nothing(int number) const {
 void Cluster::heal() {
   healed_ = true;
   death_in_.reset();
+  dies_at_join_ = false;
   dies_with_it_.reset();
   for (auto& [peer, link] : links_) link.up_frozen_until = link.down_frozen_until = {};
   scheduler_paused_until_ = {};

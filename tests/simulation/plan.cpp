@@ -81,6 +81,8 @@ Plan Plan::draw(std::uint64_t seed) {
   if (sharp == 1) plan.workers = std::max(plan.workers, 2u);
   if (sharp == 2) plan.faults.clear();
   plan.once = plan.impure && random.chance(40);
+  if (random.chance(20)) plan.join_until = random.below(1s);
+  if (random.chance(20)) plan.transfer_max = random.below(5s);
   return plan;
 }
 
@@ -111,6 +113,8 @@ static std::string fields(const Plan& plan, bool with_faults) {
   number("graphs", plan.graphs, plain.graphs);
   number("tasks", plan.tasks, plain.tasks);
   time("faults_until", plan.faults_until, plain.faults_until);
+  time("join_until", plan.join_until, plain.join_until);
+  time("transfer_max", plan.transfer_max, plain.transfer_max);
   number("throw_percent", plan.throw_percent, 0u);
   number("crash_percent", plan.crash_percent, 0u);
   number("fetch_fail_percent", plan.fetch_fail_percent, 0u);

@@ -56,6 +56,8 @@ struct Plan {
   bool once = false;                     // and half of them may begin once only
   bool trees = false;                    // values of any size are spread as trees
   std::uint32_t snapshot_every = 0;      // events; the scheduler's state goes through its bytes and back
+  Duration join_until{};                 // workers start some time before, not all at once
+  Duration transfer_max{};               // until healing, of a value between workers; 0: as long as two messages
   Duration delay_max = 2ms;
   std::vector<Fault> faults;             // by time
 

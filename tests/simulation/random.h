@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "common/time.h"
+
 namespace weft::simulation {
 
 class Random {
@@ -18,6 +20,7 @@ class Random {
   }
   /// A number below `end`, which is not 0.
   std::uint64_t below(std::uint64_t end) { return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * end) >> 64); }
+  Duration below(Duration end) { return Duration(static_cast<std::int64_t>(below(static_cast<std::uint64_t>(end.count())))); }
   std::uint64_t between(std::uint64_t low, std::uint64_t high) { return low + below(high - low + 1); }
   bool chance(std::uint64_t percent) { return below(100) < percent; }
 

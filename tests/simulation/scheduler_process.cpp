@@ -124,6 +124,11 @@ void Cluster::start_scheduler() {
 void Cluster::persist(const scheduler::Persist& persist) {
   Commit commit{persist.ticket, {}};
   for (const scheduler::Record& record : persist.records) commit.rows.push_back(scheduler::row_of(record));
+  auto is_worker = [](const scheduler::Record& record) { return std::holds_alternative<scheduler::StoredWorker>(record); };
+  if (dies_at_join_ && std::any_of(persist.records.begin(), persist.records.end(), is_worker)) {
+    dies_at_join_ = false;
+    death_in_ = random_.below(8);
+  }
   unflushed_.push_back(std::move(commit));
   disk_free_at_ = std::max(disk_free_at_, now_) + delay();
   auto done = [this, ticket = persist.ticket, epoch = epoch_] {

@@ -64,6 +64,8 @@ class Shrinker {
       if (best_.plan.*field > 0) smaller |= change([&](Plan& plan) { plan.*field = 0; });
     if (best_.plan.impure) smaller |= change([](Plan& plan) { plan.impure = false; });
     if (best_.plan.once) smaller |= change([](Plan& plan) { plan.once = false; });
+    for (auto field : {&Plan::join_until, &Plan::transfer_max})
+      if (best_.plan.*field > Duration{}) smaller |= change([&](Plan& plan) { plan.*field = {}; });
     if (best_.plan.trees) smaller |= change([](Plan& plan) { plan.trees = false; });
     return smaller;
   }

@@ -186,7 +186,9 @@ void Cluster::fetch(int number, const worker::StartFetch& order) {
   std::uint64_t instance = workers_[number].instance;
   bool fails = !healed_ && plan_.fetch_fail_percent && random_.chance(plan_.fetch_fail_percent);
   if (fails) ++report_.faults;
-  at(now_ + delay() + delay(), worker_actor(number), [this, number, instance, order, fails] {
+  bool is_big = !healed_ && plan_.transfer_max > Duration{};
+  Duration time = is_big ? random_.below(plan_.transfer_max) : delay() + delay();
+  at(now_ + time, worker_actor(number), [this, number, instance, order, fails] {
     WorkerProcess& reader = workers_[number];
     if (!reader.state || reader.instance != instance || reader.fetching.erase(order.fetch) == 0) return;
     for (int i = 0; i < static_cast<int>(workers_.size()) && !fails; ++i) {

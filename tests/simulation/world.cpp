@@ -8,8 +8,7 @@
 namespace weft::simulation {
 
 Duration Cluster::delay() {
-  std::uint64_t drawn = random_.below(static_cast<std::uint64_t>(std::max<Duration>(plan_.delay_max, 1us).count()));
-  return 1us + Duration(static_cast<std::int64_t>(drawn));
+  return 1us + random_.below(std::max<Duration>(plan_.delay_max, 1us));
 }
 
 void Cluster::at(Time when, std::uint32_t actor, std::function<void()> act, std::uint32_t channel) {
@@ -147,7 +146,10 @@ void Cluster::live() {
     clients_.push_back(std::move(process));
   }
   start_scheduler();
-  for (std::uint32_t i = 0; i < plan_.workers; ++i) start_worker(static_cast<int>(i));
+  for (std::uint32_t i = 0; i < plan_.workers; ++i) {
+    if (plan_.join_until == Duration{}) start_worker(static_cast<int>(i));
+    else workers_[i].restart_at = now_ + random_.below(plan_.join_until);
+  }
   for (std::uint32_t i = 0; i < plan_.clients; ++i)
     at(now_ + delay(), client_actor(static_cast<int>(i)), [this, i] { submit_graph(static_cast<int>(i)); });
 
