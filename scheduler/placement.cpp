@@ -4,11 +4,18 @@
 // to move). Root tasks, which only make data, are held back and dealt out by credit, siblings together, so that their results
 // are consumed before more are made. Tasks that wait for others that one worker has are sent to that worker ahead of time.
 #include <algorithm>
+#include <type_traits>
 
 #include "common/coverage_mark.h"
 #include "scheduler/state.h"
 
 namespace weft::scheduler {
+
+template <class Item>
+static void push_on(std::vector<Item>& heap, const std::type_identity_t<Item>& item) {
+  heap.push_back(item);
+  std::push_heap(heap.begin(), heap.end());
+}
 
 // ------------------------------------------------------------------------------------------------ queues
 
@@ -25,8 +32,7 @@ void State::enqueue(TaskNumber number) {
     line.in_order.emplace_back(number, task.queue_serial);
     line.last = task.rank;
   } else {
-    line.others.push_back({task.rank, number, task.queue_serial});
-    std::push_heap(line.others.begin(), line.others.end());
+    push_on(line.others, {task.rank, number, task.queue_serial});
   }
   WEFT_UNLESS(39) queue.fresh = true;
   queue.all_told = false;
@@ -179,8 +185,7 @@ void State::add_candidate(WorkerId id) {
   if (worker.candidate || !worker.usable()) return;
   worker.candidate = true;
   worker.refusals = 0;
-  candidates_.push_back({static_cast<double>(worker.assigned.size()) / worker.slots, id});
-  std::push_heap(candidates_.begin(), candidates_.end());
+  push_on(candidates_, {static_cast<double>(worker.assigned.size()) / worker.slots, id});
 }
 
 /// For tasks that are new: some of those with an empty slot, and a few others that may have credit.
@@ -204,10 +209,7 @@ WorkerId State::pop_candidate(std::uint32_t queue, std::vector<Candidate>& refus
     if (takes && tasks_[sample].avoid != worker.id) {
       bool longer = crashed.worker && cost(tasks_[shunned], worker) > cost(tasks_[shunned], worker_ref(crashed.worker));
       if (longer) std::swap(crashed, candidate);
-      if (crashed.worker) {  // it takes other tasks
-        candidates_.push_back(crashed);
-        std::push_heap(candidates_.begin(), candidates_.end());
-      }
+      if (crashed.worker) push_on(candidates_, crashed);  // it takes other tasks
       return candidate.worker;
     }
     if (takes && !crashed.worker) {
@@ -247,19 +249,14 @@ void State::deal_roots(std::uint32_t number) {
       break;
     } else {
       add_idle_candidates(idle_.size());
-      for (const Candidate& candidate : std::exchange(refused, {})) {
-        candidates_.push_back(candidate);
-        std::push_heap(candidates_.begin(), candidates_.end());
-      }
+      for (const Candidate& candidate : std::exchange(refused, {})) push_on(candidates_, candidate);
     }
   }
   // The next queue asks them again; who is full and was refused a few times is full for all.
   for (const Candidate& candidate : refused) {
     Worker& worker = worker_ref(candidate.worker);
     worker.candidate = worker.idle_slot != Worker::no_slot || ++worker.refusals < 4;
-    if (!worker.candidate) continue;
-    candidates_.push_back(candidate);
-    std::push_heap(candidates_.begin(), candidates_.end());
+    if (worker.candidate) push_on(candidates_, candidate);
   }
 }
 

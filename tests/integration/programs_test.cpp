@@ -104,12 +104,13 @@ TEST_CASE("Ctrl-C lets a worker finish what it runs; twice stops it now") {
   auto worker = home.worker("w1");
   home.workers(1);
   auto program = home.run("greet_program", {"0", "100"}, {{"WEFT_SCHEDULER_FILE", home.file()}});
-  while (home.workers(1)[0].at("running") == 0) {
-  }
+  auto wait_until = [&](const char* field, const Json& value) {
+    for (Time end = monotonic_now() + limit; home.workers(1)[0].at(field) != value;) REQUIRE(monotonic_now() < end);
+  };
+  wait_until("running", 1);
   worker->signal(SIGINT);
   REQUIRE(worker->says("retiring"));
-  while (home.workers(1)[0].at("status") != "retiring") {
-  }
+  wait_until("status", "retiring");
   worker->signal(SIGINT);
   CHECK(worker->exit_code() == exit_code::ok);
   CHECK(worker->errors.find("stopping now") != std::string::npos);

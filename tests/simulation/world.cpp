@@ -108,7 +108,7 @@ bool Cluster::advance() {
 void Cluster::finish_if_done() {
   if (releasing_ || !changed_) return;
   changed_ = false;
-  bool calm = healed_ || (next_fault_ == plan_.faults.size() && !death_in_) || chooser_;
+  bool calm = healed_ || (next_fault_ == plan_.faults.size() && !death_in_ && !dies_at_join_) || chooser_;
   if (!calm) changed_ = true;
   if (!calm || !all_ended()) {
     ended_at_ = {};

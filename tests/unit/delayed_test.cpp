@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <memory>
 
 #include <weft/delayed.h>
 
@@ -60,7 +61,8 @@ TEST_CASE("the drawing names each task and each edge") {
 
 TEST_CASE("a drawing is text, and a picture where Graphviz is") {
   test::PrivateFolder folder;
-  std::string path = std::getenv("PATH"), text = folder.path + "/graph.dot", picture = folder.path + "/graph.svg";
+  std::shared_ptr<void> restored(nullptr, [path = std::string(std::getenv("PATH"))](void*) { setenv("PATH", path.c_str(), 1); });
+  std::string text = folder.path + "/graph.dot", picture = folder.path + "/graph.svg";
   auto sum = delayed(add)(delayed(inc)(1), 2);
   sum.visualize(text);
   CHECK(*read_whole_file(text) == detail::dot_of({sum.node()}));
@@ -76,6 +78,5 @@ TEST_CASE("a drawing is text, and a picture where Graphviz is") {
   chmod((folder.path + "/dot").c_str(), 0700);
   sum.visualize(picture);
   CHECK(*read_whole_file(picture) == "-Tsvg -o\ndigraph weft {\n");
-  setenv("PATH", path.c_str(), 1);
   CHECK_THROWS_AS(sum.visualize(folder.path + "/nowhere/graph.dot"), IoError);
 }
