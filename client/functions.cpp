@@ -3,6 +3,7 @@
 #include <weft/function.h>
 #include <weft/serialize.h>
 
+#include <algorithm>
 #include <mutex>
 #include <new>
 
@@ -113,6 +114,18 @@ Key Writer::digest(TypeTag tag) const {
   return hasher.finish();
 }
 
+void sort_items(std::vector<const void*>& items, bool (*before)(const void* a, const void* b)) {
+  std::sort(items.begin(), items.end(), before);
+}
+
+void sort_items(std::vector<const void*>& items, std::vector<std::string> by) {
+  std::vector<std::pair<std::string, const void*>> rows;
+  rows.reserve(items.size());
+  for (std::size_t i = 0; i < items.size(); ++i) rows.emplace_back(std::move(by[i]), items[i]);
+  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (std::size_t i = 0; i < items.size(); ++i) items[i] = rows[i].second;
+}
+
 Reader::Reader(const Value& value) : Reader(std::span<const std::byte>()) {
   if (value.part_count() == 0) damaged("it has no parts");
   value_ = &value;
@@ -157,6 +170,11 @@ Buffer Reader::buffer() {
 namespace weft::detail {
 
 void no_function() { throw InvalidArgument("the function to call is a null pointer"); }
+
+Key ArgumentWriter::plain(std::span<const std::byte> bytes) {
+  sink_.bytes.insert(sink_.bytes.end(), bytes.begin(), bytes.end());
+  return KeyHasher().add(bytes).finish();
+}
 
 void ArgumentWriter::marker(Writer& out, InputRef input) {
   out.byte(static_cast<unsigned char>(Node::input));

@@ -31,8 +31,8 @@ constexpr const char* advice = "call weft::init(argc, argv) first in main";
 std::atomic<bool> was_called{false};
 
 // Never destroyed: static objects of the user's images may register before ours exist and be used after they are gone.
-std::vector<std::function<void()>>& set_ups() {
-  static auto* all = new std::vector<std::function<void()>>;
+std::vector<void (*)()>& set_ups() {
+  static auto* all = new std::vector<void (*)()>;
   return *all;
 }
 std::mutex& set_ups_mutex() {
@@ -71,11 +71,11 @@ void init(int&, char**) {
   worker::run_executor(static_cast<int>(descriptor), client::user_code());
 }
 
-void on_executor_start(std::function<void()> set_up) {
+void on_executor_start(void (*set_up)()) {
   if (!set_up) throw InvalidArgument("on_executor_start was given no function");
   if (was_called) throw InvalidArgument("call weft::on_executor_start before weft::init: executors never come past init");
   std::lock_guard guard(set_ups_mutex());
-  set_ups().push_back(std::move(set_up));
+  set_ups().push_back(set_up);
 }
 
 std::string attached_file(const std::string& name) {
@@ -104,12 +104,12 @@ void require_init() {
 void set_up_executor() {
   static std::once_flag once;
   std::call_once(once, [] {
-    std::vector<std::function<void()>> all;
+    std::vector<void (*)()> all;
     {
       std::lock_guard guard(set_ups_mutex());
       all = set_ups();
     }
-    for (const auto& set_up : all) set_up();
+    for (auto set_up : all) set_up();
   });
 }
 

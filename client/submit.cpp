@@ -13,6 +13,9 @@ namespace weft::detail {
 using client::GraphBuilder;
 using client::TaskInput;
 
+std::shared_ptr<void> hold(FutureHandle future) { return std::make_shared<Hold>(Hold{nullptr, std::move(future)}); }
+std::shared_ptr<void> hold(std::shared_ptr<const DelayedNode> node) { return std::make_shared<Hold>(Hold{std::move(node), {}}); }
+
 static void check_options(const Options& options) {
   if (options.cores == 0) throw InvalidArgument("a task cannot run on 0 cores; leave `cores` out, or ask for 1 or more");
   if (options.max_attempts == 0) throw InvalidArgument("`max_attempts` counts all tries, the first included; give 1 or more");

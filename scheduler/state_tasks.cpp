@@ -222,7 +222,7 @@ void State::settle() {
     retract_.pop_back();
     Task& task = tasks_[number];
     if (task.state != TaskState::assigned || task.missing == 0 || task.started) continue;
-    if (WEFT_MUTANT(73, task.begun, false)) {  // only its worker knows whether it began
+    if (task.begun) {  // only its worker knows whether it began
       if (!task.recalling) revoke(number, false);
       continue;
     }

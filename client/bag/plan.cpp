@@ -52,7 +52,7 @@ InputRef Plan::add_task(const std::string& label, PreparedCall call, bool pure) 
   options.pure = options.pure && pure;
   DelayedPointer node = record(std::move(call), options);
   Key key = node->call.key;
-  return {.key = key, .hold = std::make_shared<Hold>(Hold{std::move(node), {}})};
+  return {.key = key, .hold = hold(std::move(node))};
 }
 
 std::vector<FutureHandle> Plan::start(const std::vector<InputRef>& pieces) const {

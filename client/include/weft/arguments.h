@@ -103,8 +103,7 @@ class ArgumentWriter {
       S value = static_cast<S>(argument);
       std::byte bytes[1 + sizeof value] = {};
       std::memcpy(bytes + 1, &value, sizeof value);
-      sink_.bytes.insert(sink_.bytes.end(), bytes, bytes + sizeof bytes);
-      return KeyHasher().add(std::span<const std::byte>(bytes)).finish();
+      return plain(bytes);
     } else {
       Writer out(Writer::Layout::flat);
       hasher_ = KeyHasher();
@@ -145,9 +144,8 @@ class ArgumentWriter {
     } else if constexpr (kind == Kind::optional) {
       node(out, *container);
     } else if constexpr (kind == Kind::map && Hashed<A>) {
-      std::vector<const typename A::value_type*> items = sorted_items(container);
-      out.size(items.size());
-      for (const auto* item : items) out.put(item->first), node(out, item->second);
+      out.size(container.size());
+      visit_sorted(container, [&](const auto& item) { out.put(item.first), node(out, item.second); });
     } else if constexpr (kind == Kind::map) {
       out.size(container.size());
       for (const auto& [key, element] : container) out.put(key), node(out, element);
@@ -175,6 +173,7 @@ class ArgumentWriter {
       else out.raw(writer.stream().data(), writer.stream().size());
     }
   }
+  Key plain(std::span<const std::byte> bytes);
   void marker(Writer& out, InputRef input);
   void big(Writer& out, const Key& content, Value value);
   Key finish(const Writer& out);

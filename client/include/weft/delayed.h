@@ -53,7 +53,7 @@ struct FutureTraits<Delayed<T>> {
   static constexpr bool is_future = true;
   using value_type = ValueOf<T>;
   static InputRef input(const Delayed<T>& delayed) {
-    return {.key = delayed.key(), .hold = std::make_shared<Hold>(Hold{delayed.node(), {}})};
+    return {.key = delayed.key(), .hold = hold(delayed.node())};
   }
 };
 

@@ -155,7 +155,7 @@ struct FutureTraits<Future<T>> {
   using value_type = ValueOf<T>;
   // Held because a lazy call may outlive the future it was given.
   static InputRef input(const Future<T>& future) {
-    return {.key = future.key(), .hold = std::make_shared<Hold>(Hold{nullptr, future.handle()})};
+    return {.key = future.key(), .hold = hold(future.handle())};
   }
 };
 }  // namespace detail

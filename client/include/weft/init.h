@@ -1,7 +1,6 @@
 // The first line of `main`: lets workers start this very program to run its functions.
 #pragma once
 
-#include <functional>
 #include <string>
 
 namespace weft {
@@ -16,7 +15,7 @@ void init(int& argc, char** argv);
 /// for it fail with ProgramError.
 ///
 /// Errors: throws InvalidArgument after `init`, where executors would never see it.
-void on_executor_start(std::function<void()> set_up);
+void on_executor_start(void (*set_up)());
 
 /// In a task: where a file of `ClientOptions::files` lies, by its name without folders. Read it; other tasks may share it.
 ///

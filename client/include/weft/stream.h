@@ -5,7 +5,6 @@
 // sorted, so equal values have equal bytes. Every read is bounded by the bytes that are there.
 #pragma once
 
-#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <span>
@@ -57,9 +56,9 @@ struct KnownType {
   static inline TypeEntry entry{type_tag<T>(), type_name<T>()};
 };
 
-/// Elements in an order that does not depend on hashing: by key where keys compare plainly, else by their bytes.
-template <class C>
-auto sorted_items(const C& container);
+/// Visit elements in an order that does not depend on hashing: by key where keys compare plainly, else by their bytes.
+template <class C, class Visit>
+void visit_sorted(const C& container, Visit visit);
 
 /// Collects a value: the small things in a stream, the big buffers by reference. The referenced memory must stay until the
 /// value is written.
@@ -178,10 +177,15 @@ class Reader {
   std::size_t depth_ = 0;
 };
 
+/// Sort by `before`, or by text. Not templates: user programs need no <algorithm>, and no sort for each of their types.
+void sort_items(std::vector<const void*>& items, bool (*before)(const void* a, const void* b));
+void sort_items(std::vector<const void*>& items, std::vector<std::string> by);
+
 template <class T>
-auto plain_order(const T* a, const T* b) {
-  if constexpr (requires { a->first; }) return a->first < b->first;
-  else return *a < *b;
+bool plain_order(const void* left, const void* right) {
+  const T &a = *static_cast<const T*>(left), &b = *static_cast<const T*>(right);
+  if constexpr (requires { a.first; }) return a.first < b.first;
+  else return a < b;
 }
 template <class K>
 constexpr bool orders_plainly() {
@@ -189,28 +193,27 @@ constexpr bool orders_plainly() {
   else return std::is_integral_v<K> || std::is_enum_v<K>;
 }
 
-template <class C>
-auto sorted_items(const C& container) {
+template <class C, class Visit>
+void visit_sorted(const C& container, Visit visit) {
   using Item = typename C::value_type;
-  std::vector<const Item*> items;
+  std::vector<const void*> items;
   items.reserve(container.size());
   for (const Item& item : container) items.push_back(&item);
   if constexpr (orders_plainly<typename C::key_type>() && !Multi<C>) {
-    std::sort(items.begin(), items.end(), plain_order<Item>);
+    sort_items(items, plain_order<Item>);
   } else {
-    std::vector<std::pair<std::string, const Item*>> encoded;
+    std::vector<std::string> encoded;
     encoded.reserve(items.size());
-    for (const Item* item : items) {
+    for (const Item& item : container) {
       Writer writer(Writer::Layout::flat);
-      if constexpr (MapType<C> && !Multi<C>) writer.put(item->first);
-      else writer.put(*item);
+      if constexpr (MapType<C> && !Multi<C>) writer.put(item.first);
+      else writer.put(item);
       auto bytes = writer.stream();
-      encoded.emplace_back(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()), item);
+      encoded.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     }
-    std::sort(encoded.begin(), encoded.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (std::size_t i = 0; i < items.size(); ++i) items[i] = encoded[i].second;
+    sort_items(items, std::move(encoded));
   }
-  return items;
+  for (const void* item : items) visit(*static_cast<const Item*>(item));
 }
 
 template <class T>
@@ -274,7 +277,7 @@ void Writer::put(const T& value) {
     block(value.data(), value.size() * sizeof(typename T::value_type), value.size(), !temporary_);
   } else if constexpr (Hashed<T>) {
     size(value.size());
-    for (const auto* item : sorted_items(value)) put(*item);
+    visit_sorted(value, [this](const auto& item) { put(item); });
   } else if constexpr (kind == Kind::map) {
     size(value.size());
     for (const auto& [key, element] : value) put(key), put(element);
@@ -299,7 +302,10 @@ void Reader::get_container(T& value) {
   using Element = typename T::value_type;
   std::size_t expected = count();
   value.clear();
-  if constexpr (requires { value.reserve(expected); }) value.reserve(std::min(expected, left() / sizeof(Element) + 1));
+  if constexpr (requires { value.reserve(expected); }) {
+    std::size_t possible = left() / sizeof(Element) + 1;
+    value.reserve(expected < possible ? expected : possible);
+  }
   for (std::size_t i = 0; i < expected; ++i) {
     if constexpr (kind_of<T>() == Kind::sequence) {
       if constexpr (std::is_same_v<Element, bool>) {

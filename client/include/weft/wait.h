@@ -39,7 +39,7 @@ template <class T>
 Waited<T> wait(const std::vector<Future<T>>& futures, const WaitOptions& options = {}) {
   detail::Gate gate;
   for (const auto& future : futures) gate.add(future.handle());
-  std::size_t count = options.until == Until::all ? futures.size() : std::min<std::size_t>(1, futures.size());
+  std::size_t count = options.until == Until::first && !futures.empty() ? 1 : futures.size();
   gate.wait(count, options.timeout, options.stop);
   Waited<T> result;
   for (const auto& future : futures) (future.done() ? result.done : result.pending).push_back(future);

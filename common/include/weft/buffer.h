@@ -27,16 +27,10 @@ class Buffer {
       : owner_(std::move(owner)), data_(bytes.data()), size_(bytes.size()) {}
 
   /// Take over a vector of bytes.
-  static Buffer own(Bytes bytes) {
-    auto owner = std::make_shared<const Bytes>(std::move(bytes));
-    std::span<const std::byte> view(*owner);
-    return {std::move(owner), view};
-  }
+  static Buffer own(Bytes bytes);
   /// Copy bytes from elsewhere.
-  static Buffer copy(std::span<const std::byte> bytes) { return own(Bytes(bytes.begin(), bytes.end())); }
-  static Buffer copy(std::string_view text) {
-    return copy(std::as_bytes(std::span<const char>(text.data(), text.size())));
-  }
+  static Buffer copy(std::span<const std::byte> bytes);
+  static Buffer copy(std::string_view text);
 
   const std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }

@@ -1,6 +1,7 @@
 // Stages of bags as a whole: how two bags come together, partitions are recut, and results are gathered. Internal, but for Item.
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
 
 #include <weft/bag/by_key.h>
@@ -107,7 +108,7 @@ template <class T>
 PieceStage<T> future_stage(const std::vector<FutureHandle>& handles) {
   std::vector<Piece<T>> pieces;
   for (const FutureHandle& handle : handles)
-    pieces.push_back({InputRef{.key = handle.key(), .hold = std::make_shared<Hold>(Hold{nullptr, handle})}});
+    pieces.push_back({InputRef{.key = handle.key(), .hold = hold(handle)}});
   return known_stage(std::move(pieces));
 }
 

@@ -4,6 +4,7 @@
 // An aggregator says `key`, `state`, `element`; key_of(x), first(x), add(state, x), merge(state, state), make(key, state).
 #pragma once
 
+#include <algorithm>
 #include <variant>
 
 #include <weft/bag/reduce.h>

@@ -19,6 +19,8 @@ struct Hold {
   std::shared_ptr<const DelayedNode> node;
   FutureHandle future;
 };
+std::shared_ptr<void> hold(FutureHandle future);
+std::shared_ptr<void> hold(std::shared_ptr<const DelayedNode> node);
 
 FutureHandle submit_call(const ClientPointer& client, const Options& options, PreparedCall call);
 
