@@ -88,7 +88,11 @@ void Feed::apply(const Sighting& record, std::string_view text) {
       worker(record.worker).now.status = record.to;
       return note("worker_status", name_of_worker(record.worker) + " is " + name_of_status(record.to), record.worker);
     case Seen::edge:
-      if (edges_.size() < limits_.links || edges_.contains({record.group, record.worker})) edges_[{record.group, record.worker}] += record.amount;
+      if (edges_.size() < limits_.links || edges_.contains({record.group, record.worker})) {
+        EdgeRow& row = edges_[{record.group, record.worker}];
+        row.count += record.amount;
+        if (record.to == 1) row.parts += record.amount;
+      }
       return;
     case Seen::recalled: ++totals_.recalls; return;
     case Seen::step:

@@ -102,6 +102,9 @@ struct RunRow {
   double run_s = 0;
   std::map<std::uint32_t, GroupMoment> groups;   // at its end, minus at its beginning
 };
+struct EdgeRow {
+  std::uint64_t count = 0, parts = 0;       // parts: those that read a part of a value, as a shuffle does
+};
 struct StoryRow {
   Micros t = 0;
   Key key;
@@ -135,7 +138,8 @@ class Feed {
   const std::vector<TaskRow>& tasks() const { return tasks_; }
   const TaskRow* find(const Key& key) const;
   const FailureOfTask* failure_of(const Key& key) const;
-  const std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint64_t>& edges() const { return edges_; }
+  /// From group to group.
+  const std::map<std::pair<std::uint32_t, std::uint32_t>, EdgeRow>& edges() const { return edges_; }
   const std::map<std::pair<std::uint32_t, std::uint32_t>, LinkMoment>& links() const { return links_; }
   const std::map<std::string, ErrorRow>& errors() const { return errors_; }
   const std::deque<EventRow>& events() const { return events_; }
@@ -177,7 +181,7 @@ class Feed {
   KeyIndex index_;
   std::vector<GroupRow> groups_;
   std::map<std::uint32_t, WorkerRow> workers_;
-  std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint64_t> edges_;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, EdgeRow> edges_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, LinkMoment> links_;
   std::map<std::string, ErrorRow> errors_;
   std::map<Key, FailureOfTask> failures_;

@@ -184,7 +184,7 @@ Body Pages::graph(const Query& query, const Range& range) const {
   // Depth by repeated passes; a cycle between labels stops growing after as many passes as there are groups, at most 64.
   for (unsigned pass = 0, changed = 1; changed && pass < 64; ++pass) {
     changed = 0;
-    for (const auto& [edge, count] : feed_.edges())
+    for (const auto& [edge, row] : feed_.edges())
       if (edge.first != edge.second && depth[edge.second] < depth[edge.first] + 1 && depth[edge.first] < 63) depth[edge.second] = depth[edge.first] + 1, changed = 1;
   }
   Json& nodes = json["nodes"] = Json::object();
@@ -195,8 +195,8 @@ Body Pages::graph(const Query& query, const Range& range) const {
                                           {"done", group.total - std::min<std::uint64_t>(group.total, open + failed_of(group, open))}, {"depth", depth[group.group]}};
   }
   Json& edges = json["edges"] = Json::object();
-  for (const auto& [edge, count] : feed_.edges())
-    edges[std::to_string(edge.first) + '>' + std::to_string(edge.second)] = {{"from", edge.first}, {"to", edge.second}, {"count", count}};
+  for (const auto& [edge, row] : feed_.edges())
+    edges[std::to_string(edge.first) + '>' + std::to_string(edge.second)] = {{"from", edge.first}, {"to", edge.second}, {"count", row.count}};
   return {.json = std::move(json)};
 }
 
@@ -252,6 +252,15 @@ Body Pages::network(const Query&, const Range& range) const {
   std::uint64_t recalls = range.now.totals.recalls;
   json["recalls"] = {{"total", recalls}, {"per_s", range.rate(difference(recalls, range.before.totals.recalls))}};
   json["unknown_source_bytes"] = range.now.totals.unknown_source_bytes;
+  Json& shuffles = json["shuffles"] = Json::object();
+  for (const auto& [edge, row] : feed_.edges()) {
+    const GroupMoment *from = range.now.group(edge.first), *to = range.now.group(edge.second), *before = range.before.group(edge.first);
+    if (row.parts == 0 || !from || !to) continue;
+    shuffles[std::to_string(edge.first) + '>' + std::to_string(edge.second)] = {
+        {"from", edge.first}, {"to", edge.second}, {"from_label", feed_.label_of(edge.first)}, {"to_label", feed_.label_of(edge.second)}, {"parts", row.parts},
+        {"written", from->finished}, {"writers", from->total}, {"read", to->finished}, {"readers", to->total}, {"bytes", from->bytes},
+        {"moved_bytes", from->transfer_bytes}, {"moved_bytes_per_s", range.rate(difference(from->transfer_bytes, before ? before->transfer_bytes : 0))}};
+  }
   return {.json = std::move(json)};
 }
 

@@ -3,6 +3,7 @@
 namespace weft::dashboard {
 
 static constexpr std::size_t message_max = 16u << 10;
+static constexpr int send_buffer = 256 << 10;   // what the kernel holds for a viewer that takes nothing
 
 void start_websocket(Dashboard::Impl& owner, beast::tcp_stream stream, http::request<http::string_body> request) {
   std::make_shared<WebSocketSession>(owner, std::move(stream))->accept(std::move(request));
@@ -23,6 +24,8 @@ void WebSocketSession::accept(http::request<http::string_body> request) {
   beast::websocket::stream_base::timeout timeout{std::chrono::seconds(10), std::chrono::seconds(40), true};   // pings after 20 s
   socket_.set_option(timeout);
   socket_.read_message_max(message_max);
+  beast::error_code ignored;
+  beast::get_lowest_layer(socket_).socket().set_option(asio::socket_base::send_buffer_size(send_buffer), ignored);
   socket_.set_option(beast::websocket::stream_base::decorator([](beast::websocket::response_type& response) {
     response.set(http::field::server, "weft");
     response.set("Content-Security-Policy", content_policy);
@@ -40,6 +43,7 @@ void WebSocketSession::accept(http::request<http::string_body> request) {
 
 void WebSocketSession::read() {
   socket_.async_read(buffer_, [self = shared_from_this()](beast::error_code error, std::size_t) {
+    if (error == beast::error::timeout) ++self->owner_->around().cut;   // not even a pong came back
     if (error) return self->end();   // Beast has said 1009 for a message that is too long
     auto bytes = self->buffer_.cdata();
     self->viewer_.receive({static_cast<const char*>(bytes.data()), bytes.size()});

@@ -20,10 +20,10 @@ enum class Seen : std::uint8_t {
   started = 3,      // key, group, worker
   finished = 4,     // key, group, worker, amount: bytes, extra: seconds it ran, as the bits of a float
   unblocked = 5,    // key; amount: low half of the key of the input that arrived last; group, worker: its high half
-  transfer = 6,     // key, worker: who got it, extra: from whom (0: not known), amount: bytes
+  transfer = 6,     // key, worker: who got it, extra: from whom (0: not known), amount: bytes; group: of the value
   heartbeat = 7,    // worker; key.high managed, key.low spilled, amount process bytes; group running, extra queued
   status = 8,       // worker, to: a WorkerStatus
-  edge = 9,         // group: of the input, worker: group of the reader, amount: how many
+  edge = 9,         // group: of the input, worker: group of the reader, amount: how many, to: 1 if of parts of values
   recalled = 10,    // key, group, worker
   step = 11,        // amount: nanoseconds the step took, extra: events in it, group: sessions
   label = 12,       // text: the label of `group`
@@ -62,11 +62,12 @@ class Observer {
   bool write(Sighting record, std::string_view text) { return put(record, text.substr(0, text_max)); }
   /// Say a group's label before the first record about it; said again until it went through.
   void name_group(Time now, std::uint32_t group, std::string_view label);
-  /// One more input edge between groups; edges between the same two are one record.
-  void edge(std::uint32_t from, std::uint32_t to) {
-    if (edge_.amount != 0 && (edge_.group != from || edge_.worker != to)) flush_edges();
+  /// One more input edge between groups, of a whole value or of a part; equal ones in a row are one record.
+  void edge(std::uint32_t from, std::uint32_t to, bool part) {
+    if (edge_.amount != 0 && (edge_.group != from || edge_.worker != to || edge_.to != part)) flush_edges();
     edge_.group = from;
     edge_.worker = to;
+    edge_.to = part;
     ++edge_.amount;
   }
   void flush_edges();

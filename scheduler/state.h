@@ -76,6 +76,8 @@ class State {
   // Clients (state_clients.cpp).
   void client_message(HolderNumber session, const ClientMessage& message);
   void hello(PeerId peer, const ClientHello& message, WorkerId through, std::uint64_t channel);
+  void enter_channel(Holder& session, WorkerId through, std::uint64_t channel, TaskNumber parent);
+  void leave_channel(Holder& session);
   void resume(HolderNumber session);
   bool is_next(HolderNumber session, std::uint64_t sequence);
   void refuse(HolderNumber session, std::uint64_t sequence, Failure failure);
@@ -159,6 +161,8 @@ class State {
   void check_recovery();
 
   // Workers (state_workers.cpp).
+  std::optional<Failure> refusal_of(const WorkerHello& message) const;
+  Worker& row_of(const WorkerHello& message);
   void worker_hello(PeerId peer, const WorkerHello& message);
   void take_inventory(Worker& worker, const WorkerHello& message);
   void handle(Worker& worker, const WorkerHello& message);
@@ -290,6 +294,7 @@ class State {
   void show(Seen what, const Task& task, WorkerId worker, std::uint64_t amount = 0, std::uint32_t extra = 0);
   void show_transition(const Task& task, TaskState from, TaskState to);
   void show_finished(const Task& task, WorkerId worker, std::uint64_t bytes, Duration run_time);
+  void show_parts(const Task& task, WorkerId to);
   void show_unblocked(const Task& task, const Key& by);
   void show_transfer(const Task& task, WorkerId to);
   void show_failure(const Task& task, const Failure& failure, bool runs_again);

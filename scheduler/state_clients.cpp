@@ -50,29 +50,13 @@ void State::hello(PeerId peer, const ClientHello& message, WorkerId through, std
     to_close_.push_back(session.peer);
     session.peer = {};
   }
-  if (session.through) {
-    session_of_channel_.erase({session.through, session.channel});
-    Worker& before = worker_ref(session.through);
-    --before.nested;
-    before.cores_reserved += std::exchange(session.cores_lent, 0);
-    note_room(before);
-    session.through = {};
-  }
+  leave_channel(session);
   // One connection speaks for one session: whoever spoke on this one before has left it.
   if (through) {
     auto before = session_of_channel_.find({through, channel});
     if (before != session_of_channel_.end() && before->second != number) end_holder(before->second);
-    Worker& worker = worker_ref(through);
-    ++worker.nested;
-    // It may wait for tasks as wide as itself. The worker counts what really runs.
-    if (std::uint32_t cores = shape_of(tasks_[parent]).options.cores; cores > 1) session.cores_lent = cores;
-    worker.cores_reserved -= session.cores_lent;
-    note_room(worker);
-    make_hungry(worker);
-    session.through = through;
-    session.channel = channel;
-    session.parent = tasks_[parent].rank;
     session_of_channel_[{through, channel}] = number;
+    enter_channel(session, through, channel, parent);
   } else {
     auto before = session_of_peer_.find(peer);
     if (before != session_of_peer_.end() && before->second != number) detach(before->second);
@@ -80,6 +64,28 @@ void State::hello(PeerId peer, const ClientHello& message, WorkerId through, std
     session_of_peer_[peer] = number;
   }
   resume(number);
+}
+
+/// It is the client of a task that runs there. The task may wait for others as wide as itself; the worker counts what really runs.
+void State::enter_channel(Holder& session, WorkerId through, std::uint64_t channel, TaskNumber parent) {
+  Worker& worker = worker_ref(through);
+  ++worker.nested;
+  if (std::uint32_t cores = shape_of(tasks_[parent]).options.cores; cores > 1) session.cores_lent = cores;
+  worker.cores_reserved -= session.cores_lent;
+  note_room(worker);
+  make_hungry(worker);
+  session.through = through;
+  session.channel = channel;
+  session.parent = tasks_[parent].rank;
+}
+void State::leave_channel(Holder& session) {
+  if (!session.through) return;
+  session_of_channel_.erase({session.through, session.channel});
+  Worker& worker = worker_ref(session.through);
+  --worker.nested;
+  worker.cores_reserved += std::exchange(session.cores_lent, 0);
+  note_room(worker);
+  session.through = {};
 }
 
 /// Its client cannot be reached now; its futures are kept for a while.

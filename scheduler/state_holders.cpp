@@ -29,13 +29,7 @@ void State::end_holder(HolderNumber number) {
     sessions_.erase(holder.session);
     end_programs_of(holder.session);
     if (holder.peer) session_of_peer_.erase(holder.peer);
-    if (holder.through) {
-      session_of_channel_.erase({holder.through, holder.channel});
-      Worker& worker = worker_ref(holder.through);
-      --worker.nested;
-      worker.cores_reserved += holder.cores_lent;
-      note_room(worker);
-    }
+    leave_channel(holder);
   }
   holder = Holder{};
   free_holders_.push_back(number);

@@ -26,6 +26,24 @@ void State::show_transition(const Task& task, TaskState from, TaskState to) {
 void State::show_finished(const Task& task, WorkerId worker, std::uint64_t bytes, Duration run_time) {
   float seconds = static_cast<float>(std::max<std::int64_t>(run_time.count(), 0)) * 1e-9f;
   show(Seen::finished, task, worker, bytes, std::bit_cast<std::uint32_t>(seconds));
+  show_parts(task, worker);
+}
+
+/// What it read of values elsewhere. Workers do not report parts: one counts as its share of the value.
+void State::show_parts(const Task& task, WorkerId to) {
+  if (!observer_) return;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint64_t> bytes_from;   // by group and worker
+  for (const InputEdge& edge : task.inputs) {
+    if (edge.part == whole_value) continue;
+    const Task& input = tasks_[edge.task];
+    bool here = std::any_of(input.replicas.begin(), input.replicas.end(), [&](const Replica& r) { return r.worker == to; });
+    if (here) continue;
+    std::uint32_t from = input.replicas.size() == 1 ? input.replicas[0].worker.number : 0;
+    bytes_from[{group_of(input).number, from}] += input.bytes / input.dependents.size();
+  }
+  for (const auto& [place, bytes] : bytes_from)
+    observer_->write(Sighting{.when = now_, .key = task.key, .amount = bytes, .group = place.first, .worker = to.number,
+                            .extra = place.second, .what = Seen::transfer});
 }
 
 void State::show_unblocked(const Task& task, const Key& by) {
@@ -73,7 +91,8 @@ void State::show_failure(const Task& task, const Failure& failure, bool runs_aga
 
 void State::show_edges(const Task& task) {
   if (!observer_) return;
-  for (const InputEdge& edge : task.inputs) observer_->edge(group_of(tasks_[edge.task]).number, group_of(task).number);
+  for (const InputEdge& edge : task.inputs)
+    observer_->edge(group_of(tasks_[edge.task]).number, group_of(task).number, edge.part != whole_value);
 }
 
 void State::show_worker(const Worker& worker) {

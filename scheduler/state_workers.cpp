@@ -36,61 +36,66 @@ void State::flush_drops(Worker& worker) {
   worker.outbox.push_back(Drop{std::exchange(worker.drops, {}), worker.reports});
 }
 
-static WorkerRefused refused(ErrorKind kind, std::string why) { return {WireFailure{failure(kind, std::move(why))}}; }
-
-void State::worker_hello(PeerId peer, const WorkerHello& message) {
-  auto refuse = [&](ErrorKind kind, std::string why) {
-    stray_workers_.emplace_back(peer, refused(kind, std::move(why)));
-    to_close_.push_back(peer);
-  };
+/// Why this process may not join; nothing if it may.
+std::optional<Failure> State::refusal_of(const WorkerHello& message) const {
   if (message.protocol_min > 1 || message.protocol_max < 1)
-    return refuse(ErrorKind::protocol_error, "this scheduler speaks protocol 1, worker '" + message.name + "' speaks " +
-                                                 std::to_string(message.protocol_min) + " to " +
-                                                 std::to_string(message.protocol_max) + "; install the same release");
-  if (message.epoch > options_.epoch)
-    return refuse(ErrorKind::protocol_error, "worker '" + message.name + "' obeys a newer scheduler");
+    return failure(ErrorKind::protocol_error, "this scheduler speaks protocol 1, worker '" + message.name + "' speaks " +
+                                                  std::to_string(message.protocol_min) + " to " +
+                                                  std::to_string(message.protocol_max) + "; install the same release");
+  if (message.epoch > options_.epoch) return failure(ErrorKind::protocol_error, "worker '" + message.name + "' obeys a newer scheduler");
   bool possible = std::all_of(message.resources.begin(), message.resources.end(),
                               [](const auto& resource) { return resource.second >= 0 && resource.second < resource_amount_max; });
   possible &= message.name.size() <= name_bytes_max && message.host.size() <= name_bytes_max && message.endpoint.size() <= name_bytes_max;
   if (!possible || message.secret.size() != secret_size || message.slots == 0 || message.slots > slots_max)
-    return refuse(ErrorKind::protocol_error, "worker '" + message.name.substr(0, name_bytes_max) + "' sent an impossible hello");
+    return failure(ErrorKind::protocol_error, "worker '" + message.name.substr(0, name_bytes_max) + "' sent an impossible hello");
+  for (WorkerId id : alive_) {
+    const Worker& other = *workers_[id.number];
+    if (other.name == message.name && other.instance != message.instance && other.peer)
+      return failure(ErrorKind::invalid_argument, "a worker named '" + message.name + "' is already here; start this one with another --name");
+  }
+  return std::nullopt;
+}
 
-  WorkerId known;
+/// The row of this process: the one it had, or a new one.
+Worker& State::row_of(const WorkerHello& message) {
   for (WorkerId id : alive_) {
     Worker& other = worker_ref(id);
     if (other.name != message.name) continue;
-    if (other.instance == message.instance) known = id;
-    else if (other.peer)
-      return refuse(ErrorKind::invalid_argument, "a worker named '" + message.name + "' is already here; start this one with another --name");
-    else {
-      WEFT_MARK("hello: a new process took the name");
-      lose_worker(id, true, "a new process took its name");
-      break;
-    }
+    if (other.instance == message.instance) return other;
+    WEFT_MARK("hello: a new process took the name");
+    lose_worker(id, true, "a new process took its name");
+    break;
   }
-  if (!known) {
-    known = {static_cast<std::uint32_t>(workers_.size())};
-    workers_.emplace_back(Worker{.id = known, .name = message.name, .instance = message.instance});
-    alive_.push_back(known);
-    slots_total_ += message.slots;
-    Worker& worker = worker_ref(known);
-    worker.slots = message.slots;
-    worker.resources = worker.resources_free = message.resources;
-    log_line(6, "worker joined", message.name);
-    if (durable()) {
-      persist(StoredWorker{message.name});
-      last_join_ = worker.joined = ticket_ + 1;
-    }
+  WorkerId id{static_cast<std::uint32_t>(workers_.size())};
+  workers_.emplace_back(Worker{.id = id, .name = message.name, .instance = message.instance});
+  alive_.push_back(id);
+  slots_total_ += message.slots;
+  Worker& worker = worker_ref(id);
+  worker.slots = message.slots;
+  worker.resources = worker.resources_free = message.resources;
+  log_line(6, "worker joined", message.name);
+  if (durable()) {
+    persist(StoredWorker{message.name});
+    last_join_ = worker.joined = ticket_ + 1;
   }
+  return worker;
+}
+
+void State::worker_hello(PeerId peer, const WorkerHello& message) {
+  if (std::optional<Failure> why = refusal_of(message)) {
+    stray_workers_.emplace_back(peer, WorkerRefused{WireFailure{*std::move(why)}});
+    to_close_.push_back(peer);
+    return;
+  }
+  Worker& worker = row_of(message);
   workers_expected_.erase(message.name);
-  Worker& worker = worker_ref(known);
   if (worker.peer && worker.peer != peer) {
     WEFT_MARK("hello: on a second link");
     worker_of_peer_.erase(worker.peer);
     to_close_.push_back(worker.peer);
   }
   worker.peer = peer;
-  worker_of_peer_[peer] = known;
+  worker_of_peer_[peer] = worker.id;
   worker.heard = worker.echoed = now_;
   worker.lost_at = now_ + options_.lease;
   worker.memory_limit = message.memory_limit;
@@ -110,7 +115,7 @@ void State::worker_hello(PeerId peer, const WorkerHello& message) {
   rethink();
   for (const auto& [number, copies] : replicas_wanted_) copies_review_.insert(number);
   show_worker(worker);
-  tell(worker, WorkerWelcome{1, options_.epoch, known, options_.heartbeat_of(alive_.size()), options_.lease});
+  tell(worker, WorkerWelcome{1, options_.epoch, worker.id, options_.heartbeat_of(alive_.size()), options_.lease});
   take_inventory(worker, message);
 }
 

@@ -1,8 +1,9 @@
 // A recorded job, faster than a cluster of this machine could run it: the tasks of a dashboard's history (labels, inputs, run times,
 // sizes) go again through a real scheduler's state with its observer and its dashboard, again and again, so many tasks a second.
 // Workers are played: they answer at once. tests/browser/replay.mjs watches it; alone it serves until its input ends.
-//   replay_bench HISTORY TASKS_PER_SECOND [TASKS_AT_ONCE]
-// TASKS_AT_ONCE: that many, in copies of the job, live together before they are released (default 10,000).
+//   replay_bench HISTORY TASKS_PER_SECOND [TASKS_AT_ONCE [NEW_HISTORY TASKS]]
+// TASKS_AT_ONCE: that many, in copies of the job, live together before they are released (default 10,000). With the last two it
+// records so many tasks in a history of its own, of any size, and ends.
 #include <poll.h>
 
 #include <cstdio>
@@ -152,24 +153,30 @@ bool input_ended() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 3) return std::fprintf(stderr, "usage: replay_bench HISTORY TASKS_PER_SECOND [TASKS_AT_ONCE]\n"), 64;
+  if (argc < 3) return std::fprintf(stderr, "usage: replay_bench HISTORY TASKS_PER_SECOND [TASKS_AT_ONCE [NEW_HISTORY TASKS]]\n"), 64;
   Job job = read_job(argv[1]);
   if (job.tasks.empty()) return std::fprintf(stderr, "replay_bench: there is no task in %s\n", argv[1]), 66;
   const double rate = std::strtod(argv[2], nullptr);
   std::printf("recorded: %zu tasks of %zu labels\n", job.tasks.size(), job.labels.size());
   Replay replay(std::move(job), argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 10'000);
   auto nobody = [](const std::string&, std::vector<std::string>, std::vector<Key>, dashboard::Answered) { return false; };
-  auto served = dashboard::Dashboard::start({.port = 0}, replay.observer(), nobody).value_or_throw();
+  const bool recording = argc > 5;
+  const std::uint64_t tasks_max = recording ? std::strtoull(argv[5], nullptr, 10) : ~std::uint64_t(0);
+  dashboard::DashboardOptions options{.port = 0, .history = recording ? argv[4] : "", .history_bytes = 1ull << 40};
+  auto served = dashboard::Dashboard::start(options, replay.observer(), nobody).value_or_throw();
   std::printf("dashboard: %s\n", served->url().c_str());
   std::fflush(stdout);
   double ended = 0;
   Time last = monotonic_now();
-  while (!input_ended()) {
+  for (std::uint64_t tasks = 0; tasks < tasks_max && (recording || !input_ended());) {
     Time now = monotonic_now();
     // Time that the machine gave to others is not made up for: bursts are no rate.
     ended = std::max(ended - rate * 1e-9 * static_cast<double>((now - last).count()), -rate * 0.05);
     last = now;
-    if (ended < 0) ended += static_cast<double>(replay.go_on(static_cast<std::size_t>(1 - ended)));
-    else std::this_thread::sleep_for(pause_when_idle);
+    if (ended < 0) {
+      std::size_t now_ended = replay.go_on(static_cast<std::size_t>(1 - ended));
+      tasks += now_ended;
+      ended += static_cast<double>(now_ended);
+    } else std::this_thread::sleep_for(pause_when_idle);
   }
 }

@@ -51,8 +51,8 @@ function descendants() {
 }
 
 /** Waits until `look` gives something true; it is asked again whenever the page has drawn. */
-export async function until(look, what) {
-  const end = Date.now() + WAIT_MS;
+export async function until(look, what, wait = WAIT_MS) {
+  const end = Date.now() + wait;
   for (;;) {
     const found = await look();
     if (found) return found;

@@ -26,6 +26,25 @@ test("a killed worker raises an alert that leads to it", async () => {
   } finally { await cluster.stop(); }
 });
 
+test("a viewer throttled to nothing is cut, and comes back when it can", async () => {
+  const cluster = await startCluster();
+  const { cut } = (await cluster.get("system")).viewers;
+  try {
+    const page = await openPage(browser, cluster.url);
+    await show(page, "timeline");
+    const client = await page.context().newCDPSession(page);
+    await client.send("Network.enable");
+    const throttle = (bytes) => client.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput: bytes, uploadThroughput: bytes });
+    await throttle(1);
+    await until(async () => (await cluster.get("system")).viewers.cut > cut, "it was cut", 90_000);   // nothing taken for 30 s
+    await throttle(-1);
+    await page.reload();
+    await show(page, "overview");
+    await page.locator("[data-id=finished]").waitFor();
+    await page.close();
+  } finally { await cluster.stop(); }
+});
+
 test("a restarted scheduler is found again", async () => {
   const folder = mkdtempSync(join(tmpdir(), "weft-browser-"));
   let scheduler = await startScheduler(folder);

@@ -1,4 +1,4 @@
-// The work that the browser tests watch: a graph of several labels, values that move, failures, a task that never ends, and names
+// The work that the browser tests watch: a graph of several labels, values that move, a shuffle, failures, a task that never ends, and names
 // and messages that are markup; more of these from the lines of a file. Prints "loaded" when the graph has ended, then keeps the
 // workers busy until its standard input is closed.
 #include <poll.h>
@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include <weft/bag.h>
 #include <weft/weft.h>
 
 // What a page must show as it is written, and never run.
@@ -88,6 +89,9 @@ int main(int argc, char** argv) {
   weft::wait(odd);
   weft::wait(bad);
   weft::wait(named);
+  // A shuffle: 4 readers take their parts of 8 values.
+  auto remainder = [](std::int64_t x) { return std::pair(x % 500, x); };
+  weft::range(20'000, 8).map(remainder).reduce_by_key([](std::int64_t a, std::int64_t b) { return a + b; }, {.split_out = 4}).compute(client);
   std::cout << "loaded" << std::endl;
 
   for (int n = 0; !asked_to_end(); n += 16) {

@@ -71,3 +71,27 @@ test("a raster has one pixel for each task the API counts", async () => {
   await show(page, `graph/${id}`);
   await until(async () => Number(await page.locator("canvas[data-tasks]").getAttribute("data-tasks")) === group.total, `${group.total} tasks are drawn`);
 });
+
+test("a shuffle shows how far it is", async () => {
+  await show(page, "network");
+  const cells = await page.getByRole("group", { name: "Shuffles" }).locator("tbody td").allTextContents();
+  assert.deepEqual(cells.slice(2, 5), ["8 of 8", "4 of 4", "32"]);
+  const [{ bytes, moved_bytes }] = Object.values((await cluster.get("network")).shuffles);
+  assert.ok(moved_bytes > 0 && moved_bytes < bytes, `${moved_bytes} of ${bytes} moved`);
+});
+
+test("a profile is of the chosen time", async () => {
+  await until(async () => (await cluster.get("profile")).samples > 0, "stacks were sampled");
+  assert.equal((await cluster.get("profile?span=1")).samples, 0);
+  await show(page, "profile");
+  await page.locator("main").focus();
+  await page.keyboard.press(" ");
+  for (const span of ["10000000", ""]) {
+    const asked = page.waitForRequest((request) => /profile\?/.test(request.url()) && (new URL(request.url()).searchParams.get("span") ?? "") === span);
+    await page.locator("main .head").getByLabel("Time").selectOption(span);
+    const { search } = new URL((await asked).url());
+    const { samples } = await cluster.get(`profile${search}`);
+    await until(async () => Number((await page.locator(".head p").textContent()).split(" ")[0].replaceAll(",", "")) === samples, `${samples} samples show`);
+  }
+  await page.keyboard.press("Escape");
+});

@@ -34,6 +34,7 @@ for (const theme of ["dark", "light"]) {
         await show(page, address);
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         assert.ok(wide <= 0, `${name} is ${wide} px wider than the screen`);
+        if (shots) await drawn(page);
         if (shots) await page.screenshot({ path: join(shots, `${name}-${width}-${theme}.png`), fullPage: width === 320 });
         const wrong = LOOKED_AT(width, theme) ? await violations(page) : [];
         if (wrong.length) found[name] = wrong;
@@ -44,6 +45,9 @@ for (const theme of ["dark", "light"]) {
     });
   }
 }
+
+/** What is drawn when data came is on the screen. */
+const drawn = (page) => page.evaluate(() => new Promise((resolve) => { setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(resolve)), 200); }));
 
 async function violations(page) {
   if (!await page.evaluate(() => "axe" in window)) await page.evaluate(readFileSync(axe, "utf8"));

@@ -4,6 +4,9 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -17,6 +20,7 @@
 #include "common/exit_codes.h"
 #include "common/process.h"
 #include "common/programs.h"
+#include "support/sanitized.h"
 
 using namespace weft;
 namespace fs = std::filesystem;
@@ -65,6 +69,7 @@ class Cluster {
     return std::move(*child);
   }
   void start_scheduler() { scheduler_.emplace(start("weft-scheduler", {"--folder", folder_, "--log-level", "error"})); }
+  ChildProcess& scheduler() { return *scheduler_; }
   void kill_scheduler() {
     scheduler_->signal(SIGKILL);
     scheduler_->wait();
@@ -86,6 +91,43 @@ class Cluster {
   std::string folder_;
   std::optional<ChildProcess> scheduler_;
   std::vector<ChildProcess> workers_;
+};
+
+/// A peer on a scheduler's socket whose message has ever more parts. Source: ZMTP 3.1, rfc.zeromq.org/spec/37, mechanism NULL.
+class EndlessMessage {
+ public:
+  explicit EndlessMessage(const std::string& path) : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    REQUIRE(connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+    std::string greeting(64, '\0');
+    greeting.replace(0, 1, "\xff").replace(9, 2, "\x7f\x03").replace(12, 4, "NULL");
+    const std::string ready = std::string("\x04\x1c\x05READY\x0bSocket-Type\0\0\0\x06" "DEALER", 30);
+    REQUIRE(say(greeting));
+    REQUIRE(say(ready));
+    // Its greeting and its READY: before that nothing may be sent.
+    char answers[64 + 43];
+    REQUIRE(::recv(socket_, answers, sizeof answers, MSG_WAITALL) == sizeof answers);
+  }
+  ~EndlessMessage() { ::close(socket_); }
+  EndlessMessage(const EndlessMessage&) = delete;
+  /// One more part. False: the other side is gone.
+  bool go_on(std::uint64_t size) {
+    std::string part = "\x03";   // more follow; eight bytes of length
+    for (int shift = 56; shift >= 0; shift -= 8) part += static_cast<char>(size >> shift);
+    return say(part.append(size, 'x'));
+  }
+
+ private:
+  bool say(const std::string& bytes) {
+    for (std::size_t at = 0; at < bytes.size();) {
+      ssize_t sent = ::send(socket_, bytes.data() + at, bytes.size() - at, MSG_NOSIGNAL);
+      if (sent <= 0) return false;
+      at += static_cast<std::size_t>(sent);
+    }
+    return true;
+  }
+  int socket_;
 };
 
 }  // namespace
@@ -152,4 +194,32 @@ TEST_CASE("a second scheduler for the same folder is refused, and the first goes
                                           cluster.folder() + "/keys", "--log-level", "off"}).wait() == exit_code::io_error);
   CHECK(fs::exists(cluster.folder() + "/scheduler.json"));
   CHECK(client.submit(sum_of, 2, 2).result(60s) == 4);
+}
+
+// libzmq collects all parts of a message before anybody sees one, and has no bound for their number: what bounds it is the memory
+// that the process may have (a container's limit, here its address space), and what saves the work is the store. libzmq itself would
+// not send such a message, so the peer speaks for itself.
+TEST_CASE("A34: a message without an end, from a peer with the right key, costs no accepted work" *
+          doctest::skip(test::sanitized)) {
+  Cluster cluster(1);
+  Client client(cluster.address());
+  client.publish("answer", client.submit(sum_of, 40, 2));
+  CHECK(client.get_dataset<int>("answer").at(0).result(60s) == 42);
+  const rlim_t room = 1ull << 30;
+  const rlimit limit{room, room};
+  REQUIRE(prlimit(cluster.scheduler().pid(), RLIMIT_AS, &limit, nullptr) == 0);
+  EndlessMessage message(cluster.folder() + "/client");
+  const std::uint64_t part = 64 << 10;
+  std::uint64_t sent = 0;
+  while (sent < 2 * room && message.go_on(part)) sent += part;
+  CHECK(sent > 10 * part);
+  // Out of memory libzmq cuts the peer, where it can; another part of it, or of us, may abort.
+  auto code = cluster.scheduler().wait(monotonic_now() + 2s);
+  MESSAGE((sent >> 20) << " MiB were sent; " << std::string(code ? "the scheduler's process ended" : "the scheduler went on"));
+  if (code) {
+    CHECK(*code == 128 + SIGABRT);
+    cluster.start_scheduler();
+  }
+  CHECK(client.get_dataset<int>("answer").at(0).result(60s) == 42);
+  CHECK(client.submit(sum_of, 2, 3).result(60s) == 5);
 }

@@ -1,5 +1,6 @@
 // Runs many seeds, and says what fails and which marked branches no run reached; exit 1 if any failed.
-//   simulate [--seeds N] [--seed FIRST] [--jobs N] [--hash] [--shrink] [--log]
+//   simulate [--seeds N] [--seed FIRST] [--jobs N] [--hash] [--shrink] [--log] [--marks N]
+// With --marks also a branch that was reached less than N times is a failure.
 //   simulate --exhaustive [--runs N]
 #include <atomic>
 #include <chrono>
@@ -23,7 +24,7 @@ namespace {
 using Number = unsigned long long;  // for printf
 
 struct Arguments {
-  std::uint64_t seeds = 1'000, first = std::random_device{}(), jobs = std::thread::hardware_concurrency(), runs = 1'000'000;
+  std::uint64_t seeds = 1'000, first = std::random_device{}(), jobs = std::thread::hardware_concurrency(), runs = 1'000'000, marks = 0;
   bool hash = false, shrink = false, exhaustive = false;
 };
 
@@ -37,7 +38,7 @@ bool read(int argc, char** argv, Arguments& arguments) {
     };
     if (!flag("--hash", arguments.hash) && !flag("--shrink", arguments.shrink) && !flag("--log", logged) && !flag("--exhaustive", arguments.exhaustive) &&
         !number("--seeds", arguments.seeds) && !number("--seed", arguments.first) && !number("--jobs", arguments.jobs) &&
-        !number("--runs", arguments.runs))
+        !number("--runs", arguments.runs) && !number("--marks", arguments.marks))
       return false;
   }
   return true;
@@ -55,15 +56,20 @@ int exhaust_all(const Arguments& arguments) {
   return good ? 0 : 1;
 }
 
-void print_marks() {
+/// False if a branch was reached less often than `enough` times.
+bool print_marks(std::uint64_t enough) {
   std::uint64_t marks = 0, rare = 0;
+  bool good = true;
   for (weft::CoverageMark* mark = weft::CoverageMark::first; mark; mark = mark->next) {
     ++marks;
     std::uint32_t count = mark->count;
     if (count == 0) std::printf("never reached: %s\n", mark->name);
+    else if (count < enough) std::printf("reached only %u times: %s\n", count, mark->name);
     rare += count > 0 && count < 100;
+    good = good && count >= enough;
   }
   std::printf("%llu marked branches, %llu of them reached fewer than 100 times\n", (Number)marks, (Number)rare);
+  return good;
 }
 
 class Runner {
@@ -114,11 +120,11 @@ class Runner {
 int main(int argc, char** argv) {
   Arguments arguments;
   if (!read(argc, argv, arguments))
-    return std::fprintf(stderr, "usage: simulate [--seeds N] [--seed FIRST] [--jobs N] [--hash] [--shrink] [--log] | --exhaustive [--runs N]\n"), 64;
+    return std::fprintf(stderr, "usage: simulate [--seeds N] [--seed FIRST] [--jobs N] [--hash] [--shrink] [--log] [--marks N] | --exhaustive [--runs N]\n"), 64;
   if (arguments.exhaustive) return exhaust_all(arguments);
   if (!arguments.hash) std::printf("simulating %llu seeds from %llu\n", (Number)arguments.seeds, (Number)arguments.first);
   std::fflush(stdout);
   int code = Runner(arguments).run_all();
-  if (!arguments.hash) print_marks();
+  if (!arguments.hash && !print_marks(arguments.marks)) code = 1;
   return code;
 }

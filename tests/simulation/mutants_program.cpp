@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "common/coverage_mark.h"
@@ -25,41 +27,56 @@ constexpr std::uint64_t tasks_max = 8, faults_max = 10;
 // What a child that dies of its bug leaves behind.
 struct Finding {
   std::atomic<std::uint64_t> tried;  // seeds
-  std::uint64_t seed, events, tasks, faults;
+  std::uint64_t tasks, faults;
   bool found;
+
+  bool small() const { return found && tasks <= tasks_max && faults <= faults_max; }
 };
 
-/// Runs in a child: a planted bug may also crash or hang the process.
-void hunt(int mutant, std::uint64_t first, std::uint64_t seeds, bool tests, Finding& finding) {
-  weft::planted_bug = mutant;
+/// The first plan that fails, from the seed that is next; two threads look.
+std::optional<Plan> failing_plan(std::uint64_t first, std::uint64_t seeds, std::atomic<std::uint64_t>& tried) {
   std::mutex mutex;
-  Plan failing;
+  std::optional<Plan> failing;
+  std::atomic<bool> found{false};
   auto work = [&] {
-    for (std::uint64_t i = finding.tried++; i < seeds; i = finding.tried++) {
-      Plan plan = Plan::draw(first + i);
-      Report report = run(plan);
-      if (report.error.empty()) continue;
+    while (!found) {
+      std::uint64_t at = tried++;
+      if (at >= seeds) return;
+      Plan plan = Plan::draw(first + at);
+      if (run(plan).error.empty()) continue;
       std::lock_guard lock(mutex);
-      if (finding.found && finding.seed < plan.seed) return;
-      finding.found = true;
-      finding.seed = plan.seed;
-      finding.events = report.events;
-      failing = plan;
-      finding.tried = seeds;
+      if (!failing || plan.seed < failing->seed) failing = plan;
+      found = true;
     }
   };
   {
     std::jthread other(work);
     work();
   }
+  return failing;
+}
+
+/// Runs in a child: a planted bug may also crash or hang the process. A plan that stays big is kept until a seed gives a smaller one.
+void hunt(int mutant, std::uint64_t first, std::uint64_t seeds, bool tests, Finding& finding) {
+  weft::planted_bug = mutant;
+  std::uint64_t seed = 0;
+  Shrunk smallest;
+  while (!finding.small()) {
+    std::optional<Plan> failing = failing_plan(first, seeds, finding.tried);
+    if (!failing) break;
+    Shrunk shrunk = shrink(*failing);
+    if (finding.found && shrunk.report.tasks + shrunk.plan.faults.size() >= finding.tasks + finding.faults) continue;
+    smallest = std::move(shrunk);
+    seed = failing->seed;
+    finding.tasks = smallest.report.tasks;
+    finding.faults = smallest.plan.faults.size();
+    finding.found = true;
+  }
   if (!finding.found) return;
-  Shrunk small = shrink(failing);
-  finding.tasks = small.report.tasks;
-  finding.faults = small.plan.faults.size();
-  std::string error = small.report.error.substr(0, small.report.error.find_first_of(";\n"));
-  std::printf("%6d  %10llu  %8llu  %5llu  %6llu  %s\n", mutant, (unsigned long long)(finding.seed - first), (unsigned long long)finding.events,
+  std::string error = smallest.report.error.substr(0, smallest.report.error.find_first_of(";\n"));
+  std::printf("%6d  %10llu  %8llu  %5llu  %6llu  %s\n", mutant, (unsigned long long)(seed - first), (unsigned long long)smallest.report.events,
               (unsigned long long)finding.tasks, (unsigned long long)finding.faults, error.substr(0, 110).c_str());
-  if (tests) std::printf("%s", small.plan.as_test("mutant " + std::to_string(mutant) + " is found").c_str());
+  if (tests) std::printf("%s", smallest.plan.as_test("mutant " + std::to_string(mutant) + " is found").c_str());
   std::fflush(stdout);
 }
 
@@ -75,10 +92,10 @@ bool judge(int mutant, std::uint64_t first, std::uint64_t seeds, bool tests) {
   }
   int status = 0;
   waitpid(child, &status, 0);
-  bool good = finding.found && finding.tasks <= tasks_max && finding.faults <= faults_max;
+  bool good = finding.small();
   if (WIFSIGNALED(status)) {
     std::printf("%6d  %10llu  the process died of signal %d\n", mutant, (unsigned long long)finding.tried.load(), WTERMSIG(status));
-    good = true;
+    good = WTERMSIG(status) != SIGALRM;   // which only says that the search was slow
   } else if (!finding.found) {
     std::printf("%6d  not found\n", mutant);
   }

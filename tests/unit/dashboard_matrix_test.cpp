@@ -99,7 +99,7 @@ TEST_CASE("five hundred names that are markup are never repeated as markup") {
     out.write(Sighting{.when = now, .key = key, .group = i, .worker = i + 1, .what = Seen::transition, .to = 5});
     out.write(Sighting{.when = now, .key = key, .group = i, .worker = i + 1, .what = Seen::failed}, "task_error" + end + names[i] + end + names[i] + end + names[i] + end + names[i] + end);
     out.write(Sighting{.when = now, .key = key, .worker = i + 1, .extra = 3, .what = Seen::log}, names[i]);
-    out.edge(i, (i + 1) % 500);
+    out.edge(i, (i + 1) % 500, i % 2 == 0);
   }
   out.flush_edges();
   HttpClient client(served.port());

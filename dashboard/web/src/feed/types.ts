@@ -103,6 +103,11 @@ export interface Network extends Span {
   workers: Table<string>;
   recalls: { total: number; per_s: number };
   unknown_source_bytes: number;
+  shuffles: Table<Shuffle>;
+}
+export interface Shuffle {
+  from: number; to: number; from_label: string; to_label: string; parts: number; written: number; writers: number; read: number; readers: number;
+  bytes: number; moved_bytes: number; moved_bytes_per_s: number;
 }
 
 export interface ProfileNode { name: string; value: number; children?: ProfileNode[] }

@@ -1,9 +1,9 @@
-// Who sends values to whom: a matrix of links, and the busiest of them.
+// Who sends values to whom: a matrix of links, the busiest of them, and shuffles, where many readers each take a part of many values.
 
 import { useState } from "preact/hooks";
 import { useFeed } from "../feed/use";
-import type { Link, Network } from "../feed/types";
-import { Awaiting, Empty, Page, Panel, Stack, Stats } from "../parts/basics";
+import type { Link, Network, Shuffle } from "../feed/types";
+import { Awaiting, Empty, GroupName, Page, Panel, Stack, Stats } from "../parts/basics";
 import { Canvas, fitted, rem, type Surface } from "../parts/canvas";
 import { Figure } from "../parts/figure";
 import { bytes, bytesPerSecond, count, perSecond, plural } from "../parts/format";
@@ -41,6 +41,7 @@ export function NetworkPage() {
       </Panel>
       {links.length > 0 && <Busiest links={links} way={way} unit={unit} workers={body.workers} />}
       </div>
+      <Shuffles rows={Object.entries(body.shuffles)} />
     </Page>
   );
 }
@@ -117,6 +118,25 @@ function Busiest({ links, way, unit, workers }: { links: Link[]; way: Way; unit(
           ))}
         </ul>
       )}
+    </Panel>
+  );
+}
+
+function Shuffles({ rows }: { rows: [string, Shuffle][] }) {
+  return (
+    <Panel title="Shuffles" note="each reader takes its part of every value of another group">
+      {rows.length === 0
+        ? <Empty title="No shuffle">A bag's by-key operation over hash partitions makes one: reduce_by_key, groupby or join of large data.</Empty>
+        : <Table name="Shuffles" rows={rows} id={([id]) => id} sort="Parts" columns={[
+          { name: "From", value: ([, row]) => row.from_label, cell: ([, row]) => <GroupName id={row.from} label={row.from_label} /> },
+          { name: "To", value: ([, row]) => row.to_label, cell: ([, row]) => <GroupName id={row.to} label={row.to_label} /> },
+          { name: "Written", number: true, value: ([, row]) => row.written / Math.max(1, row.writers), cell: ([, row]) => `${count(row.written)} of ${count(row.writers)}` },
+          { name: "Read", number: true, value: ([, row]) => row.read / Math.max(1, row.readers), cell: ([, row]) => `${count(row.read)} of ${count(row.readers)}` },
+          { name: "Parts", number: true, value: ([, row]) => row.parts, cell: ([, row]) => count(row.parts) },
+          { name: "Made", number: true, value: ([, row]) => row.bytes, cell: ([, row]) => bytes(row.bytes) },
+          { name: "Moved", number: true, value: ([, row]) => row.moved_bytes, cell: ([, row]) => bytes(row.moved_bytes) },
+          { name: "Now", number: true, value: ([, row]) => row.moved_bytes_per_s, cell: ([, row]) => bytesPerSecond(row.moved_bytes_per_s) },
+        ]} />}
     </Panel>
   );
 }
