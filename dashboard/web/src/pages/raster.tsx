@@ -1,9 +1,10 @@
 // A group's tasks, one pixel each: what is done, what runs, what failed, and where it stands in the order.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { cursor } from "../cursor";
 import { columnsFor, countTasks, paintRaster, RASTER_STATES, type RasterCounts } from "../draw/raster";
-import { FeedError, getBytes, getJson, withQuery } from "../feed/http";
+import { Asker } from "../feed/asker";
+import { getBytes, getJson, withQuery, type FeedError } from "../feed/http";
 import { link } from "../feed/socket";
 import type { RasterPixel } from "../feed/types";
 import { Awaiting, Empty, Legend, Panel, State } from "../parts/basics";
@@ -38,22 +39,19 @@ function useRaster(group: string): { raster: Raster | null; error: FeedError | n
   const [error, setError] = useState<FeedError | null>(null);
   const at = cursor.value;
   const open = link.value;
+  const asker = useMemo(() => new Asker(getBytes, ({ bytes, headers }) => {
+    const tasks = new Uint8Array(bytes);
+    setRaster({ tasks, left: Number(headers.get("X-Weft-First") ?? 0), counts: countTasks(tasks) });
+    setError(null);
+  }, setError), [group]);
   useEffect(() => {
-    const abort = new AbortController();
-    const ask = async () => {
-      try {
-        const { bytes, headers } = await getBytes(withQuery("graph/raster", { group, t1: at }), abort.signal);
-        const tasks = new Uint8Array(bytes);
-        setRaster({ tasks, left: Number(headers.get("X-Weft-First") ?? 0), counts: countTasks(tasks) });
-        setError(null);
-        if (at === null && open === "open") timer = setTimeout(ask, EVERY_MS);
-      } catch (problem) {
-        if (problem instanceof FeedError) setError(problem);
-      }
-    };
-    let timer = setTimeout(ask, at === null ? 0 : HOVER_MS);
-    return () => { abort.abort(); clearTimeout(timer); };
-  }, [group, at, open]);
+    const ask = () => asker.ask(withQuery("graph/raster", { group, t1: at }));
+    ask();
+    if (at !== null || open !== "open") return;
+    const timer = setInterval(ask, EVERY_MS);
+    return () => clearInterval(timer);
+  }, [asker, at, open]);
+  useEffect(() => () => asker.stop(), [asker]);
   return { raster, error };
 }
 

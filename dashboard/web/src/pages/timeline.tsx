@@ -5,7 +5,8 @@ import { clock, cursor, edge, following, present, seek, span, zoom } from "../cu
 import { Lanes, type Hit } from "../draw/lanes";
 import { drawAxis } from "../draw/axis";
 import { groupColour, groupColours } from "../feed/groups";
-import { FeedError, getBytes, withQuery } from "../feed/http";
+import { Asker } from "../feed/asker";
+import { getBytes, withQuery, type FeedError } from "../feed/http";
 import { isReport } from "../feed/report";
 import { subscribe } from "../feed/socket";
 import { readFrame, type Frame } from "../feed/stream";
@@ -90,26 +91,24 @@ function useStream(lanes: Lanes, firstLane: number): { problem: FeedError | null
     lanes.take(frame);
     if (!frame.delta) { setAsking(false); clock.value = present(); }
   };
+  const asker = useMemo(() => new Asker(getBytes, ({ bytes }) => {
+    const frame = readFrame(bytes);
+    if (frame) take(frame);
+  }, setProblem), []);
   const px = Math.min(2400, Math.max(200, Math.round(innerWidth / 100) * 100));
   const path = withQuery("stream", { px, lanes: `${firstLane}-${firstLane + LANES_SHOWN - 1}` });
   const at = cursor.value;
   const width = span.value;
   useEffect(() => {
     setProblem(null);
-    if (at === null && !isReport) return subscribe(path, HZ, { frame: take, error: setProblem }, width);
-    const abort = new AbortController();
+    if (at === null && !isReport) {
+      asker.stop();
+      return subscribe(path, HZ, { frame: take, error: setProblem }, width);
+    }
     const t1 = Math.round(at ?? edge());
-    const timer = setTimeout(async () => {
-      try {
-        const { bytes } = await getBytes(withQuery(path, { t0: Math.max(0, t1 - width), t1 }), abort.signal);
-        const frame = readFrame(bytes);
-        if (frame && !abort.signal.aborted) take(frame);
-      } catch (error) {
-        if (error instanceof FeedError) setProblem(error);
-      }
-    }, 80);
-    return () => { clearTimeout(timer); abort.abort(); };
+    asker.ask(withQuery(path, { t0: Math.max(0, t1 - width), t1 }));
   }, [path, at, width]);
+  useEffect(() => () => asker.stop(), []);
   return { problem, asking };
 }
 
