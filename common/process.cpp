@@ -112,7 +112,7 @@ Result<PidFile> PidFile::create(const std::string& path) {
     std::string owner(text, size > 0 ? static_cast<std::size_t>(size) : 0);
     while (!owner.empty() && owner.back() == '\n') owner.pop_back();
     held.path_.clear();  // it is not ours to remove
-    return failure(ErrorKind::io_error, "the pid file " + path + " belongs to process " + owner + ", which is alive");
+    return failure(ErrorKind::invalid_argument, "the pid file " + path + " belongs to process " + owner + ", which is alive");
   }
   std::string text = std::to_string(getpid()) + '\n';
   if (ftruncate(file, 0) != 0 || pwrite(file, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))

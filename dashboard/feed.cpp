@@ -63,12 +63,7 @@ void Feed::apply(const Sighting& record, std::string_view text) {
     case Seen::heartbeat: return on_heartbeat(record);
     case Seen::forgotten: {
       std::uint32_t row = index_.find(record.key, tasks_);
-      if (row == KeyIndex::none || tasks_[row].state == forgotten_state) return;
-      TaskRow& task = tasks_[row];
-      --group(task.group).now.counts[task.state];
-      --totals_.tasks[task.state];
-      task.state = forgotten_state;
-      forgotten_.push_back(row);
+      if (row != KeyIndex::none) on_forgotten(row);
       return;
     }
     case Seen::started: {
@@ -95,6 +90,7 @@ void Feed::apply(const Sighting& record, std::string_view text) {
       }
       return;
     case Seen::recalled: ++totals_.recalls; return;
+    case Seen::again: return on_again(record.to == 1);
     case Seen::step:
       ++totals_.steps;
       totals_.step_s += static_cast<double>(record.amount) * 1e-9;
@@ -112,6 +108,7 @@ void Feed::apply(const Sighting& record, std::string_view text) {
       return;
     case Seen::gap:
       totals_.dropped += record.amount;
+      round_has_gap_ = true;
       return note("gap", std::to_string(record.amount) + " records were dropped: the observer could not keep up");
   }
 }
@@ -146,6 +143,26 @@ std::uint32_t Feed::new_row() {
   return row;
 }
 
+void Feed::on_forgotten(std::uint32_t row) {
+  TaskRow& task = tasks_[row];
+  if (task.state == forgotten_state) return;
+  --group(task.group).now.counts[task.state];
+  --totals_.tasks[task.state];
+  task.state = forgotten_state;
+  forgotten_.push_back(row);
+}
+
+// Every task that lives was shown in between: one that was not is gone, and the word about it was dropped.
+void Feed::on_again(bool complete) {
+  if (!complete) ++round_, round_has_gap_ = false;
+  else if (!round_has_gap_)
+    for (std::uint32_t row = 0; row < tasks_.size(); ++row)
+      if (tasks_[row].round != round_) {
+        if (tasks_[row].state == static_cast<std::uint8_t>(TaskState::assigned)) leave_worker(tasks_[row]), stop_running(row);
+        on_forgotten(row);
+      }
+}
+
 std::uint32_t Feed::row_of(const Sighting& record) {
   std::uint32_t row = index_.find(record.key, tasks_);
   GroupRow& its = group(record.group);
@@ -162,6 +179,7 @@ std::uint32_t Feed::row_of(const Sighting& record) {
     ++its.now.total;
   }
   TaskRow& task = tasks_[row];
+  task.round = round_;
   if (task.state == forgotten_state) {  // new, or known again
     task.state = 0;
     ++group(task.group).now.counts[0];
@@ -176,6 +194,7 @@ void Feed::on_transition(const Sighting& record) {
   TaskRow& task = tasks_[row];
   GroupRow& its = group(task.group);
   std::uint8_t from = task.state;   // ours, so that counts stay true when records were dropped
+  if (record.from == record.to && record.to == from) return;   // shown again, and nothing new
   constexpr auto assigned = static_cast<std::uint8_t>(TaskState::assigned);
   if (from == assigned) leave_worker(task), stop_running(row);
   --its.now.counts[from];

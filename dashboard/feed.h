@@ -45,6 +45,7 @@ struct TaskRow {
   std::uint64_t bytes = 0;
   float run_s = 0;
   std::uint8_t state = 0, attempts = 0;
+  std::uint8_t round = 0;                   // of showing all again in which it was seen last
   bool running = false;
 };
 struct GroupRow {
@@ -156,6 +157,8 @@ class Feed {
  private:
   void apply(const Sighting& record, std::string_view text);
   void on_transition(const Sighting& record);
+  void on_forgotten(std::uint32_t row);
+  void on_again(bool complete);
   void on_finished(const Sighting& record);
   void on_failed(const Sighting& record, std::string_view text);
   void on_joined(const Sighting& record, std::string_view text);
@@ -194,6 +197,8 @@ class Feed {
   std::map<std::uint32_t, GroupMoment> run_began_;   // groups when the present run began
   Totals run_totals_;
   std::uint64_t transitions_counted_ = 0;
+  std::uint8_t round_ = 0;
+  bool round_has_gap_ = false;
   std::uint64_t events_seen_ = 0, lines_seen_ = 0;
   std::map<std::uint16_t, std::uint64_t> step_histogram_;
   Timeline timeline_;

@@ -32,6 +32,7 @@ enum class Seen : std::uint8_t {
   failed = 15,      // key, group, worker, extra: attempt, to: 1 if it runs again; text: kind, type, message, traceback, output, each ended by \0
   log = 16,         // worker, key, extra: level; text
   gap = 17,         // amount: records dropped before this one
+  again = 18,       // each task as it is comes between to: 0 and to: 1; who knows others may forget them
 };
 enum class WorkerStatus : std::uint8_t { running, paused, retiring, disconnected, lost };
 
@@ -54,10 +55,10 @@ class Observer {
  public:
   static constexpr std::size_t text_max = 255 * sizeof(Sighting) - 2;
 
-  explicit Observer(std::size_t slots = 1u << 17);  // a power of two; the default is 6 MiB
+  explicit Observer(std::size_t slots = 1u << 18);  // a power of two; the default is 12 MiB: the largest chunk of a graph
 
   // The writer.
-  void write(const Sighting& record) { put(record, {}); }
+  bool write(const Sighting& record) { return put(record, {}); }   // false: it was dropped
   /// A longer text is cut. False: it was dropped, so a name is to be said again.
   bool write(Sighting record, std::string_view text) { return put(record, text.substr(0, text_max)); }
   /// Say a group's label before the first record about it; said again until it went through.
@@ -75,6 +76,10 @@ class Observer {
   // The reader: whole records with their texts, in order, at most so many slots. Returns a view that is valid until `consume`.
   std::size_t peek(const Sighting*& first) const;
   void consume(std::size_t slots) { read_.store(read_.load(std::memory_order_relaxed) + slots, std::memory_order_release); }
+
+  /// Slots that the writer may fill now. For the writer.
+  std::size_t room() const { return size_ - (written_.load(std::memory_order_relaxed) - read_.load(std::memory_order_acquire)); }
+  std::size_t size() const { return size_; }
 
   std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
   std::uint64_t written() const { return written_.load(std::memory_order_acquire); }

@@ -44,7 +44,7 @@ std::vector<Action> State::step(Time now, std::vector<Event> batch) {
   advance_retirements();
   settle();
   free_unused_shapes();
-  if (observer_) observer_->flush_edges();
+  show_again();
   return collect();
 }
 
@@ -104,6 +104,7 @@ Time State::wake_at() const {
   if (recovering_) next = std::min(next, recovering_until_);
   for (WorkerId id : retiring_)
     if (const Worker& worker = *workers_[id.number]; worker.hand_over_again > now_) next = std::min(next, worker.hand_over_again);
+  if (misses_records()) next = std::min(next, now_ + 1ms);
   return std::max(next, now_);
 }
 
@@ -152,7 +153,7 @@ void State::on(const ProcessGone& event) {
   if (event.worker.number >= workers_.size() || !workers_[event.worker.number]) return;
   const Worker& worker = *workers_[event.worker.number];
   bool careful = std::any_of(worker.assigned.begin(), worker.assigned.end(), [&](TaskNumber number) { return may_have_run(tasks_[number]); });
-  if (WEFT_MUTANT(77, bool(worker.peer), false) || careful) return;
+  if (WEFT_MUTANT(73, bool(worker.peer), false) || careful) return;
   WEFT_MARK("lost worker: its process was found gone");
   lose_worker(event.worker, true, "its process is gone");
 }

@@ -299,6 +299,8 @@ class State {
   void show_transfer(const Task& task, WorkerId to);
   void show_failure(const Task& task, const Failure& failure, bool runs_again);
   void show_edges(const Task& task);
+  bool misses_records() const;
+  void show_again();
   void show_worker(const Worker& worker);
   void show_worker_lost(const Worker& worker, bool blame, const std::string& why);
   void show_heartbeat(const Worker& worker);
@@ -373,6 +375,9 @@ class State {
   std::set<TaskNumber> spread_review_;          // an attempt that read it ended: its flight is perhaps off
 
   Observer* observer_ = nullptr;
+  std::optional<TaskNumber> shown_again_;       // how far: the observer had dropped records
+  std::uint64_t drops_seen_ = 0;
+  Time show_again_;                             // not before
   std::deque<Transition> story_;
   std::deque<LoggedLine> log_;
   void log_line(std::uint32_t level, std::string text, std::string worker = {}, Key key = {});

@@ -95,6 +95,31 @@ void State::show_edges(const Task& task) {
     observer_->edge(group_of(tasks_[edge.task]).number, group_of(task).number, edge.part != whole_value);
 }
 
+/// Records were dropped, and there is room for others.
+bool State::misses_records() const {
+  if (!observer_) return false;
+  bool due = shown_again_ || (observer_->dropped() != drops_seen_ && now_ >= show_again_);
+  return due && observer_->room() > observer_->size() / 2;
+}
+
+/// The end of a step. What was dropped is made good: each task is shown as it is, a part of them in each step.
+void State::show_again() {
+  if (!observer_) return;
+  observer_->flush_edges();
+  if (!misses_records()) return;
+  if (!shown_again_) {
+    drops_seen_ = observer_->dropped();
+    if (observer_->write(Sighting{.when = now_, .what = Seen::again})) shown_again_ = 0;
+    return;
+  }
+  TaskNumber end = std::min<std::size_t>(*shown_again_ + observer_->size() / 32, tasks_.size());
+  for (TaskNumber& number = *shown_again_; number < end; ++number)
+    if (const Task& task = tasks_[number]; task.key) show_transition(task, task.state, task.state);
+  if (end < tasks_.size() || !observer_->write(Sighting{.when = now_, .what = Seen::again, .to = 1})) return;
+  shown_again_.reset();
+  show_again_ = now_ + 2s;
+}
+
 void State::show_worker(const Worker& worker) {
   if (!observer_) return;
   std::string text;

@@ -49,7 +49,8 @@ Result<std::string> Listener::listen(const std::string& address, const std::stri
   if (tcp && place.ends_with(":0")) place.replace(place.size() - 1, 1, "*");
   if (zmq_bind(socket_.handle(), place.c_str()) != 0) {
     std::string why = errno == EADDRINUSE ? "it is in use; stop the other program, choose another one, or 0 for a free one"
-                                          : zmq_strerror(errno);
+                    : errno == ENODEV ? "this machine has no such interface or address; name one of its own, or * for all"
+                                      : zmq_strerror(errno);
     std::string what = tcp ? "port " + address.substr(address.rfind(':') + 1) + " of " + address : address;
     return failure(ErrorKind::connection_failed, "cannot listen on " + what + ": " + why);
   }

@@ -64,7 +64,7 @@ std::string ChaosClients::wrong() const {
 }
 
 std::string ChaosClients::finish(Duration patience) {
-  std::ofstream(folder_ + "/stop") << '\n';
+  std::ofstream(folder_ + "/stop");
   std::string words;
   Time deadline = monotonic_now() + patience;
   for (auto& client : running_) {

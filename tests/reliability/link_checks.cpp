@@ -158,8 +158,8 @@ Shuffle shuffle(Client& client, std::uint32_t n, std::uint64_t seed, const std::
 // A8
 Outcome worker_deaths(Scale scale) {
   const bool quick = scale == Scale::quick;
-  const std::uint32_t n = quick ? 30 : 316;
-  const Duration every = quick ? 2s : 4s;
+  const std::uint32_t n = quick ? 100 : 316;
+  const Duration every = quick ? Duration(500ms) : 4s;
   Cluster cluster({.workers = 4, .slots = 1});
   Client client(cluster.address());
   await_workers(client, 4);

@@ -101,6 +101,8 @@ bool Cluster::share_graph(int number) {
   ClientProcess& process = clients_[number];
   if (!shares || !graphs_[which].externals.empty() || !process.graphs_seen.insert(which).second) return false;
   GraphChunk chunk = graphs_[which];
+  // It need not want all that the other wants.
+  if (chunk.wanted.size() > 1 && graph_random_.chance(30)) chunk.wanted.pop_back();
   for (std::size_t row = 0; row < chunk.size(); ++row) truth_[chunk.key(row)].shared = true;
   for (std::uint32_t row : chunk.wanted) process.wanted.insert(chunk.key(row));
   send_graph(number, std::move(chunk), {});
@@ -113,7 +115,7 @@ void Cluster::send_graph(int number, GraphChunk chunk, std::vector<client::Event
   std::vector<Key> keys, wanted;
   for (std::size_t row = 0; row < chunk.size(); ++row) keys.push_back(chunk.key(row));
   for (std::uint32_t row : chunk.wanted) wanted.push_back(chunk.key(row));
-  Key last = keys.back();
+  Key last = wanted.back();
   events.push_back(client::SubmitGraph{std::move(chunk)});
   step_client(number, std::move(events));
   for (const Key& key : wanted)

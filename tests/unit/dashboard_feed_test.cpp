@@ -65,6 +65,36 @@ TEST_CASE("what the scheduler shows is what its own counters say") {
   CHECK(w.get("graph").json["edges"].size() == 1);   // all three have one label
 }
 
+TEST_CASE("what was dropped is shown again: tasks that nobody heard of are there, and those that are gone are gone") {
+  Watched w;
+  w.s.workers<1>();
+  auto many = [](const std::string& name) {
+    std::vector<TaskSpec> tasks;
+    for (int i = 0; i < 3'000; ++i) tasks.push_back(task(name + std::to_string(i)));
+    return tasks;
+  };
+  std::vector<Key> first = w.s.submit(many("x"));
+  w.drain();
+  // Each is two records or more, and nobody reads: the ring holds 4096.
+  w.s.submit(many("y"));
+  w.s.release(first);
+  CHECK(w.observer.dropped() > 1'000);
+  auto right = [&] {
+    auto counts = w.s.state.counts();
+    Json tasks = w.get("overview").json["tasks"];
+    for (int i = 0; i < scheduler::task_state_count; ++i)
+      if (tasks[scheduler::name_of(static_cast<TaskState>(i))] != counts.by_state[i]) return false;
+    return true;
+  };
+  CHECK_FALSE(right());
+  for (int i = 0; i < 1'000 && !right(); ++i) {
+    CHECK(w.s.state.wake_at() <= w.s.now + 3s);
+    w.s.pass(w.s.state.wake_at() - w.s.now);
+  }
+  CHECK(right());
+  CHECK(w.get("tasks/" + key_of("x0").hex()).json["task"]["state"] == "forgotten");
+}
+
 TEST_CASE("the critical path goes back through the input that arrived last") {
   Watched w;
   w.s.workers<1>();
