@@ -174,6 +174,7 @@ Result<LogStart> read_event_log(const std::string& folder, Feed& feed) {
     }
     gzclose(file);
   }
+  feed.finish();
   if (!begun) return failure(ErrorKind::invalid_argument, "the logs in " + folder + " are of another release or not complete");
   return start;
 }

@@ -224,9 +224,24 @@ void Feed::leave_worker(const TaskRow& task) {
   if (now.assigned > 0) --now.assigned;
 }
 
+/// A run that ends without a result took its time all the same.
 void Feed::stop_running(std::uint32_t row) {
-  tasks_[row].running = false;
-  if (tasks_[row].worker) worker(tasks_[row].worker).running.erase(row);
+  TaskRow& task = tasks_[row];
+  if (task.worker) worker(task.worker).running.erase(row);
+  if (!std::exchange(task.running, false) || task.worker == 0 || task.start < 0) return;
+  task.end = now_;
+  task.run_s = static_cast<float>(now_ - task.start) * 1e-6f;
+  note_run(task);
+}
+
+void Feed::note_run(const TaskRow& task) {
+  GroupRow& its = group(task.group);
+  WorkerRow& ran = worker(task.worker);
+  its.now.run_s += task.run_s;
+  ++its.run_histogram[histogram_cell(task.run_s)];
+  its.run_max_s = std::max<double>(its.run_max_s, task.run_s);
+  ran.now.busy_s += task.run_s;
+  timeline_.add(task.worker, ran.slots, task.start, std::max(task.end, task.start + 1), task.group, task.key);
 }
 
 // Comes before the transition to stored: the task still counts as running.
@@ -242,17 +257,13 @@ void Feed::on_finished(const Sighting& record) {
   task.start = now_ - static_cast<Micros>(seconds * 1e6);
   task.bytes = record.amount;
   ++its.now.finished;
-  its.now.run_s += seconds;
   its.now.bytes += record.amount;
-  ++its.run_histogram[histogram_cell(seconds)];
-  its.run_max_s = std::max(its.run_max_s, seconds);
   ++totals_.finished;
   WorkerRow& ran = worker(record.worker);
   ++ran.now.finished;
-  ran.now.busy_s += seconds;
   ran.running.erase(row);
   task.running = false;
-  timeline_.add(record.worker, task.start, std::max(task.end, task.start + 1), task.group, record.key);
+  note_run(task);
 }
 
 void Feed::on_failed(const Sighting& record, std::string_view text) {
@@ -371,6 +382,7 @@ Moment Feed::moment() const {
     WorkerMoment worker = row.now;
     worker.worker = id;
     for (const auto& [task, since] : row.running) worker.busy_s += static_cast<double>(now_ - since) * 1e-6;
+    worker.busy_s = std::max(worker.busy_s, row.busy_shown_s);   // a run may turn out to be shorter than it seemed
     worker.running = std::max<std::uint32_t>(worker.running, static_cast<std::uint32_t>(row.running.size()));
     moment.workers.push_back(worker);
   }
@@ -383,7 +395,13 @@ void Feed::advance(Time now) {
   now_ = std::max(now_, micros(now));
   if (now_ < next_moment_) return;
   moments_.add(moment());
+  for (const WorkerMoment& shown : moments_.all().back()->workers) worker(shown.worker).busy_shown_s = shown.busy_s;
   next_moment_ = now_ - now_ % moment_every + moment_every;
+  count_runs();
+}
+
+void Feed::finish() {
+  moments_.add(moment());
   count_runs();
 }
 

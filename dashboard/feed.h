@@ -67,6 +67,7 @@ struct WorkerRow {
   std::string lost_why;
   WorkerMoment now;
   std::map<std::uint32_t, Micros> running;  // rows of attempts known to run, and since when
+  double busy_shown_s = 0;
 };
 struct ErrorRow {
   std::string kind, type, frame, message, traceback, output;
@@ -122,6 +123,8 @@ class Feed {
   void apply(const Sighting* first, std::size_t slots);
   /// Time passes: make the moments that are due. `now` is on the clock of the records.
   void advance(Time now);
+  /// No record will come any more: the last moment is that of the last one.
+  void finish();
   /// The last record's clock at the observer's beginning; set by the first record if not before.
   void set_origin(Time origin) { origin_ = origin; has_origin_ = true; }
   Time origin() const { return origin_; }
@@ -158,6 +161,7 @@ class Feed {
   void apply(const Sighting& record, std::string_view text);
   void on_transition(const Sighting& record);
   void on_forgotten(std::uint32_t row);
+  void note_run(const TaskRow& task);
   void on_again(bool complete);
   void on_finished(const Sighting& record);
   void on_failed(const Sighting& record, std::string_view text);

@@ -78,6 +78,7 @@ static std::string with_files_inside(std::string html, Assets& assets) {
     }
   };
   replace("<link rel=\"stylesheet\"", "href=\"", "", [](const std::string& text) { return "<style>" + text + "</style>"; });
+  replace("<link rel=\"icon\"", "href=\"", "", [](const std::string&) { return std::string(); });
   replace("<script", "src=\"", "</script>", [](std::string text) {
     for (std::size_t at = 0; (at = text.find("</script", at)) != text.npos; at += 9) text.insert(at + 1, 1, '\\');
     return "<script type=\"module\">" + text + "</script>";

@@ -98,14 +98,14 @@ bool HttpSession::may_enter(std::string_view authorization, std::string_view coo
   if (!doors.needs_token()) return true;
   boost::system::error_code ignored;
   const std::string address = stream_.socket().remote_endpoint(ignored).address().to_string();
-  const bool tried = !authorization.empty() || cookie.find("weft_token=") != cookie.npos;
+  if (doors.token_is_right(authorization, cookie)) return true;   // whatever others at this address have tried
+  const bool tried = !authorization.empty() || cookie.find("weft_token=") != cookie.npos || parser_->get().target().find("?token=") != beast::string_view::npos;
   if (tried && owner_->wrong_tokens().too_many(address, monotonic_now())) {
     Body body = error_body(429, "too many wrong tokens came from this address; wait a minute");
     body.headers.emplace_back("Retry-After", "60");
     answer(std::move(body));
     return false;
   }
-  if (doors.token_is_right(authorization, cookie)) return true;
   if (tried) owner_->wrong_tokens().note(address, monotonic_now());
   Body body = error_body(401, "a token is needed: open /?token=TOKEN once, or send Authorization: Bearer TOKEN; the scheduler's log names the file that has it");
   body.headers.emplace_back("WWW-Authenticate", "Bearer");

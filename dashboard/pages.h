@@ -105,7 +105,7 @@ class Pages {
   Body schema(const Query&, const Range&) const;
 
   Json worker_row(const WorkerMoment& moment, const WorkerRow& row, const Range& range) const;
-  Json task_row(const TaskRow& task) const;
+  Json task_row(const TaskRow& task, const Range& range) const;
   Json alerts(const Range& range) const;
   Json progress(const Range& range) const;
   std::uint8_t state_at(const TaskRow& task, const Range& range) const;

@@ -239,7 +239,7 @@ Body Pages::config(const Query&, const Range& range) const {
 
 Body Pages::scale(const Query&, const Range& range) const {
   // What open tasks would take on one slot, by the mean of their group; half a second is assumed of groups that never ended.
-  double backlog = 0, slots = 0;
+  double backlog = 0, slots = 0, running = 0;   // what runs holds a slot, however long it takes
   std::uint64_t open = 0;
   unsigned workers = 0;
   for (const GroupMoment& group : range.now.groups) {
@@ -249,11 +249,11 @@ Body Pages::scale(const Query&, const Range& range) const {
     backlog += static_cast<double>(its) * mean;
   }
   for (const WorkerMoment& worker : range.now.workers)
-    if (worker.status < 2) slots += feed_.workers().at(worker.worker).slots, ++workers;
+    if (worker.status < 2) slots += feed_.workers().at(worker.worker).slots, running += worker.running, ++workers;
   constexpr double aim_s = 5;   // the work there is should be done in so long
   Json json = header(range);
   json.update({{"workers", workers}, {"slots", slots}, {"backlog_s", backlog},
-               {"wanted_slots", open == 0 ? 0 : std::clamp(backlog / aim_s, 1.0, static_cast<double>(open))}});
+               {"wanted_slots", open == 0 ? 0 : std::clamp(backlog / aim_s, std::max(1.0, running), static_cast<double>(open))}});
   return {.json = std::move(json)};
 }
 

@@ -47,9 +47,9 @@ std::vector<std::uint32_t> Pages::lanes_of(const Query& query) const {
       std::from_chars(end + 1, wanted.data() + wanted.size(), last);
     else last = first;
   }
-  last = std::min(last, first + lanes_max - 1);
-  if (first >= lanes.size()) return {};
-  return {lanes.begin() + static_cast<std::ptrdiff_t>(first), lanes.begin() + static_cast<std::ptrdiff_t>(std::min(last + 1, lanes.size()))};
+  if (first >= lanes.size() || last < first) return {};
+  last = std::min({last, first + lanes_max - 1, lanes.size() - 1});
+  return {lanes.begin() + static_cast<std::ptrdiff_t>(first), lanes.begin() + static_cast<std::ptrdiff_t>(last + 1)};
 }
 
 std::string Pages::stream(const Query& query, Micros t0, Micros t1, std::uint32_t id, double seq, bool delta) const {

@@ -1,19 +1,21 @@
 // Single tasks: search, detail, story, raster of a group, critical path.
 #include <algorithm>
+#include <map>
 
 #include "dashboard/pages.h"
 
 namespace weft::dashboard {
 
-Json Pages::task_row(const TaskRow& task) const {
-  auto time = [](Micros t) { return t < 0 ? Json(nullptr) : Json(t); };
+/// As it was at the cursor: what came later is not told.
+Json Pages::task_row(const TaskRow& task, const Range& range) const {
+  auto time = [&](Micros t) { return t < 0 || (!range.live && t > range.t1) ? Json(nullptr) : Json(t); };
   Json by = nullptr;
   if (task.unblocked_by < feed_.tasks().size()) by = feed_.tasks()[task.unblocked_by].key.hex();
-  Json json = {{"key", task.key.hex()}, {"label", feed_.label_of(task.group)}, {"group", task.group}, {"state", name_of_state(task.state)},
-               {"running", task.running}, {"worker", feed_.name_of_worker(task.worker)}, {"worker_id", task.worker}, {"attempts", task.attempts},
+  Json json = {{"key", task.key.hex()}, {"label", feed_.label_of(task.group)}, {"group", task.group}, {"state", name_of_state(state_at(task, range))},
+               {"running", range.live && task.running}, {"worker", feed_.name_of_worker(task.worker)}, {"worker_id", task.worker}, {"attempts", task.attempts},
                {"created", task.created}, {"start", time(task.start)}, {"end", time(task.end)}, {"run_s", task.run_s},
                {"bytes", task.bytes}, {"unblocked_by", by}, {"error", nullptr}};
-  if (const FailureOfTask* failure = feed_.failure_of(task.key))
+  if (const FailureOfTask* failure = feed_.failure_of(task.key); failure && (range.live || failure->t <= range.t1))
     json["error"] = {{"kind", failure->kind}, {"type", failure->type}, {"message", failure->message}, {"traceback", failure->traceback},
                      {"output", failure->output}, {"worker", feed_.name_of_worker(failure->worker)}, {"attempt", failure->attempt},
                      {"t", failure->t}};
@@ -38,7 +40,7 @@ Body Pages::tasks(const Query& query, const Range& range) const {
     if (!task) return error_body(404, "no task of this key is held; it may have been forgotten long ago");
     if (query.path.size() > 2 && query.path[2] == "story") return story(query, range, *task);
     if (query.path.size() > 2) return error_body(503, "the scheduler is not there to answer this: ask a live dashboard, over GET");
-    json["task"] = task_row(*task);
+    json["task"] = task_row(*task, range);
     return {.json = std::move(json)};
   }
   Result<double> limit = query.number("limit", 100, 1, 10'000);
@@ -51,7 +53,8 @@ Body Pages::tasks(const Query& query, const Range& range) const {
   json["more"] = false;
   for (; row < feed_.tasks().size(); ++row) {
     const TaskRow& task = feed_.tasks()[row];
-    if (!state.empty() && state != name_of_state(task.state) && !(state == "running" && task.running)) continue;
+    std::uint8_t then = state_at(task, range);
+    if (!state.empty() && state != name_of_state(then) && !(state == "running" && range.live && task.running)) continue;
     if (!worker.empty() && feed_.name_of_worker(task.worker) != worker) continue;
     if (!label.empty() && feed_.groups()[task.group].label.find(label) == std::string::npos) continue;
     if (!prefix.empty() && !task.key.hex().starts_with(prefix)) continue;
@@ -60,7 +63,7 @@ Body Pages::tasks(const Query& query, const Range& range) const {
       json["more"] = true;
       break;
     }
-    rows[task.key.hex()] = task_row(task);
+    rows[task.key.hex()] = task_row(task, range);
   }
   return {.json = std::move(json)};
 }
@@ -68,10 +71,11 @@ Body Pages::tasks(const Query& query, const Range& range) const {
 Body Pages::story(const Query&, const Range& range, const TaskRow& task) const {
   Json json = header(range);
   Json& steps = json["story"] = Json::array();
+  std::map<std::uint64_t, std::size_t> attempts{{0, 0}};   // by their ids: the how manyth
   for (const StoryRow& step : feed_.story())
     if (step.key == task.key && step.t <= range.t1)
       steps.push_back({{"t", step.t}, {"from", name_of_state(step.from)}, {"to", name_of_state(step.to)},
-                       {"worker", feed_.name_of_worker(step.worker)}, {"attempt", step.attempt}});
+                       {"worker", feed_.name_of_worker(step.worker)}, {"attempt", attempts.emplace(step.attempt, attempts.size()).first->second}});
   return {.json = std::move(json)};
 }
 
@@ -85,7 +89,7 @@ Body Pages::raster(const Query& query, const Range& range) const {
     if (!at) return error_body(400, at.error().message);
     auto place = static_cast<std::size_t>(*at);
     if (place >= group.members.size() || group.members[place] == no_group) return error_body(404, "that task is held no more");
-    Json row = task_row(feed_.tasks()[group.members[place]]);
+    Json row = task_row(feed_.tasks()[group.members[place]], range);
     row["index"] = place;
     return {.json = std::move(row)};
   }

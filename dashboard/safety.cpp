@@ -18,7 +18,10 @@ static constexpr std::size_t token_digits = 64;
 /// "name:8787" and "[::1]:8787" without the port, in lower case.
 static std::string name_of_host(std::string_view host) {
   std::size_t end = host.starts_with('[') ? host.find(']') : host.rfind(':');
-  if (host.starts_with('[')) end = end == host.npos ? host.size() : end + 1;
+  if (host.starts_with('[')) {
+    end = end == host.npos ? host.size() : end + 1;
+    if (end < host.size() && host[end] != ':') return {};   // "[::1].evil.com"
+  }
   std::string name(host.substr(0, end));
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
   return name;
@@ -53,7 +56,9 @@ bool Doors::is_token(std::string_view given) const {
 
 bool Doors::token_is_right(std::string_view authorization, std::string_view cookie) const {
   if (token_.empty()) return true;
-  if (authorization.starts_with("Bearer ")) return is_token(authorization.substr(7));
+  std::string scheme(authorization.substr(0, 7));
+  std::transform(scheme.begin(), scheme.end(), scheme.begin(), [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
+  if (scheme == "bearer ") return is_token(authorization.substr(7));
   while (!cookie.empty()) {
     std::string_view pair = cookie.substr(0, cookie.find(';'));
     cookie.remove_prefix(std::min(cookie.size(), pair.size() + 1));

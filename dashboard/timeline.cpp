@@ -17,28 +17,31 @@ std::size_t Timeline::columns_max(std::size_t level) const {
   return std::max<std::size_t>(64, static_cast<std::size_t>(static_cast<double>(columns_wanted[level]) * std::min(share, 1.0)));
 }
 
-std::uint32_t Timeline::lane_for(std::uint32_t worker, Micros start, Micros end) {
+/// A lane for each slot. Of those that are free the one that was busy last; if reports overlap (their times are those of two clocks,
+/// and who waits for its children runs beside them), the one that is free first.
+std::uint32_t Timeline::lane_for(std::uint32_t worker, std::uint32_t slots, Micros start, Micros end) {
   std::vector<std::uint32_t>& mine = lanes_of_worker_[worker];
-  std::uint32_t best = no_group;
+  std::uint32_t best = no_group, soonest = no_group;
   for (std::uint32_t lane : mine) {
     Micros free_at = lane_data_[lane].free_at;
+    if (soonest == no_group || free_at < lane_data_[soonest].free_at) soonest = lane;
     if (free_at > start + lane_slack) continue;
     if (best == no_group || free_at > lane_data_[best].free_at) best = lane;
   }
-  if (best == no_group && mine.size() < 1024) {
+  if (best == no_group && mine.size() < std::min<std::size_t>(slots, 1024)) {
     best = static_cast<std::uint32_t>(lanes_.size());
     lanes_.push_back({worker, static_cast<std::uint32_t>(mine.size())});
     lane_data_.emplace_back();
     mine.push_back(best);
   } else if (best == no_group) {
-    best = mine.back();
+    best = soonest;
   }
   lane_data_[best].free_at = std::max(lane_data_[best].free_at, end);
   return best;
 }
 
-void Timeline::add(std::uint32_t worker, Micros start, Micros end, std::uint32_t group, const Key& key) {
-  std::uint32_t lane = lane_for(worker, start, end);
+void Timeline::add(std::uint32_t worker, std::uint32_t slots, Micros start, Micros end, std::uint32_t group, const Key& key) {
+  std::uint32_t lane = lane_for(worker, std::max(slots, 1u), start, end);
   ++seen_;
   longest_ = std::max(longest_, end - start);
   rectangles_.push_back({start, end, lane, group, key});

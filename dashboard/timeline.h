@@ -45,7 +45,8 @@ class Timeline {
   Timeline(std::size_t rectangles_max, std::size_t cells_bytes_max) : rectangles_max_(rectangles_max), cells_bytes_max_(cells_bytes_max) {}
 
   /// An attempt that ended. Takes the lane of the worker that fits: the one whose last attempt ended latest before `start`.
-  void add(std::uint32_t worker, Micros start, Micros end, std::uint32_t group, const Key& key);
+  /// A run that ended; its worker has so many slots.
+  void add(std::uint32_t worker, std::uint32_t slots, Micros start, Micros end, std::uint32_t group, const Key& key);
   void add_transfer(const TransferMark& mark);
 
   const std::vector<LaneName>& lanes() const { return lanes_; }
@@ -71,7 +72,7 @@ class Timeline {
     Micros free_at = 0;
     std::array<Level, widths.size()> levels;
   };
-  std::uint32_t lane_for(std::uint32_t worker, Micros start, Micros end);
+  std::uint32_t lane_for(std::uint32_t worker, std::uint32_t slots, Micros start, Micros end);
   void paint(Lane& lane, Micros start, Micros end, std::uint32_t group, bool transfer);
   std::size_t columns_max(std::size_t level) const;
 

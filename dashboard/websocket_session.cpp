@@ -1,5 +1,7 @@
 #include "dashboard/websocket_session.h"
 
+#include "common/logging.h"
+
 namespace weft::dashboard {
 
 static constexpr std::size_t message_max = 16u << 10;
@@ -46,11 +48,22 @@ void WebSocketSession::read() {
     if (error == beast::error::timeout) ++self->owner_->around().cut;   // not even a pong came back
     if (error) return self->end();   // Beast has said 1009 for a message that is too long
     auto bytes = self->buffer_.cdata();
-    self->viewer_.receive({static_cast<const char*>(bytes.data()), bytes.size()});
+    self->guarded([&] { self->viewer_.receive({static_cast<const char*>(bytes.data()), bytes.size()}); });
     self->buffer_.consume(self->buffer_.size());
     self->pump(monotonic_now());
-    self->read();
+    if (!self->ended_) self->read();
   });
+}
+
+/// What one viewer asks for is its own trouble.
+template <class Work>
+void WebSocketSession::guarded(Work work) {
+  try {
+    work();
+  } catch (const std::exception& caught) {
+    log_warning("dashboard viewer ended", {{"why", caught.what()}});
+    end();
+  }
 }
 
 void WebSocketSession::pump(Time now) {
@@ -61,8 +74,8 @@ void WebSocketSession::pump(Time now) {
     ++owner_->around().cut;
     return end();
   }
-  writing_ = viewer_.next(owner_->feed().now());
-  if (!writing_) return;
+  guarded([&] { writing_ = viewer_.next(owner_->feed().now()); });
+  if (!writing_ || ended_) return;
   writing_since_ = now;
   socket_.binary(writing_->binary);
   socket_.async_write(asio::buffer(writing_->bytes), [self = shared_from_this()](beast::error_code error, std::size_t sent) {

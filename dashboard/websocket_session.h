@@ -14,6 +14,8 @@ class WebSocketSession : public std::enable_shared_from_this<WebSocketSession> {
   void accept(http::request<http::string_body> request);
   /// Write the next frame, if one is due and none is on its way.
   void pump(Time now);
+  template <class Work>
+  void guarded(Work work);
 
  private:
   void read();

@@ -196,6 +196,7 @@ int run_trace(Arguments arguments) {
   options.add().add("from", from, "seconds since the scheduler began");
   options.add().add("to", to, "likewise; 0: all");
   if (auto code = options.start(arguments)) return *code;
+  if (from < 0 || (to > 0 && to <= from)) throw InvalidArgument("--to must come after --from");
   file.choose(words[0]);
   if (words[0].ends_with(".json")) format = "chrome";
   std::string target = "/api/v1/trace?format=" + format + "&t0=" + std::to_string(static_cast<std::int64_t>(from * 1e6));

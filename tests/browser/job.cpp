@@ -77,6 +77,7 @@ int main(int argc, char** argv) {
   auto sums = client.map({.label = "sum-partial"}, partial_sum, cleaned);
   auto sum = client.submit({.label = "sum"}, total, sums);
   auto odd = client.map({.label = markup}, odd_name, parts);
+  auto long_name = client.map({.label = std::string(300, 'x')}, odd_name, std::vector<int>{-1});
   auto bad = client.map({.label = "refuse"}, refuse, std::vector<int>{1, 2, 3});
   auto endless = client.submit({.label = "linger"}, linger);
   std::vector<weft::Future<int>> named;
@@ -87,6 +88,7 @@ int main(int argc, char** argv) {
   weft::wait(sums);
   sum.result();
   weft::wait(odd);
+  weft::wait(long_name);
   weft::wait(bad);
   weft::wait(named);
   // A shuffle: 4 readers take their parts of 8 values.

@@ -21,7 +21,9 @@ before(async () => {
   const { groups } = await cluster.get("groups");
   const id = Object.keys(groups).find((group) => groups[group].label === "clean");
   const failed = Object.keys((await cluster.get("tasks?label=refuse&limit=1")).tasks)[0];
-  addresses = { ...Object.fromEntries(PAGES.map((page) => [page, page])), group: `groups/${id}`, raster: `graph/${id}`, task: `tasks/${failed}`, worker: "workers/worker-1" };
+  const long = Object.keys(groups).find((group) => groups[group].label.startsWith("xxx"));
+  const longTask = Object.keys((await cluster.get("tasks?label=xxx&limit=1")).tasks)[0];
+  addresses = { ...Object.fromEntries(PAGES.map((page) => [page, page])), group: `groups/${id}`, raster: `graph/${id}`, task: `tasks/${failed}`, worker: "workers/worker-1", "long-group": `groups/${long}`, "long-task": `tasks/${longTask}` };
 });
 after(async () => { await browser?.close(); await cluster?.stop(); });
 

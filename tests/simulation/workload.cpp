@@ -42,7 +42,8 @@ void Cluster::scatter(int number, GraphChunk& chunk, std::vector<client::Event>&
 }
 
 void Cluster::release_later(int number, const Key& key) {
-  at(now_ + 20 * delay(), client_actor(number), [this, number, key] {
+  auto times = static_cast<int>(graph_random_.between(1, 20));
+  at(now_ + times * delay(), client_actor(number), [this, number, key] {
     if (clients_[number].wanted.erase(key) == 0) return;
     clients_[number].ended.erase(key);
     changed_ = true;

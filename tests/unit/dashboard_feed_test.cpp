@@ -278,6 +278,51 @@ TEST_CASE("nonsense from a viewer is answered, never obeyed") {
   CHECK_FALSE(viewer.next(2));
 }
 
+TEST_CASE("a run that failed took its time, on one of its worker's slots") {
+  Watched w;
+  w.s.workers<2>();
+  std::vector<Key> tasks = w.s.submit({task("a").at("w1"), task("b").at("w1"), task("c").at("w1")});
+  for (const Key& key : tasks) {
+    w.s.start(key);
+    w.s.now = w.s.now + 2s;
+    w.s.fail(key);
+  }
+  Json group = w.get("groups").json["groups"]["0"];
+  CHECK(group["run_s"]["sum"].get<double>() == doctest::Approx(6));
+  CHECK(group["run_s"]["max"].get<double>() == doctest::Approx(2));
+  Json timeline = w.get("timeline?t0=0").json;
+  CHECK(timeline["rects"].size() == 3);
+  CHECK(timeline["lanes"].size() == 1);   // one slot, whatever the clocks say
+  CHECK(w.get("tasks/" + tasks[0].hex()).json["task"]["run_s"].get<double>() == doctest::Approx(2));
+}
+
+TEST_CASE("the past is the past, also for single tasks") {
+  Watched w;
+  w.s.workers<1>();
+  Key x = w.s.submit(task("x"));
+  w.s.start(x);
+  w.s.now = w.s.now + 5s;
+  w.drain();
+  auto then = std::to_string(w.feed.now() - 1'000'000);
+  w.s.now = w.s.now + 5s;
+  w.s.finish(x);
+  CHECK(w.get("tasks?state=stored").json["tasks"].size() == 1);
+  CHECK(w.get("tasks?state=stored&t1=" + then).json["tasks"].empty());
+  Json row = w.get("tasks?t1=" + then).json["tasks"].begin().value();
+  CHECK(row["state"] != "stored");
+  CHECK(row["end"].is_null());
+}
+
+TEST_CASE("lanes that are no range are none") {
+  Watched w;
+  w.s.workers<3>();
+  for (const char* where : {"w1", "w2", "w3"}) w.s.finish(w.s.submit(task(where).at(where)));
+  for (const char* lanes : {"2-0", "2-1", "5-1", "18446744073709551615", "0-18446744073709551615", "1-", "-", "x"}) {
+    Body body = w.get(std::string("stream?lanes=") + lanes);
+    CHECK(body.bytes.size() >= 56);   // a frame without lanes
+  }
+}
+
 TEST_CASE("metrics are what Prometheus reads") {
   Watched w;
   w.s.workers<2>();

@@ -23,7 +23,7 @@ export function Overview() {
       <Alerts alerts={body.alerts} dropped={body.dropped} />
       <Stats figures={[
         { name: "Finished runs", id: "finished", value: count(body.totals.finished), note: `${perSecond(body.rates.finished_per_s)} now` },
-        { name: "Open tasks", id: "open", value: count(open), note: `${count(tasks.assigned)} assigned, ${count(tasks.waiting)} waiting` },
+        { name: "Open tasks", id: "open", value: count(open), note: `${count(tasks.assigned)} assigned, ${count(tasks.ready)} ready, ${count(tasks.waiting)} waiting` },
         { name: "Failed tasks", id: "failed", value: <span class={tasks.failed ? "bad" : ""}>{count(tasks.failed)}</span>, note: `${plural(body.totals.retried, "run")} repeated` },
         { name: "Busy slots", id: "busy", value: share(body.busy), note: `${count(body.running)} of ${plural(body.slots, "slot")} run` },
         { name: "Workers", id: "workers", value: count(workers.total), note: workersNote(workers) },

@@ -1,7 +1,7 @@
 // What ran where, over all time: the task stream, live or scrubbed.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { clock, cursor, edge, following, present, seek, span, zoom } from "../cursor";
+import { clock, cursor, edge, following, seek, span, zoom } from "../cursor";
 import { Lanes, type Hit } from "../draw/lanes";
 import { drawAxis } from "../draw/axis";
 import { groupColour, groupColours } from "../feed/groups";
@@ -87,9 +87,12 @@ function TimePanel({ shown, label, slots }: { shown: [group: number, micros: num
 function useStream(lanes: Lanes, firstLane: number): { problem: FeedError | null; asking: boolean } {
   const [problem, setProblem] = useState<FeedError | null>(null);
   const [asking, setAsking] = useState(true);
+  const [, redraw] = useState<Frame | null>(null);  // the words around the picture: in a history no clock moves them
   const take = (frame: Frame) => {
     lanes.take(frame);
-    if (!frame.delta) { setAsking(false); clock.value = present(); }
+    if (frame.delta) return;
+    setAsking(false);
+    redraw(frame);
   };
   const asker = useMemo(() => new Asker(getBytes, ({ bytes }) => {
     const frame = readFrame(bytes);

@@ -83,7 +83,9 @@ export function Meter({ share, text, fill = "fill-accent" }: { share: number; te
 
 export function stateParts(counts: StateCounts, total: number): Part[] {
   const of = Math.max(total, 1);
-  return [...TASK_STATES].reverse().map((state) => ({ share: counts[state] / of, fill: `fill-${state}` }));
+  const held = TASK_STATES.reduce((sum, state) => sum + counts[state], 0);
+  const forgotten = Math.max(0, total - held);  // they were done, and nobody wants them any more
+  return [...TASK_STATES].reverse().map((state) => ({ share: (counts[state] + (state === "stored" ? forgotten : 0)) / of, fill: `fill-${state}` }));
 }
 
 export function Legend({ items }: { items: [name: string, fill: string][] }) {
