@@ -253,7 +253,7 @@ Body Pages::scale(const Query&, const Range& range) const {
   constexpr double aim_s = 5;   // the work there is should be done in so long
   Json json = header(range);
   json.update({{"workers", workers}, {"slots", slots}, {"backlog_s", backlog},
-               {"wanted_slots", open == 0 ? 0 : std::clamp(backlog / aim_s, std::max(1.0, running), static_cast<double>(open))}});
+               {"wanted_slots", std::min(std::max({backlog / aim_s, running, 1.0}), static_cast<double>(open))}});
   return {.json = std::move(json)};
 }
 

@@ -296,6 +296,20 @@ TEST_CASE("a run that failed took its time, on one of its worker's slots") {
   CHECK(w.get("tasks/" + tasks[0].hex()).json["task"]["run_s"].get<double>() == doctest::Approx(2));
 }
 
+TEST_CASE("what runs wants a slot, however short its like took, and nothing wants more than the open tasks do") {
+  Watched w;
+  auto [worker] = w.s.workers<1>();
+  CHECK(w.get("scale").json["wanted_slots"] == 0);
+  Key x = w.s.submit(task("x"));
+  w.s.start(x);
+  CHECK(w.get("scale").json["wanted_slots"] == 1);
+  // A worker may say that more runs than is open.
+  w.s.say(worker, WorkerHeartbeat{.running = 5});
+  CHECK(w.get("scale").json["wanted_slots"] == 1);
+  w.s.finish(x);
+  CHECK(w.get("scale").json["wanted_slots"] == 0);
+}
+
 TEST_CASE("the past is the past, also for single tasks") {
   Watched w;
   w.s.workers<1>();

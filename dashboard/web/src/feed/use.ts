@@ -30,15 +30,14 @@ export function useFeed<T>(path: string | null, hz = 2): Feed<T> {
 /** The body of a resource that is asked for, not subscribed to; again every `everyMs` while it follows the present. */
 export function useAsked<T>(path: string | null, everyMs = 0): Feed<T> {
   const { state, asker } = useAnswer<T>(path?.split("?")[0] ?? null);
-  const at = cursor.value;
-  const open = link.value === "open";
+  useEffect(() => { if (path !== null) asker.ask(path); }, [path]);
+  // A cursor that moves changes only the paths that name it.
+  const follows = everyMs > 0 && cursor.value === null && link.value === "open";
   useEffect(() => {
-    if (path === null) return;
-    asker.ask(path);
-    if (!everyMs || at !== null || !open) return;
+    if (path === null || !follows) return;
     const timer = setInterval(() => { if (!document.hidden) asker.ask(path); }, everyMs);
     return () => clearInterval(timer);
-  }, [path, at, open, everyMs]);
+  }, [path, follows, everyMs]);
   return state.value;
 }
 
