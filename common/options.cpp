@@ -151,6 +151,7 @@ Result<std::size_t> ProgramOptions::read_flag(std::span<const std::string> argum
 
 Result<ProgramOptions::Next> ProgramOptions::read_arguments(std::span<const std::string> arguments) {
   TextList values;
+  std::string behind;   // what stands before the first of them
   for (std::size_t i = 0; i < arguments.size();) {
     const std::string& argument = arguments[i];
     if (argument == "--") {
@@ -160,6 +161,7 @@ Result<ProgramOptions::Next> ProgramOptions::read_arguments(std::span<const std:
     if (asks_for_help(argument)) return Next::help;
     if (argument == "--version") return Next::version;
     if (argument.size() < 2 || argument[0] != '-') {
+      if (values.empty() && i > 0) behind = " behind " + arguments[i - 1];
       values.push_back(argument);
       ++i;
       continue;
@@ -168,7 +170,7 @@ Result<ProgramOptions::Next> ProgramOptions::read_arguments(std::span<const std:
     if (!taken) return taken.error();
     i += *taken;
   }
-  if (!positional_ && !values.empty()) return mistake("unexpected argument \"" + values[0] + "\": options begin with --");
+  if (!positional_ && !values.empty()) return mistake("unexpected argument \"" + values[0] + "\"" + behind + ": options begin with --");
   if (positional_ && values.size() < positional_->least) return mistake("missing argument: " + positional_->name);
   if (positional_ && values.size() > positional_->most)
     return mistake("unexpected argument \"" + values[positional_->most] + "\" behind " + positional_->name);

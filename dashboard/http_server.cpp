@@ -67,8 +67,7 @@ void HttpSession::handle() {
     return answer(error_body(421, "this dashboard is not reached by that Host; weft-scheduler --dashboard-names adds a name"));
   if (request.count(http::field::origin) > 1 || !doors.origin_is_ours(text(request[http::field::origin]), host))
     return answer(error_body(403, "another site may not read this dashboard"));
-  if (doors.needs_token() && path == "/" && take_token(target)) return;
-  if (!may_enter(text(request[http::field::authorization]), text(request[http::field::cookie]))) return;
+  if (!may_enter(target, text(request[http::field::authorization]), text(request[http::field::cookie]))) return;
   if (path == "/ws") return upgrade();
   if (path.starts_with("/api/v1/control/")) return control(path.substr(16));
   if (!is_read) {
@@ -83,29 +82,31 @@ void HttpSession::handle() {
 
 /// `/?token=…`: the token becomes a cookie, and leaves the address bar. False: there is no right token in it.
 bool HttpSession::take_token(std::string_view target) {
-  std::size_t at = target.find("?token=");
-  if (at == target.npos || !owner_->doors().is_token(target.substr(at + 7))) return false;
+  std::string_view token = target.substr(8);
+  if (!owner_->doors().is_token(token)) return false;
   Body body{.status = 303, .bytes = "see /\n", .type = "text/plain"};
-  body.headers.emplace_back("Set-Cookie", "weft_token=" + std::string(target.substr(at + 7)) + "; HttpOnly; SameSite=Strict; Path=" + owner_->options().prefix + '/');
+  body.headers.emplace_back("Set-Cookie", "weft_token=" + std::string(token) + "; HttpOnly; SameSite=Strict; Path=" + owner_->options().prefix + '/');
   body.headers.emplace_back("Location", owner_->options().prefix + "/");
   answer(std::move(body));
   return true;
 }
 
-/// False: it was answered that a token is missing or wrong.
-bool HttpSession::may_enter(std::string_view authorization, std::string_view cookie) {
+/// False: it was answered: that a token is missing or wrong, or with a cookie for the right one. Who guesses is not even compared any more.
+bool HttpSession::may_enter(std::string_view target, std::string_view authorization, std::string_view cookie) {
   const Doors& doors = owner_->doors();
   if (!doors.needs_token()) return true;
   boost::system::error_code ignored;
   const std::string address = stream_.socket().remote_endpoint(ignored).address().to_string();
-  if (doors.token_is_right(authorization, cookie)) return true;   // whatever others at this address have tried
-  const bool tried = !authorization.empty() || cookie.find("weft_token=") != cookie.npos || parser_->get().target().find("?token=") != beast::string_view::npos;
+  const bool opens = target.starts_with("/?token=");
+  const bool tried = opens || !authorization.empty() || cookie.find("weft_token=") != cookie.npos;
   if (tried && owner_->wrong_tokens().too_many(address, monotonic_now())) {
     Body body = error_body(429, "too many wrong tokens came from this address; wait a minute");
     body.headers.emplace_back("Retry-After", "60");
     answer(std::move(body));
     return false;
   }
+  if (opens && take_token(target)) return false;
+  if (doors.token_is_right(authorization, cookie)) return true;
   if (tried) owner_->wrong_tokens().note(address, monotonic_now());
   Body body = error_body(401, "a token is needed: open /?token=TOKEN once, or send Authorization: Bearer TOKEN; the scheduler's log names the file that has it");
   body.headers.emplace_back("WWW-Authenticate", "Bearer");

@@ -27,7 +27,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void on_read(beast::error_code error);
   void handle();
   bool take_token(std::string_view target);
-  bool may_enter(std::string_view authorization, std::string_view cookie);
+  bool may_enter(std::string_view target, std::string_view authorization, std::string_view cookie);
   void upgrade();
   void api(std::string_view target);
   void control(std::string_view verb);

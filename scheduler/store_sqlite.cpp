@@ -135,7 +135,7 @@ class SqliteStore : public Store {
 Result<void> SqliteStore::open() {
   if (auto made = make_private_folder(options_.folder); !made) return failure(ErrorKind::io_error, made.error().message);
   Result<PidFile> lock = PidFile::create(options_.folder + "/pid");
-  if (!lock && lock.error().kind == ErrorKind::io_error) return wrong("cannot be opened: " + lock.error().message);
+  if (!lock && lock.error().kind == ErrorKind::io_error) return wrong("cannot be opened: " + lock.error().message + "; make room if the disk is full, or name another folder with --store");
   if (!lock) return wrong("is used by another scheduler: " + lock.error().message + "; stop it, or name another folder with --store");
   lock_ = std::move(*lock);
   std::string path = options_.folder + "/store.db";

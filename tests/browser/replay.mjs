@@ -18,7 +18,7 @@ const TRANSITIONS_MIN = 100_000;
 const TASKS_PER_S = 30_000;    // about four transitions each
 const HEAP_GROWTH_MAX = 20e6;
 const RECORDED_TASKS = 10_000_000, RECORDED_PER_S = 60_000;
-const SCRUB_MS = 10_000, STUTTER_MS = 50 /* three frames */, MOMENTS_PER_S = 5;
+const SCRUB_MS = 10_000, STUTTER_MS = 50 /* three frames */, MOMENTS_PER_S = 10;
 let browser;
 const folder = mkdtempSync(join(tmpdir(), "weft-replay-"));
 

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include "common/exit_codes.h"
 #include "reliability/bad_tasks.h"
@@ -51,7 +50,7 @@ Outcome clock_jumps(Scale scale) {
       auto endless = client.submit(Options{.timeout = 1s}, spin, i);
       for (int half : {0, 1}) {
         clock = (jumps++ % 2 ? -1 : 1) * Duration(24h).count();
-        if (!half) wait(endless, {.timeout = 500ms});
+        if (!half) wait(endless, {.timeout = 500ms});   // the time between two jumps
       }
       auto failure = endless.exception(60s);
       wrong += !failure || failure->kind != ErrorKind::task_timeout;
@@ -127,9 +126,9 @@ std::vector<BadStart> bad_start_list(const std::string& home, const std::string&
   std::vector<BadStart> list = {
       {"weft-scheduler", {"--port", taken_port, "--worker-port", "0"}, unavailable, taken_port},
       {"weft-scheduler", {"--port", "0", "--worker-port", taken_port}, unavailable, taken_port},
-      {"weft-scheduler", {"--host", "no.such.host.invalid", "--port", "0", "--worker-port", "0"}, unavailable, "no.such.host.invalid"},
+      {"weft-scheduler", {"--host", "no.such.host.invalid", "--port", "0", "--worker-port", "0"}, no_host, "no.such.host.invalid"},
       {"weft-scheduler", {"--listen", "udp://x", "--worker-port", "0"}, usage, "udp"},
-      {"weft-scheduler", {"--listen", "ipc://" + home + "/no/such/folder/socket", "--worker-port", "0"}, configuration, "/no/such/folder"},
+      {"weft-scheduler", {"--listen", "ipc://" + home + "/no/such/folder/socket", "--worker-port", "0"}, cannot_create, "/no/such/folder"},
       scheduler({"--scheduler-file", "/proc/nowhere/file"}, cannot_create, "/proc/nowhere"),
       scheduler({"--pid-file", "/proc/nowhere/pid"}, cannot_create, "/proc/nowhere"),
       scheduler({"--keys", "/proc/nowhere/keys"}, cannot_create, "/proc/nowhere"),
@@ -152,21 +151,20 @@ std::vector<BadStart> bad_start_list(const std::string& home, const std::string&
       {"weft-worker", {"udp://x"}, usage, "udp"},
       {"weft-worker", {"tcp://127.0.0.1:99999"}, usage, "99999"},
       {"weft-worker", {"a", "b"}, usage, "SCHEDULER"},
-      {"weft-worker", {"--scheduler-file", home + "/bad.json"}, usage, "bad.json"},
+      {"weft-worker", {"--scheduler-file", home + "/bad.json"}, io_error, "bad.json"},
       {"weft-worker", {"--scheduler-file", home + "/missing.json", "--death-timeout", "100ms"}, unavailable, "missing.json"},
       {"weft", {"no-such-verb"}, usage, "no-such-verb"},
       {"weft", {"status", "--no-such-option"}, usage, "--no-such-option"},
-      {"weft", {"status", "--timeout", "500ms"}, unavailable, "8786"},
+      {"weft", {"status"}, no_host, "scheduler"},
   };
   for (auto [option, value] : {std::pair{"--port", "no"}, {"--port", "70000"}, {"--worker-lease", "soon"}, {"--worker-lease", "-1s"},
-                               {"--sessions-max", "many"}, {"--log-level", "loud"}, {"--no-such-option", "1"}})
+                               {"--sessions-max", "many"}, {"--recall", "perhaps"}, {"--log-level", "loud"}, {"--no-such-option", "1"}})
     list.push_back({"weft-scheduler", {option, value}, usage, option});
-  list.push_back({"weft-scheduler", {"--recall=perhaps"}, usage, "--recall"});
   for (auto [option, value] : {std::pair{"--nthreads", "few"}, {"--memory-limit", "huge"}, {"--resources", "GPU"}, {"--resources", "GPU=-1"},
                                {"--spill-at", "often"}, {"--isolation", "none"}, {"--lifetime", "long"}, {"--no-such-option", "1"}})
     list.push_back({"weft-worker", {nowhere, option, value}, usage, option});
   if (!full_disk.empty()) {
-    list.push_back(scheduler({"--store", full_disk + "/store"}, io_error, "No space left"));
+    list.push_back(scheduler({"--store", full_disk + "/store"}, io_error, "full"));
     list.push_back(scheduler({"--keys", full_disk + "/keys"}, cannot_create, full_disk));
   }
   return list;
@@ -214,14 +212,10 @@ Outcome bad_starts(Scale scale) {
     if (code != start.code) words += " code " + std::to_string(code) + " instead of " + std::to_string(start.code);
     if (took > limit) words += " after " + rounded(took);
     if (program->errors.find(start.says) == std::string::npos) words += " without naming " + start.says;
-    // Beside what it logged until then.
-    std::istringstream said(program->errors);
-    int lines = 0;
-    for (std::string line; std::getline(said, line);) lines += !line.starts_with("time=");
+    auto lines = std::count(program->errors.begin(), program->errors.end(), '\n');
     if (lines > 3) words += " in " + std::to_string(lines) + " lines";
     for (const std::string& file : after)
-      if (!std::binary_search(before.begin(), before.end(), file) && !fs::is_directory(file) && !file.starts_with(home.path + "/.local/state"))
-        words += " leaving " + file;   // a store and keys are for the next start
+      if (!std::binary_search(before.begin(), before.end(), file) && !fs::is_directory(file)) words += " leaving " + file;
     if (words.empty()) continue;
     ++bad;
     wrong += start.program;
