@@ -1,6 +1,7 @@
 #include "common/listen.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -94,6 +95,9 @@ Result<Listening> listen_at(Endpoint& endpoint, const Address& address, const st
     if (!bound) return bound.error();
     return Listening{*bound, contact.empty() ? *bound : contact};
   }
+  if (!host_known(address))
+    return failure(ErrorKind::io_error, "cannot listen on " + to_text(address) + ": no host " + tcp->host +
+                                            " is known here; name this machine, one of its addresses, or * for all");
   if (!contact.empty())
     if (auto read = read_contact_address(contact, 1); !read) return read.error();
   TcpAddress place{host_to_bind(tcp->host, tcp->ports.first), {}};
@@ -113,6 +117,23 @@ Result<Listening> listen_at(Endpoint& endpoint, const Address& address, const st
   else if (std::string holder = holder_of(tcp->ports.first); !holder.empty() && tcp->ports.first != 0)
     last.message += "; it belongs to " + holder;
   return last;
+}
+
+bool host_known(const Address& address) {
+  const auto* tcp = std::get_if<TcpAddress>(&address);
+  return !tcp || tcp->host == "*" || if_nametoindex(tcp->host.c_str()) != 0 || resolve(tcp->host, tcp->ports.first, true);
+}
+
+bool somebody_listens(const TcpAddress& address) {
+  AddressList list = resolve(address.host, address.ports.first, false);
+  for (addrinfo* one = list.get(); one; one = one->ai_next) {
+    int probe = socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe < 0) continue;
+    bool accepted = connect(probe, one->ai_addr, one->ai_addrlen) == 0;
+    ::close(probe);
+    if (accepted) return true;
+  }
+  return false;
 }
 
 std::string local_address_towards(const TcpAddress& address) {

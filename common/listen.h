@@ -21,6 +21,11 @@ struct Listening {
 Result<Listening> listen_at(Endpoint& endpoint, const Address& address, const std::string& role, const std::string& contact,
                             const std::string& wildcard_host);
 
+/// Whether the host of an address is known here, as a number, a name or an interface; true of an ipc address.
+bool host_known(const Address& address);
+/// Whether something accepts connections there now. For this machine's own addresses: elsewhere a silent host is waited for.
+bool somebody_listens(const TcpAddress& address);
+
 /// The address of ours from which packets to this host leave; "127.0.0.1" if that is unknown.
 std::string local_address_towards(const TcpAddress& address);
 

@@ -140,6 +140,12 @@ Result<void> make_private_folder(const std::string& path) {
   return check_private_folder(path);
 }
 
+Result<void> check_writable(const std::string& path) {
+  std::string folder = std::filesystem::path(path).parent_path();
+  if (access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) == 0) return {};
+  return io_failure("cannot write", path);
+}
+
 Result<void> write_whole_file(const std::string& path, std::string_view text, unsigned mode) {
   std::string draft = path + ".new-" + std::to_string(getpid());
   int file = open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);

@@ -58,6 +58,8 @@ class PidFile {
 /// Make a folder (and its parents) that only we can enter, or check that an existing one is so.
 Result<void> make_private_folder(const std::string& path);
 
+/// Whether a file can be made or replaced there, as far as can be known before it is done.
+Result<void> check_writable(const std::string& path);
 /// Write a file so that readers see the old one or the whole new one.
 Result<void> write_whole_file(const std::string& path, std::string_view text, unsigned mode = 0644);
 /// Read at most `bytes_max`; a longer file is a failure.

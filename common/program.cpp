@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/exit_codes.h"
+#include "common/listen.h"
 
 namespace weft {
 
@@ -71,10 +72,11 @@ int fail_program(const ProgramSettings& program, const Failure& why, std::option
   return exit;
 }
 
-int fail_listen(const ProgramSettings& program, const Failure& why) {
-  // A place that cannot be had is connection_failed (endpoint.h).
-  if (why.kind == ErrorKind::io_error) return fail_program(program, why, exit_code::configuration);
-  return fail_program(program, why);
+int fail_listen(const ProgramSettings& program, const Address& place, const Failure& why) {
+  // A place that somebody else has is connection_failed (endpoint.h).
+  if (why.kind != ErrorKind::io_error) return fail_program(program, why);
+  if (std::holds_alternative<IpcAddress>(place)) return fail_program(program, why, exit_code::cannot_create);
+  return fail_program(program, why, host_known(place) ? exit_code::configuration : exit_code::no_host);
 }
 
 }  // namespace weft

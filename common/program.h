@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "common/address.h"
 #include "common/logging.h"
 #include "common/options.h"
 #include "common/process.h"
@@ -35,8 +36,8 @@ std::optional<int> start_program(ProgramOptions& options, ProgramSettings& progr
 /// Tell people (stderr) and the log's file why the program ends; returns the exit code, by default that of the failure's kind.
 int fail_program(const ProgramSettings& program, const Failure& why, std::optional<int> code = {});
 
-/// The same when listening failed: exit code 78 if it is the guard that does not hold (strangers would be let in).
-int fail_listen(const ProgramSettings& program, const Failure& why);
+/// The same when listening at that place failed. Exit code 78: the guard does not hold, strangers would be let in.
+int fail_listen(const ProgramSettings& program, const Address& place, const Failure& why);
 
 /// Every option with its value and where it came from, as `weft config` shows it.
 std::string describe_config(const std::string& program, const ProgramOptions& options, ShowConfig format);

@@ -28,7 +28,7 @@ Result<SchedulerFile> read_scheduler_file(const std::string& path) {
   Result<std::string> text = read_whole_file(path, 64 * 1024);
   if (!text) return failure(text.error().kind, text.error().message + " (a scheduler file)");
   auto wrong = [&](const std::string& why) {
-    return failure(ErrorKind::invalid_argument, path + " is no scheduler file: " + why);
+    return failure(ErrorKind::io_error, path + " is no scheduler file: " + why);
   };
   try {
     Json json = Json::parse(*text);

@@ -206,13 +206,16 @@ class Program {
       if (auto made = make_private_folder(s_.folder); !made) return fail_program(s_.program, made.error(), exit_code::cannot_create);
       if (s_.scheduler_file.empty()) s_.scheduler_file = s_.folder + "/scheduler.json";
     }
-    if (!s_.scheduler_file.empty())
-      if (auto free = check_scheduler_file(s_.scheduler_file); !free) return fail_program(s_.program, free.error(), exit_code::cannot_create);
+    if (!s_.scheduler_file.empty()) {
+      auto free = check_scheduler_file(s_.scheduler_file);
+      if (free) free = check_writable(s_.scheduler_file);
+      if (!free) return fail_program(s_.program, free.error(), exit_code::cannot_create);
+    }
     s_.state.epoch = draw_epoch(s_.scheduler_file);
     Result<std::string> folder = store_folder(s_);
     if (!folder) return fail_program(s_.program, folder.error());
     if (folder->empty()) return std::nullopt;
-    Result<std::unique_ptr<scheduler::Store>> store = scheduler::open_sqlite_store({*folder, s_.store_accept_loss});
+    Result<std::unique_ptr<scheduler::Store>> store = scheduler::open_sqlite_store({*folder, s_.store_accept_loss, true});
     if (!store) return fail_program(s_.program, store.error(), exit_code::io_error);
     Result<std::vector<scheduler::Record>> records = scheduler::load_records(**store);
     if (!records) return fail_program(s_.program, records.error(), exit_code::io_error);
@@ -241,9 +244,9 @@ class Program {
     }
     endpoint_ = make_zeromq_endpoint(options);
     Result<Listening> client = listen_at(*endpoint_, places.client, scheduler::Server::client_role, s_.contact, host_name());
-    if (!client) return fail_listen(s_.program, client.error());
+    if (!client) return fail_listen(s_.program, places.client, client.error());
     Result<Listening> worker = listen_at(*endpoint_, places.worker, scheduler::Server::worker_role, s_.worker_contact, host_name());
-    if (!worker) return fail_listen(s_.program, worker.error());
+    if (!worker) return fail_listen(s_.program, places.worker, worker.error());
     client_ = *client;
     worker_ = *worker;
     return std::nullopt;
@@ -302,6 +305,7 @@ class Program {
 
   int serve() {
     scheduler::Server server(s_.state, std::move(endpoint_));
+    scheduler::Store* const store = store_.get();
     if (store_) server.keep_in(std::move(store_), std::move(records_));
     if (!s_.recorder.empty()) {
       Result<std::unique_ptr<scheduler::Recorder>> recorder = scheduler::Recorder::open(s_.recorder, s_.recorder_bytes.bytes);
@@ -330,6 +334,7 @@ class Program {
     doors_.watch_ends();
     // Whoever hears of us may send signals from then on.
     if (auto code = announce()) return *code;
+    if (store) store->keep();
     server.run();
     dashboard_.reset();
     // Only our own file: a successor may have written its own by now.

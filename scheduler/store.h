@@ -21,11 +21,14 @@ class Store {
   virtual Result<void> commit(std::span<const Row> rows) = 0;
   /// A number above `least` and above all that it gave before; durable when it returns.
   virtual Result<std::uint64_t> next_epoch(std::uint64_t least) = 0;
+  /// It is on trial no longer.
+  virtual void keep() = 0;
 };
 
 struct StoreOptions {
   std::string folder;
   bool accept_loss = false;  // go on with what is there when the disk lost commits that it had confirmed
+  bool on_trial = false;     // one that is made now is taken away again when it is closed, unless it was kept or got a row
 };
 /// Open or make the store in this folder and lock it. Fails with io_error, in a sentence, if it is in use, damaged, of another
 /// version, or cannot be written.

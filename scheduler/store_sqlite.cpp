@@ -97,14 +97,17 @@ class SqliteStore : public Store {
   ~SqliteStore() override {
     for (std::unique_ptr<Statement>* s : {&put_, &erase_, &erase_all_, &advance_}) s->reset();
     sqlite3_close(database_);
+    if (new_) take_away();
   }
 
   Result<void> open();
   Result<std::vector<Row>> load() override;
   Result<void> commit(std::span<const Row> rows) override;
   Result<std::uint64_t> next_epoch(std::uint64_t least) override;
+  void keep() override { new_ = false; }
 
  private:
+  void take_away() const;
   Result<void> make_or_check();
   Result<void> check_progress();
   Result<void> write(std::span<const Row> rows, Progress& next);
@@ -130,6 +133,7 @@ class SqliteStore : public Store {
   sqlite3* database_ = nullptr;
   std::unique_ptr<Statement> put_, erase_, erase_all_, advance_;
   Progress progress_;
+  bool new_ = false;  // made by us, and on trial
 };
 
 Result<void> SqliteStore::open() {
@@ -188,6 +192,11 @@ Result<void> SqliteStore::make_or_check() {
   return {};
 }
 
+/// While the lock is still ours.
+void SqliteStore::take_away() const {
+  for (const char* name : {"store.db", "store.db-wal", "store.db-shm", "commit"}) ::unlink((options_.folder + '/' + name).c_str());
+}
+
 /// Whether the disk still has every commit that it confirmed.
 Result<void> SqliteStore::check_progress() {
   Statement statement;
@@ -195,6 +204,7 @@ Result<void> SqliteStore::check_progress() {
   if (statement.step() != SQLITE_ROW) return damaged("it does not say how far it is");
   progress_ = {statement.number(0), statement.number(1), statement.number(2), statement.number(3), statement.number(4)};
   std::optional<CommitFile::Mark> mark = commits_.read();
+  new_ = options_.on_trial && !mark && progress_.number == 0;
   if (!mark && progress_.number <= 1) return {};  // it was just being made
   if (!mark) return damaged("its file 'commit' is missing or unreadable");
   bool same = mark->number == progress_.number && mark->chain == progress_.chain;
@@ -258,6 +268,7 @@ Result<void> SqliteStore::write(std::span<const Row> rows, Progress& next) {
 }
 
 Result<void> SqliteStore::commit(std::span<const Row> rows) {
+  if (!rows.empty()) keep();
   Progress next = progress_;
   ++next.number;
   next.previous = progress_.chain;

@@ -253,7 +253,7 @@ class Program {
     if (tcp && s_.encrypt_values) options_.public_key = options.keys.public_key;
     endpoint_ = make_zeromq_endpoint(options);
     Result<Listening> listening = listen_at(*endpoint_, *place, value_role, s_.contact_address, host_name());
-    if (!listening) return fail_listen(s_.program, listening.error());
+    if (!listening) return fail_listen(s_.program, *place, listening.error());
     options_.endpoint = listening->contact;
     log_info("listening", {{"name", options_.name}, {"values", listening->bound}, {"contact", listening->contact},
                            {"scheduler", options_.scheduler}, {"threads", options_.slots},

@@ -57,6 +57,11 @@ class VerbOptions {
   Duration timeout_ = 10s;
 };
 
+/// No scheduler was named, and none runs on this machine.
+class NoScheduler : public ConnectionFailed {
+  using ConnectionFailed::ConnectionFailed;
+};
+
 /// Whether an error should be shown as JSON: what the verb's options said last.
 bool errors_as_json();
 

@@ -4,7 +4,7 @@
 #include "client/cli/cli.h"
 #include "client/client_core.h"
 #include "common/address.h"
-#include "common/exit_codes.h"
+#include "common/listen.h"
 #include "common/scheduler_file.h"
 
 namespace weft::cli {
@@ -51,6 +51,9 @@ std::string VerbOptions::address() const {
       if (row.name == name) return row.origin.kind;
     return OriginKind::by_default;
   };
+  if (address_.empty() && scheduler_file_.empty() && !somebody_listens({"127.0.0.1", {client_port, client_port}}))
+    throw NoScheduler("no scheduler was named, and none runs on this machine (" + std::string(local_scheduler) +
+                      "); start one with weft-scheduler, or say which with --address or --scheduler-file");
   bool file_first = !scheduler_file_.empty() && (address_.empty() || strength("scheduler-file") > strength("address"));
   if (!file_first) return to_text(read_contact_address(address_.empty() ? local_scheduler : address_, client_port).value_or_throw());
   return read_scheduler_file(scheduler_file_).value_or_throw().client_address;

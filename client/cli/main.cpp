@@ -76,6 +76,9 @@ int run(const std::vector<std::string>& words) {
   if (verb == verbs.end()) return unknown(words[0]);
   try {
     return verb->run(Arguments(words).subspan(1));
+  } catch (const NoScheduler& error) {
+    show_error(verb->name, error.failure());
+    return exit_code::no_host;
   } catch (const Error& error) {
     return show_error(verb->name, error.failure());
   } catch (const Json::exception& error) {

@@ -99,6 +99,24 @@ TEST_CASE("an epoch rises with every start, whatever the clock says") {
   CHECK(*open(folder.path)->next_epoch(7) == 101);
 }
 
+TEST_CASE("what a start that fails made is taken away, unless it holds something or was there before") {
+  auto files = [](const std::string& folder) { return std::distance(fs::directory_iterator(folder), {}); };
+  auto on_trial = [](const std::string& folder) {
+    auto store = open_sqlite_store({.folder = folder, .on_trial = true});
+    REQUIRE(store);
+    REQUIRE((*store)->next_epoch(100));
+    return std::move(*store);
+  };
+  Folder folder;
+  on_trial(folder.path);
+  CHECK(files(folder.path) == 0);
+  SUBCASE("it got a row") { REQUIRE(on_trial(folder.path)->commit(std::vector{row(1)})); }
+  SUBCASE("it was kept") { on_trial(folder.path)->keep(); }
+  CHECK(files(folder.path) == 2);
+  on_trial(folder.path);
+  CHECK(files(folder.path) == 2);
+}
+
 TEST_CASE("a second scheduler is refused and told whose the store is") {
   Folder folder;
   auto first = open(folder.path);
@@ -220,6 +238,7 @@ TEST_CASE("a commit takes what arrived while the one before ran; a failure is to
     std::vector<std::size_t> commits;
     Result<std::vector<Row>> load() override { return std::vector<Row>(); }
     Result<std::uint64_t> next_epoch(std::uint64_t least) override { return least; }
+    void keep() override {}
     Result<void> commit(std::span<const Row> rows) override {
       std::unique_lock lock(mutex);
       commits.push_back(rows.size());
