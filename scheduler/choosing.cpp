@@ -43,9 +43,9 @@ bool State::fits_now(const Task& task, const Worker& worker) const {
   const TaskOptions& options = shape_of(task).options;
   // After a crash, an impure run is known only if its command is, and its worker is waited for.
   if (!options.pure && WEFT_MUTANT(38, !is_committed(task) || worker.joined > committed_, false)) return false;
-  if (options.cores > 1 && worker.cores_reserved + options.cores > worker.slots) return false;
+  if (options.cores > 1 && WEFT_MUTANT(79, worker.cores_reserved + options.cores > worker.slots, false)) return false;
   for (const auto& [name, amount] : options.resources)
-    if (!is_enough(worker.resources_free.at(name), amount)) return false;
+    if (WEFT_MUTANT(80, !is_enough(worker.resources_free.at(name), amount), false)) return false;
   return true;
 }
 

@@ -200,7 +200,7 @@ class State {
   void move_to(TaskNumber number, TaskState state);
   void leave_assigned(TaskNumber number, TaskState to);
   void leave_stored(TaskNumber number);
-  void enter_waiting(TaskNumber number);
+  void enter_waiting(TaskNumber number, bool was_open);
   void enter_stored(TaskNumber number);
   void count_ahead(TaskNumber number, WorkerId worker, bool arrived);
   void require(TaskNumber number);

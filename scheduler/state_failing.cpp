@@ -66,7 +66,7 @@ void State::release_inputs(TaskNumber number) {
   tasks_[number].keeps_inputs = false;
   --keepers_;
   for (const InputEdge& edge : tasks_[number].inputs)
-    if (--tasks_[edge.task].kept_by == 0) review_.push_back(edge.task);
+    if (--tasks_[edge.task].kept_by == 0) WEFT_UNLESS(77) review_.push_back(edge.task);
 }
 
 /// An attempt failed: try again if the user allowed it, else the task fails.

@@ -56,7 +56,7 @@ void State::move_to(TaskNumber number, TaskState state) {
       }
     }
   }
-  if (state == TaskState::waiting) enter_waiting(number);
+  if (state == TaskState::waiting) enter_waiting(number, is_open(from));
   if (state == TaskState::ready) enqueue(number);
   if (state == TaskState::stored) enter_stored(number);
   if (state == TaskState::failed) {
@@ -119,14 +119,17 @@ void State::leave_stored(TaskNumber number) {
   }
 }
 
-void State::enter_waiting(TaskNumber number) {
+/// Who was open knows how many inputs are missing: in the middle of the loss of one that it reads twice, a new count would be wrong.
+void State::enter_waiting(TaskNumber number, bool was_open) {
   Task& task = tasks_[number];
-  task.missing = task.ahead_count = 0;
+  const bool counts = WEFT_MUTANT(78, !was_open, true);
+  if (counts) task.missing = 0;
+  task.ahead_count = 0;
   task.ahead_worker = {};
   for (const InputEdge& edge : task.inputs) {
     const Task& input = tasks_[edge.task];
     if (input.state == TaskState::stored) continue;
-    ++task.missing;
+    task.missing += counts;
     if (input.state != TaskState::assigned) continue;
     if (task.ahead_count == 0) task.ahead_worker = input.worker;
     if (task.ahead_worker == input.worker) ++task.ahead_count;

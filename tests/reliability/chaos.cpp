@@ -105,7 +105,7 @@ Outcome chaos(Scale scale) {
   Cluster cluster({.workers = 4, .slots = 1, .links = true, .memory = "24MiB",
                    .scheduler = {"--worker-lease", "4s", "--heartbeat-interval", "300ms", "--client-grace", "15s"},
                    .worker = {"--executor-memory", "512MiB", "--same-host-values", "off"},
-                   .environment = {{"LD_PRELOAD", shim}, {"WEFT_CLOCK_FILE", folder + "/clock"}}, .spill_folder = disk});
+                   .environment = {{"LD_PRELOAD", shim}, {"WEFT_CLOCK_FILE", folder + "/clock"}}, .spill_folder = disk, .recorded = true});
   ChaosClients clients(cluster, folder + "/clients", seed, 3);
   Battlefield field{cluster, clients, disk, clock};
   Storm storm;
@@ -126,6 +126,7 @@ Outcome chaos(Scale scale) {
   if (storm.longest_pause > progress_within) wrong += "no graph ended for " + std::to_string(storm.longest_pause / 1s) + " s; ";
   client.close();
   wrong += cluster.shut_down();
+  wrong += cluster.recordings_that_fail();
 
   std::string seen = std::to_string(storm.faults()) + " faults (";
   for (auto& [kind, count] : storm.counts) seen += std::to_string(count) + ' ' + kind + ", ";

@@ -80,6 +80,7 @@ void Cluster::start_scheduler() {
     arguments = {"--folder", folder_};
   }
   arguments.insert(arguments.end(), {"--dashboard=false", "--log-level", "info"});
+  if (options_.recorded) arguments.insert(arguments.end(), {"--recorder", folder_ + "/recording-" + std::to_string(++starts_)});
   arguments.insert(arguments.end(), options_.scheduler.begin(), options_.scheduler.end());
   scheduler_.emplace(start("weft-scheduler", arguments, "scheduler.log"));
   if (!options_.links) return;
@@ -115,6 +116,16 @@ void Cluster::start_worker(std::size_t i) {
   }
   arguments.insert(arguments.end(), options_.worker.begin(), options_.worker.end());
   worker.process.emplace(start("weft-worker", arguments, name + ".log"));
+}
+
+std::string Cluster::recordings_that_fail() const {
+  std::string words;
+  for (int i = 1; i <= starts_; ++i) {
+    std::string file = folder_ + "/recording-" + std::to_string(i);
+    Ran ran = run("'" + find_program("weft").value_or_throw() + "' replay '" + file + "'");
+    if (ran.code != 0 && fs::exists(file)) words += file + ": " + ran.output + "; ";
+  }
+  return words;
 }
 
 static int end(std::optional<ChildProcess>& process, int signal, Duration patience) {

@@ -26,6 +26,7 @@ struct ClusterOptions {
   std::vector<std::string> scheduler, worker;      // more options
   std::map<std::string, std::string> environment;  // of all
   std::string spill_folder;                        // where workers' folders lie; empty: in the cluster's
+  bool recorded = false;                           // each start of the scheduler, for `recordings_that_fail`
   bool start = true;
 };
 
@@ -57,6 +58,8 @@ class Cluster {
 
   /// SIGTERM to all, workers first; what is wrong afterwards, in words: exit codes, processes, files. Empty: nothing.
   std::string shut_down();
+  /// What `weft replay` says of the recordings in which an invariant of the scheduler breaks. Empty: nothing.
+  std::string recordings_that_fail() const;
 
  private:
   struct Worker {
@@ -69,6 +72,7 @@ class Cluster {
   ClusterOptions options_;
   std::string folder_;
   std::optional<ChildProcess> scheduler_;
+  int starts_ = 0;  // of the scheduler
   std::vector<Worker> workers_;
   std::vector<std::unique_ptr<Proxy>> client_links_;
 };

@@ -5,11 +5,16 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "reliability/check.h"
 
 namespace weft::reliability {
 
@@ -27,6 +32,16 @@ std::string text_of(const std::string& path) {
 }
 
 }  // namespace
+
+Ran run(const std::string& command) {
+  FILE* pipe = popen(("{ " + command + "; } 2>&1").c_str(), "r");
+  need(pipe, "no shell");
+  std::string output;
+  std::array<char, 4096> buffer;
+  while (std::size_t size = fread(buffer.data(), 1, buffer.size(), pipe)) output.append(buffer.data(), size);
+  int status = pclose(pipe);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), std::move(output)};
+}
 
 std::vector<int> children_of(int pid) {
   std::vector<int> children;

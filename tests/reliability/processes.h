@@ -24,6 +24,13 @@ Duration processor_time(int pid);
 /// So many descriptors may be open from now on; returns how many could be before.
 std::size_t limit_descriptors(int pid, std::size_t count);
 
+/// Run a shell's command to its end: its exit code (128 + a signal) and all that it wrote.
+struct Ran {
+  int code;
+  std::string output;
+};
+Ran run(const std::string& command);
+
 /// A file system of so many MiB at this folder, which only this process and its children see. Empty where that is not allowed.
 std::string small_disk(const std::string& folder, int megabytes);
 /// A file that takes all that is left there.

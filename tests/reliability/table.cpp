@@ -1,34 +1,18 @@
 // The fifty checks of the reference: what each promises, and who looks. What other test programs look at already is asked of
 // them by the beginnings of their test cases' names, such as "A36:".
-#include <array>
 #include <cstdio>
 #include <filesystem>
-
-#include <sys/wait.h>
 
 #include "common/process.h"
 #include "common/programs.h"
 #include "reliability/check.h"
+#include "reliability/processes.h"
 
 namespace weft::reliability {
 
 namespace {
 
 std::string build_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
-
-struct Ran {
-  int code;
-  std::string output;
-};
-Ran run(const std::string& command) {
-  FILE* pipe = popen(("{ " + command + "; } 2>&1").c_str(), "r");
-  need(pipe, "no shell");
-  std::string output;
-  std::array<char, 4096> buffer;
-  while (std::size_t size = fread(buffer.data(), 1, buffer.size(), pipe)) output.append(buffer.data(), size);
-  int status = pclose(pipe);
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), std::move(output)};
-}
 
 using Look = std::function<Outcome(Scale)>;
 

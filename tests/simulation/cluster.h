@@ -204,7 +204,8 @@ class Cluster {
   void judge_storm();
   void judge_views();
   void judge_heartbeats(int number, const std::vector<worker::Action>& actions);
-  std::size_t in_hand(const WorkerProcess& process) const { return process.queue.size() - process.undead.size(); }
+  /// Slots that its runs have, without those that were to be stopped.
+  std::uint32_t in_hand(const WorkerProcess& process) const;
 
   // Oracles.
   Hash truth(const Key& key) { return truth_.at(key).value; }

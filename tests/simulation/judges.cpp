@@ -95,7 +95,9 @@ void Cluster::judge_idleness() {
   if (!plan_.impure && !scheduler_->recovering() && scheduler_->counts().by_state[static_cast<int>(scheduler::TaskState::ready)] > 0)
     for (const WorkerProcess& process : workers_) {
       const scheduler::Worker* worker = scheduler_->find_worker(process.name);
-      idle |= worker && worker->usable() && worker->assigned.size() < worker->slots;
+      // Where tasks reserve more than a slot, only a worker without any has room for sure.
+      bool room = worker && (plan_.reserve_percent > 0 ? worker->assigned.empty() && worker->slots > 1 : worker->assigned.size() < worker->slots);
+      idle |= room && worker->usable();
     }
   bool waits = idle && std::any_of(truth_.begin(), truth_.end(), [&](const auto& entry) {
     const scheduler::Task* task = scheduler_->find(entry.first);
@@ -115,17 +117,26 @@ void Cluster::judge_storm() {
   if (report_.events - events_at_second_ > 3'000 + 150 * report_.tasks) wrong("a storm of messages");
 }
 
+std::uint32_t Cluster::in_hand(const WorkerProcess& process) const {
+  std::uint32_t slots = 0;
+  for (const auto& [attempt, run] : process.queue)
+    if (!process.undead.contains(attempt)) slots += run.shape->options.cores;
+  return slots;
+}
+
 /// What the worker says of its slots is what its executors have.
 void Cluster::judge_heartbeats(int number, const std::vector<worker::Action>& actions) {
-  std::size_t running = in_hand(workers_[number]);
+  const WorkerProcess& process = workers_[number];
+  std::uint32_t running = in_hand(process);
   for (const worker::Action& action : actions)
-    if (const auto* stop = std::get_if<worker::StopRun>(&action)) running -= workers_[number].queue.contains(stop->attempt);
+    if (const auto* stop = std::get_if<worker::StopRun>(&action))
+      if (auto run = process.queue.find(stop->attempt); run != process.queue.end()) running -= run->second.shape->options.cores;
   for (const worker::Action& action : actions) {
     const auto* send = std::get_if<worker::Send>(&action);
     if (!send) continue;
     for (const WorkerMessage& message : send->messages)
       if (const auto* beat = std::get_if<WorkerHeartbeat>(&message); beat && beat->running != running)
-        wrong(workers_[number].name + " says that " + std::to_string(beat->running) + " runs are in hand, and there are " + std::to_string(running));
+        wrong(workers_[number].name + " says that " + std::to_string(beat->running) + " slots are in hand, and there are " + std::to_string(running));
   }
 }
 

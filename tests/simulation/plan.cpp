@@ -83,6 +83,8 @@ Plan Plan::draw(std::uint64_t seed) {
   plan.once = plan.impure && random.chance(40);
   if (random.chance(20)) plan.join_until = random.below(1s);
   if (random.chance(20)) plan.transfer_max = random.below(5s);
+  plan.twice_percent = percent(30, 50);
+  plan.reserve_percent = percent(20, 50);
   return plan;
 }
 
@@ -122,6 +124,8 @@ static std::string fields(const Plan& plan, bool with_faults) {
   number("release_early_percent", plan.release_early_percent, 0u);
   number("scatter_percent", plan.scatter_percent, 0u);
   number("share_percent", plan.share_percent, 0u);
+  number("twice_percent", plan.twice_percent, 0u);
+  number("reserve_percent", plan.reserve_percent, 0u);
   number("late_end_percent", plan.late_end_percent, 0u);
   number("late_frame_percent", plan.late_frame_percent, 0u);
   flag("impure", plan.impure);

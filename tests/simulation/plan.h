@@ -50,6 +50,8 @@ struct Plan {
   std::uint32_t release_early_percent = 0;
   std::uint32_t scatter_percent = 0;
   std::uint32_t share_percent = 0;       // of graphs: another client's, submitted again
+  std::uint32_t twice_percent = 0;       // of tasks: they read one of their inputs twice
+  std::uint32_t reserve_percent = 0;     // of graphs: their tasks need two slots; and, drawn apart, a resource of which a worker has one
   std::uint32_t late_end_percent = 0;    // of stopped runs: they end nevertheless
   std::uint32_t late_frame_percent = 0;  // of frames on a link that was cut: they arrive all the same
   bool impure = false;                   // tasks do something: no run may be repeated needlessly

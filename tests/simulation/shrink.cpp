@@ -60,7 +60,7 @@ class Shrinker {
   bool fewer_wishes() {
     bool smaller = false;
     for (auto field : {&Plan::throw_percent, &Plan::crash_percent, &Plan::fetch_fail_percent, &Plan::cancel_percent, &Plan::share_percent,
-                       &Plan::release_early_percent, &Plan::scatter_percent, &Plan::late_end_percent, &Plan::late_frame_percent})
+                       &Plan::release_early_percent, &Plan::scatter_percent, &Plan::twice_percent, &Plan::reserve_percent, &Plan::late_end_percent, &Plan::late_frame_percent})
       if (best_.plan.*field > 0) smaller |= change([&](Plan& plan) { plan.*field = 0; });
     if (best_.plan.impure) smaller |= change([](Plan& plan) { plan.impure = false; });
     if (best_.plan.once) smaller |= change([](Plan& plan) { plan.once = false; });

@@ -15,6 +15,7 @@ void Cluster::start_worker(int number) {
   options.identity.name = process.name;
   options.identity.instance = process.instance;
   options.identity.slots = 1 + number % 3;
+  options.identity.resources = {{"disk", 1}};
   options.identity.endpoint = process.endpoint;
   options.identity.secret = Bytes(16);
   options.identity.host = "host" + std::to_string(number % 2);

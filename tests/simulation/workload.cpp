@@ -15,6 +15,9 @@ void Cluster::submit_graph(int number) {
     Duration retry_delay = graph_random_.chance(30) ? 50ms : 0ms;
     chunk.templates.push_back(Template{.label = "task", .function = {.kernel = 1},
                                        .options = {.pure = !plan_.impure, .retries = 1, .retry_delay = retry_delay}});
+    // A second worker has two slots.
+    if (plan_.workers > 1 && graph_random_.chance(plan_.reserve_percent)) chunk.templates[0].options.cores = 2;
+    if (graph_random_.chance(plan_.reserve_percent)) chunk.templates[0].options.resources = {{"disk", 1}};
     if (plan_.once)
       chunk.templates.push_back(Template{.label = "once", .function = {.kernel = 1}, .options = {.pure = false, .max_attempts = 1}});
     std::vector<client::Event> events;
@@ -60,13 +63,15 @@ std::vector<Key> Cluster::add_tasks(ClientProcess& process, GraphChunk& chunk) {
   for (std::uint64_t row = 0; row < count; ++row) {
     Key key = KeyHasher().add("task").add(plan_.seed).add(std::uint64_t(truth_.size())).finish();
     TrueTask task;
-    std::set<std::uint32_t> inputs;
+    std::multiset<std::uint32_t> inputs;
     std::uint64_t fan_in = shape == 0 ? 1 : shape == 1 ? r.below(3) : shape == 2 ? (row + 1 == count ? row : 0) : r.below(5);
     for (std::uint64_t i = 0; i < fan_in && row > 0; ++i) {
       std::uint64_t source = shape == 0 ? row - 1 : shape == 2 ? i : r.below(row);
-      inputs.insert(static_cast<std::uint32_t>(chunk.externals.size() + source));
+      auto input = static_cast<std::uint32_t>(chunk.externals.size() + source);
+      if (!inputs.contains(input)) inputs.insert(input);
     }
     if (!chunk.externals.empty() && r.chance(30)) inputs.insert(0);
+    if (!inputs.empty() && r.chance(plan_.twice_percent)) inputs.insert(*inputs.rbegin());
     Hash hash = mix(key.high, key.low);
     for (std::uint32_t input : inputs) {
       Key source = input < chunk.externals.size() ? chunk.externals[input] : keys[input - chunk.externals.size()];

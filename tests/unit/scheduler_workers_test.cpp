@@ -142,3 +142,19 @@ TEST_CASE("a worker whose process is found gone is lost at once; one that is bac
   }
   s.step(scheduler::ProcessGone{{77}});  // nobody
 }
+
+TEST_CASE("a reader that has its input twice runs when the lost input is there again") {
+  SchedulerHarness s;
+  auto [a, b] = s.workers<2>();
+  Key input = s.submit(task("input").at("w1", false));
+  s.finish(input);
+  // Nobody has the room that the reader needs: it is ready when its input goes.
+  Key reader = s.submit(task("reader").on(input, input).at("w3"));
+  REQUIRE(s.state_of(reader) == TaskState::ready);
+  s.lose(a);
+  CHECK(s.state_of(reader) == TaskState::waiting);
+  CHECK(s.assigned_to(input) == b);
+  s.finish(input);
+  s.join({.name = "w3"});
+  CHECK(s.state_of(reader) == TaskState::assigned);
+}
