@@ -1,52 +1,19 @@
-// The dashboard's tables: what the scheduler shows arrives, is counted rightly, and can be asked for at any time.
-#include <cstring>
+// The dashboard's tables: what the scheduler shows arrives, is counted rightly, and is heard by those who subscribe.
 #include <filesystem>
-#include <set>
 #include <thread>
 
 #include <stdlib.h>
 
 #include "dashboard/event_log.h"
-#include "dashboard/pages.h"
 #include "dashboard/viewer.h"
-#include "support/scheduler_harness.h"
+#include "support/watched.h"
 
 using namespace weft;
 using namespace weft::test;
 using namespace weft::dashboard;
 using scheduler::Observer;
-using scheduler::Sighting;
 using scheduler::Seen;
-
-namespace {
-
-/// A scheduler's state with an observer, and the feed behind it.
-struct Watched {
-  Observer observer{1u << 12};
-  SchedulerHarness s;
-  Feed feed;
-  Surroundings around;
-  Pages pages{feed, around};
-
-  Watched() {
-    s.state.observe(&observer);
-    feed.set_origin(Time{0});
-  }
-  void drain() {
-    const Sighting* first = nullptr;
-    while (std::size_t slots = observer.peek(first)) {
-      feed.apply(first, slots);
-      observer.consume(slots);
-    }
-    feed.advance(s.now);
-  }
-  Body get(const std::string& target) {
-    drain();
-    return pages.get(*Query::read("/api/v1/" + target));
-  }
-};
-
-}  // namespace
+using scheduler::Sighting;
 
 TEST_CASE("what the scheduler shows is what its own counters say") {
   Watched w;
@@ -62,7 +29,7 @@ TEST_CASE("what the scheduler shows is what its own counters say") {
   CHECK(w.get("tasks/" + key_of("x").hex()).json["task"]["state"] == "stored");
   CHECK(w.get("tasks/" + key_of("x").hex()).json["task"]["bytes"] == 1000);
   CHECK(w.get("tasks/" + key_of("x").hex() + "/story").json["story"].size() >= 3);
-  CHECK(w.get("graph").json["edges"].size() == 1);   // all three have one label
+  CHECK(w.get("graph").json["edges"].size() == 1);  // all three have one label
 }
 
 TEST_CASE("what was dropped is shown again: tasks that nobody heard of are there, and those that are gone are gone") {
@@ -95,63 +62,11 @@ TEST_CASE("what was dropped is shown again: tasks that nobody heard of are there
   CHECK(w.get("tasks/" + key_of("x0").hex()).json["task"]["state"] == "forgotten");
 }
 
-TEST_CASE("the critical path goes back through the input that arrived last") {
-  Watched w;
-  w.s.workers<1>();
-  w.s.submit({task("x"), task("y"), task("z").on(key_of("x"), key_of("y"))});
-  for (const char* name : {"y", "x", "z"}) {
-    w.s.now = w.s.now + 1s;
-    w.s.finish(key_of(name));
-  }
-  Json path = w.get("critical_path").json["path"];
-  REQUIRE(path.size() == 2);
-  CHECK(path[0]["key"] == key_of("x").hex());
-  CHECK(path[1]["key"] == key_of("z").hex());
-}
-
-TEST_CASE("a failed task counts as failed also when it is forgotten") {
-  Watched w;
-  w.s.workers<1>();
-  Key x = w.s.submit(task("x"));
-  w.s.say(w.s.assigned_to(x), AttemptFailed{w.s.state.find(x)->attempt, x, {Failure{.kind = ErrorKind::task_error}}});
-  CHECK(w.get("overview").json["progress"]["0"]["failed"] == 1);
-  w.s.release(x);
-  Json overview = w.get("overview").json;
-  CHECK(overview["tasks"]["failed"] == 0);
-  CHECK(overview["progress"]["0"]["failed"] == 1);
-  CHECK(overview["progress"]["0"]["done"] == 0);
-}
-
-TEST_CASE("a lost worker raises an alert, and its tasks are counted elsewhere") {
-  Watched w;
-  w.s.workers<2>();
-  Key x = w.s.submit(task("x"));
-  w.s.start(x);
-  w.s.lose(w.s.assigned_to(x));
-  Json overview = w.get("overview").json;
-  REQUIRE(overview["alerts"].size() == 1);
-  CHECK(overview["alerts"].begin()->at("level") == "error");
-  CHECK(overview["workers"]["total"] == 1);
-  CHECK(w.get("events?kind=worker_lost").json["events"].size() == 1);
-}
-
-TEST_CASE("failures are grouped by type and first frame; the text of the task is only text") {
-  Watched w;
-  w.s.workers<1>();
-  for (const char* name : {"p", "q"}) {
-    Key key = w.s.submit(task(name));
-    w.s.say(w.s.assigned_to(key), AttemptFailed{w.s.state.find(key)->attempt, key, {Failure{.kind = ErrorKind::task_error, .message = "<script>\xff", .type = "std::bad_alloc", .traceback = "f() at a.cpp:1\nmain"}}});
-  }
-  Json errors = w.get("errors").json["errors"];
-  REQUIRE(errors.size() == 1);
-  CHECK(errors.begin()->at("count") == 2);
-  CHECK(errors.begin()->at("frame") == "f() at a.cpp:1");
-  CHECK(Json::parse(w.get("errors").text()).is_object());   // not UTF-8 before
-}
-
 TEST_CASE("a full ring drops and says so; what is read is whole") {
   Observer observer(512);
-  for (int i = 0; i < 400; ++i) observer.write(Sighting{.amount = static_cast<std::uint64_t>(i), .what = Seen::step}, "a text of more than one slot, since it is longer than forty-six bytes");
+  for (int i = 0; i < 400; ++i)
+    observer.write(Sighting{.amount = static_cast<std::uint64_t>(i), .what = Seen::step},
+                   "a text of more than one slot, since it is longer than forty-six bytes");
   CHECK(observer.dropped() > 0);
   Feed feed;
   const Sighting* first = nullptr;
@@ -164,7 +79,7 @@ TEST_CASE("a full ring drops and says so; what is read is whole") {
   drain();
   std::uint64_t read = feed.totals().steps;
   CHECK(read + observer.dropped() == 400);
-  CHECK(feed.totals().dropped == 0);   // said with the next record that fits
+  CHECK(feed.totals().dropped == 0);  // said with the next record that fits
   observer.write(Sighting{.what = Seen::step});
   drain();
   CHECK(feed.totals().dropped == observer.dropped());
@@ -176,7 +91,9 @@ TEST_CASE("two threads: every record arrives once, in order") {
   constexpr std::uint64_t count = 300'000;
   std::thread writer([&] {
     for (std::uint64_t i = 0; i < count;)
-      if (observer.write(Sighting{.amount = i, .what = Seen::step}, i % 3 ? "" : "text text text text text text text text text text text text")) ++i;
+      if (observer.write(Sighting{.amount = i, .what = Seen::step},
+                         i % 3 ? "" : "text text text text text text text text text text text text"))
+        ++i;
       else std::this_thread::yield();
   });
   std::uint64_t next = 0;
@@ -191,33 +108,6 @@ TEST_CASE("two threads: every record arrives once, in order") {
   }
   writer.join();
   CHECK(ordered);
-}
-
-TEST_CASE("a past time shows what was then; a range shows rates over it") {
-  Feed feed;
-  Surroundings around;
-  Pages pages(feed, around);
-  auto at = [](std::int64_t seconds) { return Time{seconds * 1'000'000'000 + 1}; };
-  auto finish = [&](std::int64_t second, std::uint64_t low) {
-    Sighting record{.when = at(second), .key = {2, low}, .amount = 10, .worker = 1, .extra = 0x3f000000, .what = Seen::finished};   // 0.5 s
-    feed.apply(&record, 1);
-  };
-  feed.set_origin(Time{0});
-  for (std::uint64_t i = 1; i <= 20; ++i) finish(static_cast<std::int64_t>(i), i);
-  feed.advance(at(21));
-  Json then = pages.get(*Query::read("/api/v1/overview?t0=5500000&t1=10500000")).json;
-  CHECK(then["live"] == false);
-  CHECK(then["totals"]["finished"].get<int>() <= 11);
-  CHECK(then["rates"]["finished_per_s"].get<double>() == doctest::Approx(1).epsilon(0.2));
-  CHECK(pages.get(*Query::read("/api/v1/overview?t1=nonsense")).status == 400);
-  // The timeline: half of each second was busy.
-  std::string frame = pages.stream(*Query::read("/api/v1/stream?px=20"), 0, 20'000'000, 7, 1, false);
-  std::uint32_t lanes = 0, count = 0;
-  std::memcpy(&lanes, frame.data() + 36, 4);
-  std::memcpy(&count, frame.data() + 40, 4);
-  CHECK(lanes == 1);
-  CHECK(count == 20);
-  CHECK(frame[32] == 0);
 }
 
 TEST_CASE("moments stay within their memory and keep the first") {
@@ -249,10 +139,10 @@ TEST_CASE("deltas of a topic make the body that a snapshot shows") {
   seen.merge_patch(message["delta"]);
   Json now_there = w.get("overview").json;
   for (const char* time : {"t0", "t1"}) seen.erase(time), now_there.erase(time);
-  Json without_nulls = Json::object();   // a patch cannot say null: it removes the field
+  Json without_nulls = Json::object();  // a patch cannot say null: it removes the field
   without_nulls.merge_patch(now_there);
   CHECK(seen == without_nulls);
-  CHECK_FALSE(viewer.next(now += 1'000'000));   // nothing changed
+  CHECK_FALSE(viewer.next(now += 1'000'000));  // nothing changed
   SUBCASE("a viewer that comes back gets what it missed") {
     w.s.submit({task("z")});
     w.drain();
@@ -269,110 +159,15 @@ TEST_CASE("nonsense from a viewer is answered, never obeyed") {
   w.drain();
   Topics topics;
   Viewer viewer(w.pages, w.feed, topics);
-  for (const char* text : {"", "[]", "{\"sub\":[{}]}", "{\"sub\":[{\"id\":1,\"get\":\"/etc/passwd\"}]}", "{\"sub\":[{\"id\":1,\"get\":\"/api/v1/\"}]}", "{\"sub\":[{\"id\":1,\"get\":\"/api/v1/overview?t1=x\"}]}"}) {
+  for (const char* text :
+       {"", "[]", "{\"sub\":[{}]}", "{\"sub\":[{\"id\":1,\"get\":\"/etc/passwd\"}]}",
+        "{\"sub\":[{\"id\":1,\"get\":\"/api/v1/\"}]}", "{\"sub\":[{\"id\":1,\"get\":\"/api/v1/overview?t1=x\"}]}"}) {
     viewer.receive(text);
     auto frame = viewer.next(1);
     REQUIRE(frame);
     CHECK(Json::parse(frame->bytes).contains("error"));
   }
   CHECK_FALSE(viewer.next(2));
-}
-
-TEST_CASE("a run that failed took its time, on one of its worker's slots") {
-  Watched w;
-  w.s.workers<2>();
-  std::vector<Key> tasks = w.s.submit({task("a").at("w1"), task("b").at("w1"), task("c").at("w1")});
-  for (const Key& key : tasks) {
-    w.s.start(key);
-    w.s.now = w.s.now + 2s;
-    w.s.fail(key);
-  }
-  Json group = w.get("groups").json["groups"]["0"];
-  CHECK(group["run_s"]["sum"].get<double>() == doctest::Approx(6));
-  CHECK(group["run_s"]["max"].get<double>() == doctest::Approx(2));
-  Json timeline = w.get("timeline?t0=0").json;
-  CHECK(timeline["rects"].size() == 3);
-  CHECK(timeline["lanes"].size() == 1);   // one slot, whatever the clocks say
-  CHECK(w.get("tasks/" + tasks[0].hex()).json["task"]["run_s"].get<double>() == doctest::Approx(2));
-}
-
-TEST_CASE("what runs wants a slot, however short its like took, and nothing wants more than the open tasks do") {
-  Watched w;
-  auto [worker] = w.s.workers<1>();
-  CHECK(w.get("scale").json["wanted_slots"] == 0);
-  Key x = w.s.submit(task("x"));
-  w.s.start(x);
-  CHECK(w.get("scale").json["wanted_slots"] == 1);
-  // A worker may say that more runs than is open.
-  w.s.say(worker, WorkerHeartbeat{.running = 5});
-  CHECK(w.get("scale").json["wanted_slots"] == 1);
-  w.s.finish(x);
-  CHECK(w.get("scale").json["wanted_slots"] == 0);
-}
-
-TEST_CASE("the past is the past, also for single tasks") {
-  Watched w;
-  w.s.workers<1>();
-  Key x = w.s.submit(task("x"));
-  w.s.start(x);
-  w.s.now = w.s.now + 5s;
-  w.drain();
-  auto then = std::to_string(w.feed.now() - 1'000'000);
-  w.s.now = w.s.now + 5s;
-  w.s.finish(x);
-  CHECK(w.get("tasks?state=stored").json["tasks"].size() == 1);
-  CHECK(w.get("tasks?state=stored&t1=" + then).json["tasks"].empty());
-  Json row = w.get("tasks?t1=" + then).json["tasks"].begin().value();
-  CHECK(row["state"] != "stored");
-  CHECK(row["end"].is_null());
-}
-
-TEST_CASE("lanes that are no range are none") {
-  Watched w;
-  w.s.workers<3>();
-  for (const char* where : {"w1", "w2", "w3"}) w.s.finish(w.s.submit(task(where).at(where)));
-  for (const char* lanes : {"2-0", "2-1", "5-1", "18446744073709551615", "0-18446744073709551615", "1-", "-", "x"}) {
-    Body body = w.get(std::string("stream?lanes=") + lanes);
-    CHECK(body.bytes.size() >= 56);   // a frame without lanes
-  }
-}
-
-TEST_CASE("metrics are what Prometheus reads") {
-  Watched w;
-  w.s.workers<2>();
-  w.s.submit(task("x").label("a \"label\"\\\n"));
-  w.drain();
-  std::string text = w.pages.metrics();
-  std::set<std::string> families;
-  std::size_t samples = 0;
-  for (std::size_t at = 0; at < text.size();) {
-    std::string line = text.substr(at, text.find('\n', at) - at);
-    at += line.size() + 1;
-    if (line.starts_with("# HELP ")) continue;
-    if (line.starts_with("# TYPE ")) {
-      CHECK(families.insert(line.substr(7, line.find(' ', 7) - 7)).second);   // one declaration each
-      continue;
-    }
-    // name{label="value",…} number
-    std::size_t name = line.find_first_of("{ ");
-    REQUIRE(name != line.npos);
-    CHECK(families.contains(line.substr(0, name)));
-    std::size_t value = name;
-    if (line[name] == '{') {
-      bool quoted = false;
-      for (value = name + 1; value < line.size() && (quoted || line[value] != '}'); ++value) {
-        if (line[value] == '\\' && quoted) ++value;
-        else if (line[value] == '"') quoted = !quoted;
-      }
-      REQUIRE(value < line.size());
-      ++value;
-    }
-    char* end = nullptr;
-    std::strtod(line.c_str() + value, &end);
-    CHECK(*end == '\0');
-    ++samples;
-  }
-  CHECK(samples > 20);
 }
 
 TEST_CASE("a log read again gives the same tables") {
@@ -400,30 +195,6 @@ TEST_CASE("a log read again gives the same tables") {
   CHECK(again.workers().size() == 2);
   CHECK_FALSE(read_event_log("/nowhere", again));
   std::filesystem::remove_all(folder);
-}
-
-TEST_CASE("samples of stacks are a tree by worker, label and time") {
-  Watched w;
-  w.s.workers<2>();
-  auto sampled = [&](std::uint32_t worker, const char* label, const char* stack, std::uint32_t count) {
-    w.s.now = w.s.now + 1s;
-    w.observer.write(Sighting{.when = w.s.now, .worker = worker, .extra = samples_level, .what = Seen::log}, StackSamples{label, stack, count, 20'000}.text());
-  };
-  const std::size_t lines = w.get("logs").json["lines"].size();
-  sampled(1, "sum", "sum\nadd", 3);
-  sampled(2, "sum", "sum\nadd", 4);
-  sampled(1, "load", "load", 5);
-  Json all = w.get("profile").json;
-  CHECK(all["samples"] == 12);
-  CHECK(all["period_s"] == 0.02);
-  REQUIRE(all["root"]["children"].size() == 2);
-  CHECK(all["root"]["children"][1] == Json({{"name", "sum"}, {"value", 7}, {"children", {{{"name", "add"}, {"value", 7}, {"children", Json::array()}}}}}));
-  CHECK(w.get("profile?worker=w2").json["samples"] == 4);
-  CHECK(w.get("profile?span=1500000").json["samples"] == 9);
-  CHECK(w.get("profile?worker=nobody").status == 404);
-  CHECK(w.get("logs").json["lines"].size() == lines);   // they are no lines of a log
-  w.observer.write(Sighting{.when = w.s.now, .worker = 1, .extra = samples_level, .what = Seen::log}, "nonsense");
-  CHECK(w.get("profile").json["samples"] == 12);
 }
 
 TEST_CASE("samples are bounded: the old ones go first") {

@@ -1,0 +1,225 @@
+// The dashboard's pages: what is asked for is answered from the tables, at any time.
+#include <cstring>
+#include <set>
+
+#include "support/watched.h"
+
+using namespace weft;
+using namespace weft::test;
+using namespace weft::dashboard;
+using scheduler::Seen;
+using scheduler::Sighting;
+
+TEST_CASE("the critical path goes back through the input that arrived last") {
+  Watched w;
+  w.s.workers<1>();
+  w.s.submit({task("x"), task("y"), task("z").on(key_of("x"), key_of("y"))});
+  for (const char* name : {"y", "x", "z"}) {
+    w.s.now = w.s.now + 1s;
+    w.s.finish(key_of(name));
+  }
+  Json path = w.get("critical_path").json["path"];
+  REQUIRE(path.size() == 2);
+  CHECK(path[0]["key"] == key_of("x").hex());
+  CHECK(path[1]["key"] == key_of("z").hex());
+}
+
+TEST_CASE("a failed task counts as failed also when it is forgotten") {
+  Watched w;
+  w.s.workers<1>();
+  Key x = w.s.submit(task("x"));
+  w.s.say(w.s.assigned_to(x), AttemptFailed{w.s.state.find(x)->attempt, x, {Failure{.kind = ErrorKind::task_error}}});
+  CHECK(w.get("overview").json["progress"]["0"]["failed"] == 1);
+  w.s.release(x);
+  Json overview = w.get("overview").json;
+  CHECK(overview["tasks"]["failed"] == 0);
+  CHECK(overview["progress"]["0"]["failed"] == 1);
+  CHECK(overview["progress"]["0"]["done"] == 0);
+}
+
+TEST_CASE("a lost worker raises an alert, and its tasks are counted elsewhere") {
+  Watched w;
+  w.s.workers<2>();
+  Key x = w.s.submit(task("x"));
+  w.s.start(x);
+  w.s.lose(w.s.assigned_to(x));
+  Json overview = w.get("overview").json;
+  REQUIRE(overview["alerts"].size() == 1);
+  CHECK(overview["alerts"].begin()->at("level") == "error");
+  CHECK(overview["workers"]["total"] == 1);
+  CHECK(w.get("events?kind=worker_lost").json["events"].size() == 1);
+}
+
+TEST_CASE("failures are grouped by type and first frame; the text of the task is only text") {
+  Watched w;
+  w.s.workers<1>();
+  for (const char* name : {"p", "q"}) {
+    Key key = w.s.submit(task(name));
+    w.s.say(w.s.assigned_to(key), AttemptFailed{w.s.state.find(key)->attempt,
+                                                key,
+                                                {Failure{.kind = ErrorKind::task_error,
+                                                         .message = "<script>\xff",
+                                                         .type = "std::bad_alloc",
+                                                         .traceback = "f() at a.cpp:1\nmain"}}});
+  }
+  Json errors = w.get("errors").json["errors"];
+  REQUIRE(errors.size() == 1);
+  CHECK(errors.begin()->at("count") == 2);
+  CHECK(errors.begin()->at("frame") == "f() at a.cpp:1");
+  CHECK(Json::parse(w.get("errors").text()).is_object());  // not UTF-8 before
+}
+
+TEST_CASE("a past time shows what was then; a range shows rates over it") {
+  Feed feed;
+  Surroundings around;
+  Pages pages(feed, around);
+  auto at = [](std::int64_t seconds) { return Time{seconds * 1'000'000'000 + 1}; };
+  auto finish = [&](std::int64_t second, std::uint64_t low) {
+    Sighting record{.when = at(second),
+                    .key = {2, low},
+                    .amount = 10,
+                    .worker = 1,
+                    .extra = 0x3f000000,
+                    .what = Seen::finished};  // 0.5 s
+    feed.apply(&record, 1);
+  };
+  feed.set_origin(Time{0});
+  for (std::uint64_t i = 1; i <= 20; ++i) finish(static_cast<std::int64_t>(i), i);
+  feed.advance(at(21));
+  Json then = pages.get(*Query::read("/api/v1/overview?t0=5500000&t1=10500000")).json;
+  CHECK(then["live"] == false);
+  CHECK(then["totals"]["finished"].get<int>() <= 11);
+  CHECK(then["rates"]["finished_per_s"].get<double>() == doctest::Approx(1).epsilon(0.2));
+  CHECK(pages.get(*Query::read("/api/v1/overview?t1=nonsense")).status == 400);
+  // The timeline: half of each second was busy.
+  std::string frame = pages.stream(*Query::read("/api/v1/stream?px=20"), 0, 20'000'000, 7, 1, false);
+  std::uint32_t lanes = 0, count = 0;
+  std::memcpy(&lanes, frame.data() + 36, 4);
+  std::memcpy(&count, frame.data() + 40, 4);
+  CHECK(lanes == 1);
+  CHECK(count == 20);
+  CHECK(frame[32] == 0);
+}
+
+TEST_CASE("a run that failed took its time, on one of its worker's slots") {
+  Watched w;
+  w.s.workers<2>();
+  std::vector<Key> tasks = w.s.submit({task("a").at("w1"), task("b").at("w1"), task("c").at("w1")});
+  for (const Key& key : tasks) {
+    w.s.start(key);
+    w.s.now = w.s.now + 2s;
+    w.s.fail(key);
+  }
+  Json group = w.get("groups").json["groups"]["0"];
+  CHECK(group["run_s"]["sum"].get<double>() == doctest::Approx(6));
+  CHECK(group["run_s"]["max"].get<double>() == doctest::Approx(2));
+  Json timeline = w.get("timeline?t0=0").json;
+  CHECK(timeline["rects"].size() == 3);
+  CHECK(timeline["lanes"].size() == 1);  // one slot, whatever the clocks say
+  CHECK(w.get("tasks/" + tasks[0].hex()).json["task"]["run_s"].get<double>() == doctest::Approx(2));
+}
+
+TEST_CASE("what runs wants a slot, however short its like took, and nothing wants more than the open tasks do") {
+  Watched w;
+  auto [worker] = w.s.workers<1>();
+  CHECK(w.get("scale").json["wanted_slots"] == 0);
+  Key x = w.s.submit(task("x"));
+  w.s.start(x);
+  CHECK(w.get("scale").json["wanted_slots"] == 1);
+  // A worker may say that more runs than is open.
+  w.s.say(worker, WorkerHeartbeat{.running = 5});
+  CHECK(w.get("scale").json["wanted_slots"] == 1);
+  w.s.finish(x);
+  CHECK(w.get("scale").json["wanted_slots"] == 0);
+}
+
+TEST_CASE("the past is the past, also for single tasks") {
+  Watched w;
+  w.s.workers<1>();
+  Key x = w.s.submit(task("x"));
+  w.s.start(x);
+  w.s.now = w.s.now + 5s;
+  w.drain();
+  auto then = std::to_string(w.feed.now() - 1'000'000);
+  w.s.now = w.s.now + 5s;
+  w.s.finish(x);
+  CHECK(w.get("tasks?state=stored").json["tasks"].size() == 1);
+  CHECK(w.get("tasks?state=stored&t1=" + then).json["tasks"].empty());
+  Json row = w.get("tasks?t1=" + then).json["tasks"].begin().value();
+  CHECK(row["state"] != "stored");
+  CHECK(row["end"].is_null());
+}
+
+TEST_CASE("lanes that are no range are none") {
+  Watched w;
+  w.s.workers<3>();
+  for (const char* where : {"w1", "w2", "w3"}) w.s.finish(w.s.submit(task(where).at(where)));
+  for (const char* lanes : {"2-0", "2-1", "5-1", "18446744073709551615", "0-18446744073709551615", "1-", "-", "x"}) {
+    Body body = w.get(std::string("stream?lanes=") + lanes);
+    CHECK(body.bytes.size() >= 56);  // a frame without lanes
+  }
+}
+
+TEST_CASE("metrics are what Prometheus reads") {
+  Watched w;
+  w.s.workers<2>();
+  w.s.submit(task("x").label("a \"label\"\\\n"));
+  w.drain();
+  std::string text = w.pages.metrics();
+  std::set<std::string> families;
+  std::size_t samples = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    std::string line = text.substr(at, text.find('\n', at) - at);
+    at += line.size() + 1;
+    if (line.starts_with("# HELP ")) continue;
+    if (line.starts_with("# TYPE ")) {
+      CHECK(families.insert(line.substr(7, line.find(' ', 7) - 7)).second);  // one declaration each
+      continue;
+    }
+    // name{label="value",…} number
+    std::size_t name = line.find_first_of("{ ");
+    REQUIRE(name != line.npos);
+    CHECK(families.contains(line.substr(0, name)));
+    std::size_t value = name;
+    if (line[name] == '{') {
+      bool quoted = false;
+      for (value = name + 1; value < line.size() && (quoted || line[value] != '}'); ++value) {
+        if (line[value] == '\\' && quoted) ++value;
+        else if (line[value] == '"') quoted = !quoted;
+      }
+      REQUIRE(value < line.size());
+      ++value;
+    }
+    char* end = nullptr;
+    std::strtod(line.c_str() + value, &end);
+    CHECK(*end == '\0');
+    ++samples;
+  }
+  CHECK(samples > 20);
+}
+
+TEST_CASE("samples of stacks are a tree by worker, label and time") {
+  Watched w;
+  w.s.workers<2>();
+  auto sampled = [&](std::uint32_t worker, const char* label, const char* stack, std::uint32_t count) {
+    w.s.now = w.s.now + 1s;
+    w.observer.write(Sighting{.when = w.s.now, .worker = worker, .extra = samples_level, .what = Seen::log},
+                     StackSamples{label, stack, count, 20'000}.text());
+  };
+  const std::size_t lines = w.get("logs").json["lines"].size();
+  sampled(1, "sum", "sum\nadd", 3);
+  sampled(2, "sum", "sum\nadd", 4);
+  sampled(1, "load", "load", 5);
+  Json all = w.get("profile").json;
+  CHECK(all["samples"] == 12);
+  CHECK(all["period_s"] == 0.02);
+  REQUIRE(all["root"]["children"].size() == 2);
+  CHECK(all["root"]["children"][1] ==
+        Json({{"name", "sum"}, {"value", 7}, {"children", {{{"name", "add"}, {"value", 7}, {"children", Json::array()}}}}}));
+  CHECK(w.get("profile?worker=w2").json["samples"] == 4);
+  CHECK(w.get("profile?span=1500000").json["samples"] == 9);
+  CHECK(w.get("profile?worker=nobody").status == 404);
+  CHECK(w.get("logs").json["lines"].size() == lines);  // they are no lines of a log
+  w.observer.write(Sighting{.when = w.s.now, .worker = 1, .extra = samples_level, .what = Seen::log}, "nonsense");
+  CHECK(w.get("profile").json["samples"] == 12);
+}
