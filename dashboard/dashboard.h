@@ -1,5 +1,5 @@
-// The dashboard as its owners see it: give it an observer and a way to ask the scheduler, and it serves feed.md on a thread of its
-// own. Nothing that a viewer does reaches the scheduler's thread, except questions that are put through `ask`.
+// The dashboard as its owners see it: give it an observer and a way to ask the scheduler, and it serves feed.md on a thread
+// of its own. Nothing that a viewer does reaches the scheduler's thread, except questions that are put through `ask`.
 #pragma once
 
 #include <cstdint>
@@ -16,26 +16,27 @@
 namespace weft::dashboard {
 
 struct DashboardOptions {
-  std::string host = "127.0.0.1";          // off loopback a token is asked for
-  std::uint16_t port = 8787;               // 0: any free one
+  std::string host = "127.0.0.1";  // off loopback a token is asked for
+  std::uint16_t port = 8787;       // 0: any free one
   bool other_port_if_taken = true;
-  std::vector<std::string> hosts;          // more names that a request's Host may have
-  std::string prefix;                      // "/weft": what a proxy puts before every path
-  std::string assets;                      // folder of the page, instead of the one built in
-  std::string token_file;                  // made when it is not there; needed off loopback
-  std::string history;                     // folder of the event log; empty: none
+  std::vector<std::string> hosts;  // more names that a request's Host may have
+  std::string prefix;              // "/weft": what a proxy puts before every path
+  std::string assets;              // folder of the page, instead of the one built in
+  std::string token_file;          // made when it is not there; needed off loopback
+  std::string history;             // folder of the event log; empty: none
   std::uint64_t history_bytes = 512ull << 20;
-  bool control = false;                    // allow verbs that change something
+  bool control = false;  // allow verbs that change something
   std::size_t sessions_max = 256;
-  Duration stall = std::chrono::seconds(30);   // a viewer that takes nothing for so long is cut
+  Duration stall = std::chrono::seconds(30);  // a viewer that takes nothing for so long is cut
   // Shown on the System page.
   std::uint64_t epoch = 0;
-  std::string config = "{}";               // JSON: {name: {value, default, origin}}
+  std::string config = "{}";  // JSON: {name: {value, default, origin}}
 };
 
 /// Put a question to the scheduler; `answered` may be called on another thread. False: too many wait.
 using Answered = std::function<void(Result<std::string>)>;
-using Asker = std::function<bool(const std::string& verb, std::vector<std::string> words, std::vector<Key> keys, Answered answered)>;
+using Asker =
+    std::function<bool(const std::string& verb, std::vector<std::string> words, std::vector<Key> keys, Answered answered)>;
 
 class Dashboard {
  public:
@@ -57,7 +58,8 @@ class Dashboard {
   std::unique_ptr<std::thread> thread_;
 };
 
-/// Read a log and write one of its answers: what `weft report` and `weft trace` are made from. `target`: "/api/v1/overview?t1=…".
+/// Read a log and write one of its answers: what `weft report` and `weft trace` are made from. `target`:
+/// "/api/v1/overview?t1=…".
 class History {
  public:
   static Result<History> open(const std::string& folder);
@@ -65,6 +67,7 @@ class History {
   History(History&&) noexcept;
   /// The body and its type; errors are bodies too.
   std::string get(const std::string& target, std::string& type) const;
+
  private:
   struct Data;
   explicit History(std::unique_ptr<Data> data);

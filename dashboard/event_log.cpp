@@ -14,8 +14,8 @@ namespace weft::dashboard {
 
 namespace files = std::filesystem;
 
-static constexpr std::uint64_t file_bytes_max = 64u << 20;   // before compression
-static constexpr std::size_t read_slots = 4096;              // more than one record with its text
+static constexpr std::uint64_t file_bytes_max = 64u << 20;  // before compression
+static constexpr std::size_t read_slots = 4096;             // more than one record with its text
 
 namespace {
 
@@ -24,12 +24,13 @@ struct Head {
   char magic[8] = {'w', 'e', 'f', 't', 'l', 'o', 'g', '1'};
   std::uint64_t epoch = 0;
   std::int64_t origin_unix_us = 0;
-  std::int64_t origin = 0;         // the monotonic clock then
+  std::int64_t origin = 0;  // the monotonic clock then
   std::uint64_t number = 0;
 };
 
 Failure refused(const std::string& path) {
-  return failure(ErrorKind::io_error, "cannot write the dashboard's history in " + path + ": " + std::strerror(errno) + "; name another folder with --dashboard-history");
+  return failure(ErrorKind::io_error, "cannot write the dashboard's history in " + path + ": " + std::strerror(errno) +
+                                          "; name another folder with --dashboard-history");
 }
 
 bool is_log(const files::path& path) {
@@ -49,7 +50,8 @@ std::vector<files::path> logs_in(const std::string& folder) {
 
 }  // namespace
 
-Result<EventLog> EventLog::open(const std::string& folder, std::uint64_t bytes_max, std::uint64_t epoch, std::int64_t origin_unix_us) {
+Result<EventLog> EventLog::open(const std::string& folder, std::uint64_t bytes_max, std::uint64_t epoch,
+                                std::int64_t origin_unix_us) {
   std::error_code error;
   files::create_directories(folder, error);
   if (error) return errno = error.value(), refused(folder);
@@ -79,7 +81,8 @@ bool EventLog::begin_file(const Feed& feed, Time origin) {
   close_file();
   delete_old();
   char name[64];
-  std::snprintf(name, sizeof name, "weft-%016llx-%06llu.log.gz", static_cast<unsigned long long>(epoch_), static_cast<unsigned long long>(files_));
+  std::snprintf(name, sizeof name, "weft-%016llx-%06llu.log.gz", static_cast<unsigned long long>(epoch_),
+                static_cast<unsigned long long>(files_));
   gzFile file = gzopen((folder_ + '/' + name).c_str(), "wbe1");
   if (!file) return false;
   chmod((folder_ + '/' + name).c_str(), 0600);
@@ -103,7 +106,9 @@ bool EventLog::begin_file(const Feed& feed, Time origin) {
   for (const auto& [id, row] : feed.workers()) {
     if (row.lost >= 0) continue;
     std::string text;
-    for (const std::string& field : {row.name, row.host, row.address, row.pid, std::to_string(row.slots), std::to_string(row.limit_bytes)}) text += field + '\0';
+    for (const std::string& field :
+         {row.name, row.host, row.address, row.pid, std::to_string(row.slots), std::to_string(row.limit_bytes)})
+      text += field + '\0';
     names.write(Sighting{.when = now, .worker = id, .what = Seen::joined}, text);
     drain();
   }
@@ -143,7 +148,8 @@ void EventLog::flush() {
 Result<LogStart> read_event_log(const std::string& folder, Feed& feed) {
   std::vector<files::path> logs = logs_in(folder);
   if (logs.empty())
-    return failure(ErrorKind::invalid_argument, "there is no event log in " + folder + "; weft-scheduler writes one with --dashboard-history " + folder);
+    return failure(ErrorKind::invalid_argument,
+                   "there is no event log in " + folder + "; weft-scheduler writes one with --dashboard-history " + folder);
   LogStart start;
   std::string epoch = logs.back().filename().string().substr(0, 21);
   bool begun = false;
@@ -168,14 +174,16 @@ Result<LogStart> read_event_log(const std::string& folder, Feed& feed) {
       std::size_t whole = 0;
       while (whole < held && whole + 1 + buffer[whole].text_slots <= held) whole += 1u + buffer[whole].text_slots;
       feed.apply(buffer.data(), whole);
-      std::move(buffer.begin() + static_cast<std::ptrdiff_t>(whole), buffer.begin() + static_cast<std::ptrdiff_t>(held), buffer.begin());
+      std::move(buffer.begin() + static_cast<std::ptrdiff_t>(whole), buffer.begin() + static_cast<std::ptrdiff_t>(held),
+                buffer.begin());
       held -= whole;
       if (got <= 0) break;
     }
     gzclose(file);
   }
   feed.finish();
-  if (!begun) return failure(ErrorKind::invalid_argument, "the logs in " + folder + " are of another release or not complete");
+  if (!begun)
+    return failure(ErrorKind::invalid_argument, "the logs in " + folder + " are of another release or not complete");
   return start;
 }
 

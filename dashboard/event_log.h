@@ -1,5 +1,5 @@
-// The observer's records on disk: gzip files of bounded size, the oldest deleted when the folder is full. A file begins with what
-// names the groups and workers of the files before it, so that each can be read alone.
+// The observer's records on disk: gzip files of bounded size, the oldest deleted when the folder is full. A file begins with
+// what names the groups and workers of the files before it, so that each can be read alone.
 #pragma once
 
 #include <functional>
@@ -14,12 +14,14 @@ namespace weft::dashboard {
 class EventLog {
  public:
   /// Writes nothing before the first `append`. A folder that cannot be written is a Failure that says so.
-  static Result<EventLog> open(const std::string& folder, std::uint64_t bytes_max, std::uint64_t epoch, std::int64_t origin_unix_us);
+  static Result<EventLog> open(const std::string& folder, std::uint64_t bytes_max, std::uint64_t epoch,
+                               std::int64_t origin_unix_us);
   ~EventLog();
   EventLog(EventLog&& other) noexcept;
   EventLog& operator=(EventLog&& other) noexcept;
 
-  /// Append whole records. `feed` knows the names that a new file begins with. False: the disk refused, and the log is closed.
+  /// Append whole records. `feed` knows the names that a new file begins with. False: the disk refused, and the log is
+  /// closed.
   bool append(const Sighting* first, std::size_t slots, const Feed& feed, Time origin);
   /// Make what was appended readable by others.
   void flush();
@@ -34,7 +36,7 @@ class EventLog {
   std::string folder_;
   std::uint64_t bytes_max_ = 0, epoch_ = 0, bytes_ = 0, in_file_ = 0, files_ = 0;
   std::int64_t origin_unix_us_ = 0;
-  void* file_ = nullptr;   // gzFile
+  void* file_ = nullptr;  // gzFile
 };
 
 struct LogStart {

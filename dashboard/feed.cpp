@@ -51,13 +51,20 @@ void Feed::apply(const Sighting* first, std::size_t slots) {
 
 void Feed::apply(const Sighting& record, std::string_view text) {
   switch (record.what) {
-    case Seen::transition: return on_transition(record);
-    case Seen::finished: return on_finished(record);
-    case Seen::failed: return on_failed(record, text);
-    case Seen::joined: return on_joined(record, text);
-    case Seen::lost: return on_lost(record, text);
-    case Seen::transfer: return on_transfer(record);
-    case Seen::heartbeat: return on_heartbeat(record);
+    case Seen::transition:
+      return on_transition(record);
+    case Seen::finished:
+      return on_finished(record);
+    case Seen::failed:
+      return on_failed(record, text);
+    case Seen::joined:
+      return on_joined(record, text);
+    case Seen::lost:
+      return on_lost(record, text);
+    case Seen::transfer:
+      return on_transfer(record);
+    case Seen::heartbeat:
+      return on_heartbeat(record);
     case Seen::forgotten: {
       std::uint32_t row = index_.find(record.key, tasks_);
       if (row != KeyIndex::none) on_forgotten(row);
@@ -86,15 +93,20 @@ void Feed::apply(const Sighting& record, std::string_view text) {
         if (record.to == 1) row.parts += record.amount;
       }
       return;
-    case Seen::recalled: ++totals_.recalls; return;
-    case Seen::again: return on_again(record.to == 1);
+    case Seen::recalled:
+      ++totals_.recalls;
+      return;
+    case Seen::again:
+      return on_again(record.to == 1);
     case Seen::step:
       ++totals_.steps;
       totals_.step_s += static_cast<double>(record.amount) * 1e-9;
       totals_.clients = record.group;
       ++step_histogram_[histogram_cell(static_cast<double>(record.amount) * 1e-9)];
       return;
-    case Seen::label: group(record.group).label = text; return;
+    case Seen::label:
+      group(record.group).label = text;
+      return;
     case Seen::log:
       if (record.extra == samples_level) {
         if (auto samples = StackSamples::read(text)) samples_.add(now_, record.worker, *samples);
@@ -155,7 +167,8 @@ void Feed::on_again(bool complete) {
   else if (!round_has_gap_)
     for (std::uint32_t row = 0; row < tasks_.size(); ++row)
       if (tasks_[row].round != round_) {
-        if (tasks_[row].state == static_cast<std::uint8_t>(TaskState::assigned)) leave_worker(tasks_[row]), stop_running(row);
+        if (tasks_[row].state == static_cast<std::uint8_t>(TaskState::assigned))
+          leave_worker(tasks_[row]), stop_running(row);
         on_forgotten(row);
       }
 }
@@ -190,8 +203,8 @@ void Feed::on_transition(const Sighting& record) {
   std::uint32_t row = row_of(record);
   TaskRow& task = tasks_[row];
   GroupRow& its = group(task.group);
-  std::uint8_t from = task.state;   // ours, so that counts stay true when records were dropped
-  if (record.from == record.to && record.to == from) return;   // shown again, and nothing new
+  std::uint8_t from = task.state;                             // ours, so that counts stay true when records were dropped
+  if (record.from == record.to && record.to == from) return;  // shown again, and nothing new
   constexpr auto assigned = static_cast<std::uint8_t>(TaskState::assigned);
   if (from == assigned) leave_worker(task), stop_running(row);
   --its.now.counts[from];
@@ -287,10 +300,18 @@ void Feed::on_failed(const Sighting& record, std::string_view text) {
     failures_order_.push_back(record.key);
     if (failures_order_.size() > 1'000) failures_.erase(failures_order_.front()), failures_order_.pop_front();
   }
-  failures_[record.key] = {now_, record.worker, record.extra, record.to != 0, std::string(kind), std::string(type), std::string(message),
-                           std::string(traceback), std::string(output)};
+  failures_[record.key] = {now_,
+                           record.worker,
+                           record.extra,
+                           record.to != 0,
+                           std::string(kind),
+                           std::string(type),
+                           std::string(message),
+                           std::string(traceback),
+                           std::string(output)};
   if (tasks_[row].running) stop_running(row);
-  note(record.to ? "retried" : "failed", std::string(kind) + ": " + std::string(message.substr(0, 300)), record.worker, record.key);
+  note(record.to ? "retried" : "failed", std::string(kind) + ": " + std::string(message.substr(0, 300)), record.worker,
+       record.key);
 }
 
 void Feed::on_joined(const Sighting& record, std::string_view text) {
@@ -338,7 +359,8 @@ void Feed::on_transfer(const Sighting& record) {
     link = {record.extra, record.worker, link.bytes + record.amount, link.transfers + 1};
   }
   // Only its arrival is reported: the beginning is what a gigabyte a second would have taken.
-  timeline_.add_transfer({now_ - static_cast<Micros>(record.amount / 1000), now_, record.extra, record.worker, record.amount});
+  timeline_.add_transfer(
+      {now_ - static_cast<Micros>(record.amount / 1000), now_, record.extra, record.worker, record.amount});
 }
 
 void Feed::on_heartbeat(const Sighting& record) {

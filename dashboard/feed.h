@@ -1,5 +1,5 @@
-// What is known of the cluster, made from the observer's records alone: the same tables from a live ring and from a log on disk.
-// One thread owns it. Memory is bounded: old tasks that the scheduler forgot, old events, lines and moments go first.
+// What is known of the cluster, made from the observer's records alone: the same tables from a live ring and from a log on
+// disk. One thread owns it. Memory is bounded: old tasks that the scheduler forgot, old events, lines and moments go first.
 #pragma once
 
 #include <array>
@@ -17,8 +17,8 @@
 
 namespace weft::dashboard {
 
-using scheduler::Sighting;
 using scheduler::Seen;
+using scheduler::Sighting;
 using scheduler::TaskState;
 using scheduler::WorkerStatus;
 
@@ -28,7 +28,7 @@ const char* name_of_state(std::uint8_t state);
 const char* name_of_status(std::uint8_t status);
 
 struct FeedLimits {
-  std::size_t tasks = 1'000'000;            // held; the oldest forgotten ones go first
+  std::size_t tasks = 1'000'000;  // held; the oldest forgotten ones go first
   std::size_t rectangles = 1'000'000;
   std::size_t cells_bytes = 64u << 20;
   std::size_t moments_bytes = 64u << 20;
@@ -39,23 +39,23 @@ struct FeedLimits {
 struct TaskRow {
   Key key;
   std::uint32_t group = 0, worker = 0;
-  std::uint32_t place = 0;                  // among the tasks of its group, in the order first seen
-  std::uint32_t unblocked_by = no_group;    // row of the input that arrived last
-  Micros created = 0, start = -1, end = -1; // of the last attempt
+  std::uint32_t place = 0;                   // among the tasks of its group, in the order first seen
+  std::uint32_t unblocked_by = no_group;     // row of the input that arrived last
+  Micros created = 0, start = -1, end = -1;  // of the last attempt
   std::uint64_t bytes = 0;
   float run_s = 0;
   std::uint8_t state = 0, attempts = 0;
-  std::uint8_t round = 0;                   // of showing all again in which it was seen last
+  std::uint8_t round = 0;  // of showing all again in which it was seen last
   bool running = false;
 };
 struct GroupRow {
   std::string label;
   GroupMoment now;
-  std::map<std::uint16_t, std::uint64_t> run_histogram;   // sixteenths of octaves
+  std::map<std::uint16_t, std::uint64_t> run_histogram;  // sixteenths of octaves
   double run_max_s = 0;
   Micros first = 0, last = 0;
-  std::uint64_t members_left_out = 0;       // older tasks that are held no more
-  std::deque<std::uint32_t> members;        // rows
+  std::uint64_t members_left_out = 0;  // older tasks that are held no more
+  std::deque<std::uint32_t> members;   // rows
   double run_quantile(double q) const;
 };
 struct WorkerRow {
@@ -99,13 +99,13 @@ struct LineRow {
   std::string text;
 };
 struct RunRow {
-  Micros start = 0, end = -1;               // end: -1 while it runs
+  Micros start = 0, end = -1;  // end: -1 while it runs
   std::uint64_t finished = 0, errors = 0, tasks = 0, bytes = 0;
   double run_s = 0;
-  std::map<std::uint32_t, GroupMoment> groups;   // at its end, minus at its beginning
+  std::map<std::uint32_t, GroupMoment> groups;  // at its end, minus at its beginning
 };
 struct EdgeRow {
-  std::uint64_t count = 0, parts = 0;       // parts: those that read a part of a value, as a shuffle does
+  std::uint64_t count = 0, parts = 0;  // parts: those that read a part of a value, as a shuffle does
 };
 struct StoryRow {
   Micros t = 0;
@@ -126,7 +126,10 @@ class Feed {
   /// No record will come any more: the last moment is that of the last one.
   void finish();
   /// The last record's clock at the observer's beginning; set by the first record if not before.
-  void set_origin(Time origin) { origin_ = origin; has_origin_ = true; }
+  void set_origin(Time origin) {
+    origin_ = origin;
+    has_origin_ = true;
+  }
   Time origin() const { return origin_; }
   Micros micros(Time t) const { return (t.nanoseconds - origin_.nanoseconds) / 1000; }
   Micros now() const { return now_; }
@@ -184,7 +187,7 @@ class Feed {
   Totals totals_;
   std::vector<TaskRow> tasks_;
   std::vector<std::uint32_t> free_rows_;
-  std::deque<std::uint32_t> forgotten_;     // rows, oldest first
+  std::deque<std::uint32_t> forgotten_;  // rows, oldest first
   KeyIndex index_;
   std::vector<GroupRow> groups_;
   std::map<std::uint32_t, WorkerRow> workers_;
@@ -198,7 +201,7 @@ class Feed {
   Samples samples_{limits_.samples, limits_.sample_texts};
   std::deque<StoryRow> story_;
   std::vector<RunRow> runs_;
-  std::map<std::uint32_t, GroupMoment> run_began_;   // groups when the present run began
+  std::map<std::uint32_t, GroupMoment> run_began_;  // groups when the present run began
   Totals run_totals_;
   std::uint64_t transitions_counted_ = 0;
   std::uint8_t round_ = 0;

@@ -43,7 +43,8 @@ static std::string base64(std::string_view bytes) {
   std::string out;
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     std::uint32_t three = 0;
-    for (std::size_t j = 0; j < 3; ++j) three = three << 8 | (i + j < bytes.size() ? static_cast<unsigned char>(bytes[i + j]) : 0u);
+    for (std::size_t j = 0; j < 3; ++j)
+      three = three << 8 | (i + j < bytes.size() ? static_cast<unsigned char>(bytes[i + j]) : 0u);
     for (std::size_t j = 0; j < 4; ++j) out += i + j <= bytes.size() ? digits[three >> (18 - 6 * j) & 63] : '=';
   }
   return out;
@@ -64,12 +65,18 @@ static std::string with_files_inside(std::string html, Assets& assets) {
       if (close == html.npos) return;
       std::string tag = html.substr(at, close - at);
       std::size_t name = tag.find(attribute);
-      if (name == tag.npos) { at = close; continue; }
+      if (name == tag.npos) {
+        at = close;
+        continue;
+      }
       name += std::string_view(attribute).size();
       std::string path = tag.substr(name, tag.find('"', name) - name);
       if (path.starts_with('.')) path.erase(0, 1);
       const Asset* file = assets.find(path.starts_with('/') ? path : '/' + path);
-      if (!file) { at = close; continue; }
+      if (!file) {
+        at = close;
+        continue;
+      }
       std::size_t last = *end ? html.find(end, close) : close + 1;
       if (last == html.npos) return;
       std::string inside = make(file->plain);
@@ -90,11 +97,32 @@ Result<std::string> make_report(const Source& source, const std::string& assets)
   Assets files(assets);
   const Asset* page = files.find("/index.html");
   if (!page)
-    return failure(ErrorKind::invalid_argument, "this weft was built without its web page, which a report is made of; build dashboard/web, or name its folder with --assets");
+    return failure(ErrorKind::invalid_argument,
+                   "this weft was built without its web page, which a report is made of; build dashboard/web, or name its "
+                   "folder with --assets");
   static constexpr const char* targets[] = {
-      "overview", "workers", "groups", "graph", "critical_path", "memory", "memory?by=group", "memory?by=key", "network", "profile", "errors", "events?limit=5000", "logs?limit=5000",
-      "series?names=managed_bytes,spilled_bytes,unmanaged_bytes,busy,finished_per_s,transitions_per_s,transfer_bytes_per_s", "series?by=worker&names=busy,managed_bytes", "runs", "system",
-      "config", "tasks?limit=1000", "tasks?state=failed&limit=200", "timeline?t0=0", "stream?t0=0&px=2000"};
+      "overview",
+      "workers",
+      "groups",
+      "graph",
+      "critical_path",
+      "memory",
+      "memory?by=group",
+      "memory?by=key",
+      "network",
+      "profile",
+      "errors",
+      "events?limit=5000",
+      "logs?limit=5000",
+      "series?names=managed_bytes,spilled_bytes,unmanaged_bytes,busy,finished_per_s,transitions_per_s,transfer_bytes_per_s",
+      "series?by=worker&names=busy,managed_bytes",
+      "runs",
+      "system",
+      "config",
+      "tasks?limit=1000",
+      "tasks?state=failed&limit=200",
+      "timeline?t0=0",
+      "stream?t0=0&px=2000"};
   Json bodies = Json::object();
   for (const char* target : targets) {
     std::string path = std::string("/api/v1/") + target, type;

@@ -7,10 +7,11 @@
 namespace weft::dashboard {
 
 const char* const content_policy =
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'";
 static constexpr std::size_t body_max = 64u << 10;
 static constexpr std::uint32_t header_max = 16u << 10;
-static constexpr int send_buffer = 256 << 10;   // what a viewer that takes nothing costs; the kernel would give it megabytes
+static constexpr int send_buffer = 256 << 10;  // what a viewer that takes nothing costs; the kernel would give it megabytes
 static constexpr auto request_patience = std::chrono::seconds(30);
 
 void serve_connection(Dashboard::Impl& owner, tcp::socket socket) {
@@ -20,7 +21,9 @@ void serve_connection(Dashboard::Impl& owner, tcp::socket socket) {
   std::make_shared<HttpSession>(owner, std::move(socket))->read();
 }
 
-HttpSession::HttpSession(Dashboard::Impl& owner, tcp::socket socket) : owner_(&owner), stream_(std::move(socket)) { ++owner_->sessions; }
+HttpSession::HttpSession(Dashboard::Impl& owner, tcp::socket socket) : owner_(&owner), stream_(std::move(socket)) {
+  ++owner_->sessions;
+}
 HttpSession::~HttpSession() { --owner_->sessions; }
 
 void HttpSession::read() {
@@ -28,19 +31,21 @@ void HttpSession::read() {
   parser_->body_limit(body_max);
   parser_->header_limit(header_max);
   stream_.expires_after(request_patience);
-  http::async_read(stream_, buffer_, *parser_, [self = shared_from_this()](beast::error_code error, std::size_t) { self->on_read(error); });
+  http::async_read(stream_, buffer_, *parser_,
+                   [self = shared_from_this()](beast::error_code error, std::size_t) { self->on_read(error); });
 }
 
 void HttpSession::on_read(beast::error_code error) {
   if (error == http::error::body_limit) return close_after_ = true, answer(error_body(413, "a body has at most 64 KiB"));
-  if (error == http::error::header_limit) return close_after_ = true, answer(error_body(431, "the header has more than 16 KiB"));
-  bool spoke = error && error.category() == http::make_error_code(http::error::bad_method).category() && error != http::error::end_of_stream &&
-               error != http::error::partial_message;
+  if (error == http::error::header_limit)
+    return close_after_ = true, answer(error_body(431, "the header has more than 16 KiB"));
+  bool spoke = error && error.category() == http::make_error_code(http::error::bad_method).category() &&
+               error != http::error::end_of_stream && error != http::error::partial_message;
   if (spoke) return close_after_ = true, answer(error_body(400, "this is not HTTP/1.1"));
   if (error) return close();
   try {
     handle();
-  } catch (const std::exception& caught) {   // of Beast or of JSON: one request's trouble
+  } catch (const std::exception& caught) {  // of Beast or of JSON: one request's trouble
     log_warning("dashboard request failed", {{"why", caught.what()}});
     answer(error_body(500, "the dashboard failed at this request; its log says more"));
   }
@@ -60,11 +65,14 @@ void HttpSession::handle() {
   if (is_read && path == "/healthz") return answer({.bytes = "ok\n", .type = "text/plain"});
   if (is_read && path == "/readyz") {
     bool ready = owner_->scheduler_steps();
-    return answer({.status = ready ? 200 : 503, .bytes = ready ? "ready\n" : "the scheduler has not stepped for 5 s\n", .type = "text/plain"});
+    return answer({.status = ready ? 200 : 503,
+                   .bytes = ready ? "ready\n" : "the scheduler has not stepped for 5 s\n",
+                   .type = "text/plain"});
   }
   const Doors& doors = owner_->doors();
   if (request.count(http::field::host) != 1 || !doors.host_is_ours(host))
-    return answer(error_body(421, "this dashboard is not reached by that Host; weft-scheduler --dashboard-names adds a name"));
+    return answer(
+        error_body(421, "this dashboard is not reached by that Host; weft-scheduler --dashboard-names adds a name"));
   if (request.count(http::field::origin) > 1 || !doors.origin_is_ours(text(request[http::field::origin]), host))
     return answer(error_body(403, "another site may not read this dashboard"));
   if (!may_enter(target, text(request[http::field::authorization]), text(request[http::field::cookie]))) return;
@@ -75,7 +83,8 @@ void HttpSession::handle() {
     body.headers.emplace_back("Allow", "GET, HEAD");
     return answer(std::move(body));
   }
-  if (path == "/metrics") return answer({.bytes = owner_->pages().metrics(), .type = "text/plain; version=0.0.4; charset=utf-8"});
+  if (path == "/metrics")
+    return answer({.bytes = owner_->pages().metrics(), .type = "text/plain; version=0.0.4; charset=utf-8"});
   if (path.starts_with("/api/")) return api(target);
   asset(path);
 }
@@ -85,13 +94,15 @@ bool HttpSession::take_token(std::string_view target) {
   std::string_view token = target.substr(8);
   if (!owner_->doors().is_token(token)) return false;
   Body body{.status = 303, .bytes = "see /\n", .type = "text/plain"};
-  body.headers.emplace_back("Set-Cookie", "weft_token=" + std::string(token) + "; HttpOnly; SameSite=Strict; Path=" + owner_->options().prefix + '/');
+  body.headers.emplace_back("Set-Cookie", "weft_token=" + std::string(token) +
+                                              "; HttpOnly; SameSite=Strict; Path=" + owner_->options().prefix + '/');
   body.headers.emplace_back("Location", owner_->options().prefix + "/");
   answer(std::move(body));
   return true;
 }
 
-/// False: it was answered: that a token is missing or wrong, or with a cookie for the right one. Who guesses is not even compared any more.
+/// False: it was answered: that a token is missing or wrong, or with a cookie for the right one. Who guesses is not even
+/// compared any more.
 bool HttpSession::may_enter(std::string_view target, std::string_view authorization, std::string_view cookie) {
   const Doors& doors = owner_->doors();
   if (!doors.needs_token()) return true;
@@ -108,7 +119,9 @@ bool HttpSession::may_enter(std::string_view target, std::string_view authorizat
   if (opens && take_token(target)) return false;
   if (doors.token_is_right(authorization, cookie)) return true;
   if (tried) owner_->wrong_tokens().note(address, monotonic_now());
-  Body body = error_body(401, "a token is needed: open /?token=TOKEN once, or send Authorization: Bearer TOKEN; the scheduler's log names the file that has it");
+  Body body = error_body(401,
+                         "a token is needed: open /?token=TOKEN once, or send Authorization: Bearer TOKEN; the scheduler's "
+                         "log names the file that has it");
   body.headers.emplace_back("WWW-Authenticate", "Bearer");
   answer(std::move(body));
   return false;
@@ -120,7 +133,8 @@ void HttpSession::upgrade() {
   // Browsers send an Origin; a cookie without one comes from something that must not use it.
   if (owner_->doors().needs_token() && request[http::field::origin].empty() && request[http::field::authorization].empty())
     return answer(error_body(403, "a WebSocket without an Origin needs Authorization: Bearer TOKEN"));
-  if (owner_->viewers.size() >= owner_->options().sessions_max) return answer(error_body(503, "as many viewers as are allowed are here; try again later"));
+  if (owner_->viewers.size() >= owner_->options().sessions_max)
+    return answer(error_body(503, "as many viewers as are allowed are here; try again later"));
   stream_.expires_never();
   start_websocket(*owner_, std::move(stream_), parser_->release());
 }
@@ -135,15 +149,19 @@ void HttpSession::api(std::string_view target) {
   if (!key) return answer(error_body(400, "a key has 32 hexadecimal digits"));
   Result<double> hops = query->number("hops", 2, 1, 20);
   if (!hops) return answer(error_body(400, hops.error().message));
-  owner_->ask(path[2], {std::to_string(static_cast<int>(*hops))}, {*key}, [self = shared_from_this()](Body body) { self->answer(std::move(body)); });
+  owner_->ask(path[2], {std::to_string(static_cast<int>(*hops))}, {*key},
+              [self = shared_from_this()](Body body) { self->answer(std::move(body)); });
 }
 
 void HttpSession::control(std::string_view verb) {
   const auto& request = parser_->get();
   if (request.method() != http::verb::post) return answer(error_body(405, "a verb that changes something is a POST"));
-  if (!owner_->around().control) return answer(error_body(403, "verbs are off; start weft-scheduler with --dashboard-control to allow them"));
-  if (request[http::field::origin].empty()) return answer(error_body(403, "a verb needs an Origin header: the dashboard's own"));
-  if (!request[http::field::content_type].starts_with("application/json")) return answer(error_body(415, "send JSON: Content-Type: application/json"));
+  if (!owner_->around().control)
+    return answer(error_body(403, "verbs are off; start weft-scheduler with --dashboard-control to allow them"));
+  if (request[http::field::origin].empty())
+    return answer(error_body(403, "a verb needs an Origin header: the dashboard's own"));
+  if (!request[http::field::content_type].starts_with("application/json"))
+    return answer(error_body(415, "send JSON: Content-Type: application/json"));
   bool known = verb == "retire" || verb == "cancel" || verb == "retry" || verb == "rebalance" || verb == "restart";
   if (!known) return answer(error_body(404, "verbs are retire, cancel, retry, rebalance and restart"));
   Json body = Json::parse(request.body(), nullptr, false);
@@ -159,10 +177,14 @@ void HttpSession::control(std::string_view verb) {
       if (!key) return answer(error_body(400, "a key has 32 hexadecimal digits"));
       keys.push_back(*key);
     }
-  if (verb == "cancel") words.push_back(body.value("reason", Json("cancelled from the dashboard")).is_string() ? body.value("reason", "cancelled from the dashboard") : "cancelled from the dashboard");
+  if (verb == "cancel")
+    words.push_back(body.value("reason", Json("cancelled from the dashboard")).is_string()
+                        ? body.value("reason", "cancelled from the dashboard")
+                        : "cancelled from the dashboard");
   if (verb == "restart") words.push_back("the dashboard");
   if ((verb == "retire" && words.empty()) || ((verb == "cancel" || verb == "retry") && keys.empty()))
-    return answer(error_body(400, verb == "retire" ? "name workers: {\"workers\": [\"name\"]}" : "name keys: {\"keys\": [\"…\"]}"));
+    return answer(
+        error_body(400, verb == "retire" ? "name workers: {\"workers\": [\"name\"]}" : "name keys: {\"keys\": [\"…\"]}"));
   std::string name(verb);
   log_info("dashboard verb", {{"verb", name}, {"keys", keys.size()}});
   owner_->feed().note("control", name + " from the dashboard");
@@ -174,10 +196,13 @@ void HttpSession::control(std::string_view verb) {
 
 void HttpSession::asset(std::string_view path) {
   if (owner_->assets().empty()) {
-    return answer({.status = path == "/" ? 200 : 404,
-                   .bytes = "This weft was built without its web page: dashboard/web/dist was empty.\nThe data is here: /api/v1/overview, /metrics, and `weft top`.\n"
-                            "To see the page, build it in dashboard/web and configure again, or name its folder with --dashboard-assets.\n",
-                   .type = "text/plain; charset=utf-8"});
+    return answer(
+        {.status = path == "/" ? 200 : 404,
+         .bytes =
+             "This weft was built without its web page: dashboard/web/dist was empty.\nThe data is here: /api/v1/overview, "
+             "/metrics, and `weft top`.\n"
+             "To see the page, build it in dashboard/web and configure again, or name its folder with --dashboard-assets.\n",
+         .type = "text/plain; charset=utf-8"});
   }
   const Asset* found = owner_->assets().find(path);
   if (!found) return answer(error_body(404, "the page has no such file"));

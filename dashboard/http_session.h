@@ -38,7 +38,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   Dashboard::Impl* owner_;
   beast::tcp_stream stream_;
   beast::flat_buffer buffer_{128u << 10};
-  std::optional<http::request_parser<http::string_body>> parser_;   // one request
+  std::optional<http::request_parser<http::string_body>> parser_;  // one request
   http::response<http::string_body> response_;
   bool close_after_ = false;
 };

@@ -41,7 +41,8 @@ Result<void> Dashboard::Impl::open() {
   std::string token;
   if (!is_loopback(options_.host)) {
     if (options_.token_file.empty())
-      return failure(ErrorKind::invalid_argument, "a dashboard that others can reach needs a token: name its file with --dashboard-token-file");
+      return failure(ErrorKind::invalid_argument,
+                     "a dashboard that others can reach needs a token: name its file with --dashboard-token-file");
     Result<std::string> read = read_or_make_token(options_.token_file);
     if (!read) return read.error();
     token = std::move(*read);
@@ -69,7 +70,9 @@ Result<void> Dashboard::Impl::listen() {
   boost::system::error_code error;
   std::string host = options_.host == "localhost" ? "127.0.0.1" : options_.host == "*" ? "0.0.0.0" : options_.host;
   asio::ip::address address = asio::ip::make_address(host, error);
-  if (error) return failure(ErrorKind::invalid_argument, "--dashboard-host takes an IP address or localhost, not '" + options_.host + "'");
+  if (error)
+    return failure(ErrorKind::invalid_argument,
+                   "--dashboard-host takes an IP address or localhost, not '" + options_.host + "'");
   for (std::uint16_t port : {options_.port, std::uint16_t{0}}) {
     acceptor_.close(error);
     acceptor_.open(address.is_v6() ? tcp::v6() : tcp::v4());
@@ -79,7 +82,8 @@ Result<void> Dashboard::Impl::listen() {
     if (!error || !options_.other_port_if_taken) break;
   }
   if (error)
-    return failure(ErrorKind::io_error, "the dashboard cannot listen on " + host + ':' + std::to_string(options_.port) + ": " + error.message() +
+    return failure(ErrorKind::io_error, "the dashboard cannot listen on " + host + ':' + std::to_string(options_.port) +
+                                            ": " + error.message() +
                                             "; give another --dashboard-port, or 0 for any free one");
   port_ = acceptor_.local_endpoint().port();
   std::string name = address.is_unspecified() ? host_name() : address.is_v6() ? '[' + host + ']' : host;
@@ -111,7 +115,8 @@ void Dashboard::Impl::accept() {
 
 void Dashboard::Impl::tick() {
   Time now = monotonic_now();
-  questions_left_ = std::min(questions_a_second, questions_left_ + questions_a_second * static_cast<double>((now - last_tick_).count()) * 1e-9);
+  questions_left_ = std::min(questions_a_second,
+                             questions_left_ + questions_a_second * static_cast<double>((now - last_tick_).count()) * 1e-9);
   last_tick_ = now;
   if (live()) {
     drain();
@@ -151,7 +156,8 @@ void Dashboard::Impl::drain() {
 
 bool Dashboard::Impl::scheduler_steps() const { return !live() || monotonic_now() - stepped_ < 5s; }
 
-void Dashboard::Impl::ask(const std::string& verb, std::vector<std::string> words, std::vector<Key> keys, std::function<void(Body)> answered) {
+void Dashboard::Impl::ask(const std::string& verb, std::vector<std::string> words, std::vector<Key> keys,
+                          std::function<void(Body)> answered) {
   if (!live() || !ask_) return answered(error_body(503, "this is a history: there is no scheduler to ask"));
   Body busy = error_body(429, "too many questions at once; ask again in a second");
   busy.headers.emplace_back("Retry-After", "1");
@@ -171,7 +177,8 @@ void Dashboard::Impl::ask(const std::string& verb, std::vector<std::string> word
     if (!self) return;
     asio::post(self->io_, [finish, clock, result = std::move(result)] {
       clock->cancel();
-      if (!result) return finish(error_body(result.error().kind == ErrorKind::invalid_argument ? 404 : 500, result.error().message));
+      if (!result)
+        return finish(error_body(result.error().kind == ErrorKind::invalid_argument ? 404 : 500, result.error().message));
       Json body = Json::parse(*result, nullptr, false);
       finish({.json = body.is_discarded() ? Json::object() : std::move(body)});
     });
@@ -184,7 +191,8 @@ void Dashboard::Impl::ask(const std::string& verb, std::vector<std::string> word
 
 // ------------------------------------------------------------------------------------------------ Dashboard
 
-Dashboard::Dashboard(std::shared_ptr<Impl> impl) : impl_(std::move(impl)), thread_(std::make_unique<std::thread>([impl = impl_] { impl->run(); })) {}
+Dashboard::Dashboard(std::shared_ptr<Impl> impl)
+    : impl_(std::move(impl)), thread_(std::make_unique<std::thread>([impl = impl_] { impl->run(); })) {}
 Dashboard::~Dashboard() {
   impl_->stop();
   thread_->join();
@@ -197,7 +205,7 @@ Result<std::unique_ptr<Dashboard>> Dashboard::start(DashboardOptions options, sc
     auto impl = std::make_shared<Impl>(std::move(options), &observer, std::move(ask));
     if (auto opened = impl->open(); !opened) return opened.error();
     return std::unique_ptr<Dashboard>(new Dashboard(std::move(impl)));
-  } catch (const std::exception& error) {   // Asio's, such as no descriptors left
+  } catch (const std::exception& error) {  // Asio's, such as no descriptors left
     return failure(ErrorKind::io_error, std::string("the dashboard cannot start: ") + error.what());
   }
 }

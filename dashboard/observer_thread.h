@@ -1,5 +1,6 @@
-// The dashboard's own thread: drains the observer's ring into the feed and the log, and gives the web server (http_server) what
-// it serves. One io_context, so nothing here needs a lock; only Dashboard's constructor and destructor are on other threads.
+// The dashboard's own thread: drains the observer's ring into the feed and the log, and gives the web server (http_server)
+// what it serves. One io_context, so nothing here needs a lock; only Dashboard's constructor and destructor are on other
+// threads.
 #pragma once
 
 #include <utility>  // before Asio 1.74, which needs it under C++20
@@ -49,7 +50,8 @@ class Dashboard::Impl : public std::enable_shared_from_this<Dashboard::Impl> {
   bool scheduler_steps() const;
 
   /// Put a question to the scheduler, at most 20 a second; `answered` is called on this thread, at the latest after 5 s.
-  void ask(const std::string& verb, std::vector<std::string> words, std::vector<Key> keys, std::function<void(Body)> answered);
+  void ask(const std::string& verb, std::vector<std::string> words, std::vector<Key> keys,
+           std::function<void(Body)> answered);
 
   // Sessions live in handlers of `io_`, which is destroyed before these: they point here and need not own it.
   /// Of all kinds, counted from acceptance to the end.

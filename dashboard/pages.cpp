@@ -13,7 +13,7 @@ static constexpr Micros window = 5'000'000;
 std::string to_text(const Json& json) {
   std::string text = json_text(json);
   if (text.find_first_of("<>&") == text.npos) return text;
-  std::string safe;   // these stand in strings only; whoever takes the text for HTML finds no markup in it
+  std::string safe;  // these stand in strings only; whoever takes the text for HTML finds no markup in it
   for (char c : text)
     if (c == '<') safe += "\\u003c";
     else if (c == '>') safe += "\\u003e";
@@ -27,7 +27,9 @@ Body error_body(int code, const std::string& text) {
 }
 
 static std::optional<std::string> decoded(std::string_view text) {
-  auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  auto digit = [](char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  };
   std::string plain;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '+') plain += ' ';
@@ -44,7 +46,9 @@ static std::optional<std::string> decoded(std::string_view text) {
 
 Result<Query> Query::read(std::string_view target) {
   Query query;
-  auto bad = [] { return failure(ErrorKind::invalid_argument, "the path is not a path: write %XX with two hexadecimal digits"); };
+  auto bad = [] {
+    return failure(ErrorKind::invalid_argument, "the path is not a path: write %XX with two hexadecimal digits");
+  };
   std::string_view path = target.substr(0, target.find('?'));
   std::string_view rest = path.size() < target.size() ? target.substr(path.size() + 1) : std::string_view();
   if (!path.starts_with("/api/v1/")) return failure(ErrorKind::invalid_argument, "a resource begins with /api/v1/");
@@ -79,7 +83,8 @@ Result<double> Query::number(const std::string& name, double otherwise, double l
   const std::string& text = found->second;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || !(value >= least && value <= most))
-    return failure(ErrorKind::invalid_argument, name + " is a number from " + to_text(Json(least)) + " to " + to_text(Json(most)));
+    return failure(ErrorKind::invalid_argument,
+                   name + " is a number from " + to_text(Json(least)) + " to " + to_text(Json(most)));
   return value;
 }
 
@@ -110,16 +115,19 @@ Body Pages::get(const Query& query) const {
   struct Route {
     std::string_view name;
     Page page;
-    bool all_time;   // without t0 it is about everything held
+    bool all_time;  // without t0 it is about everything held
   };
-  static constexpr Route routes[] = {
-      {"overview", &Pages::overview, false}, {"workers", &Pages::workers, false}, {"groups", &Pages::groups, false},
-      {"graph", &Pages::graph, true}, {"tasks", &Pages::tasks, true}, {"critical_path", &Pages::critical_path, true},
-      {"memory", &Pages::memory, false}, {"network", &Pages::network, false}, {"profile", &Pages::profile, true},
-      {"errors", &Pages::errors, true}, {"events", &Pages::events, true}, {"logs", &Pages::logs, true},
-      {"series", &Pages::series, true}, {"runs", &Pages::runs, true}, {"system", &Pages::system, false},
-      {"config", &Pages::config, true}, {"scale", &Pages::scale, false}, {"timeline", &Pages::timeline, false},
-      {"stream", &Pages::stream_page, false}, {"trace", &Pages::trace_page, true}, {"schema", &Pages::schema, true}};
+  static constexpr Route routes[] = {{"overview", &Pages::overview, false},  {"workers", &Pages::workers, false},
+                                     {"groups", &Pages::groups, false},      {"graph", &Pages::graph, true},
+                                     {"tasks", &Pages::tasks, true},         {"critical_path", &Pages::critical_path, true},
+                                     {"memory", &Pages::memory, false},      {"network", &Pages::network, false},
+                                     {"profile", &Pages::profile, true},     {"errors", &Pages::errors, true},
+                                     {"events", &Pages::events, true},       {"logs", &Pages::logs, true},
+                                     {"series", &Pages::series, true},       {"runs", &Pages::runs, true},
+                                     {"system", &Pages::system, false},      {"config", &Pages::config, true},
+                                     {"scale", &Pages::scale, false},        {"timeline", &Pages::timeline, false},
+                                     {"stream", &Pages::stream_page, false}, {"trace", &Pages::trace_page, true},
+                                     {"schema", &Pages::schema, true}};
   for (const Route& route : routes) {
     if (query.path.empty() || query.path[0] != route.name) continue;
     Result<Range> time = range(query, route.all_time);

@@ -34,9 +34,9 @@ struct Query {
 struct Body {
   int status = 200;
   Json json;
-  std::string bytes;                 // not JSON: what `type` says
+  std::string bytes;  // not JSON: what `type` says
   std::string type = "application/json";
-  const char* list = nullptr;        // the field that grows when followed by `after`
+  const char* list = nullptr;  // the field that grows when followed by `after`
   std::vector<std::pair<std::string, std::string>> headers;
   std::string text() const { return bytes.empty() ? to_text(json) : bytes; }
 };
@@ -44,13 +44,13 @@ Body error_body(int code, const std::string& text);
 
 /// What the server knows and the feed does not.
 struct Surroundings {
-  bool live = true;                  // false: a history, no scheduler behind it
+  bool live = true;  // false: a history, no scheduler behind it
   bool control = false;
   std::int64_t origin_unix_us = 0;
   std::uint64_t epoch = 0;
   std::string version, host;
   std::uint64_t pid = 0;
-  Json options = Json::object();     // effective configuration: {name: {value, default, origin}}
+  Json options = Json::object();  // effective configuration: {name: {value, default, origin}}
   std::uint64_t queue = 0, log_bytes = 0, sessions = 0, sent_bytes = 0, cut = 0;
 };
 
@@ -58,7 +58,7 @@ struct Surroundings {
 struct Range {
   Micros t0 = 0, t1 = 0;
   bool live = true;
-  Moment now, before;                // at t1 and t0
+  Moment now, before;  // at t1 and t0
   double seconds() const { return static_cast<double>(t1 - t0) * 1e-6; }
   double rate(double difference) const { return t1 > t0 ? difference / seconds() : 0; }
 };

@@ -12,7 +12,8 @@ namespace {
 
 /// The rows that a list query asks for: the newest of the range, or those behind `after`.
 template <class Rows, class Matches, class Describe>
-Body listed(const Query& query, const Range& range, Json json, const char* field, const Rows& rows, Matches matches, Describe describe) {
+Body listed(const Query& query, const Range& range, Json json, const char* field, const Rows& rows, Matches matches,
+            Describe describe) {
   Result<double> limit = query.number("limit", 1'000, 1, 10'000);
   Result<double> after = query.number("after", -1, -1, 9e15);
   for (const auto* number : {&limit, &after})
@@ -31,7 +32,9 @@ Body listed(const Query& query, const Range& range, Json json, const char* field
   Json& list = json[field] = Json::array();
   for (const auto* row : found) list.push_back(describe(*row));
   bool cut = *after >= 0 && found.size() == most;
-  json["next"] = cut ? found.back()->number + 1 : rows.empty() ? static_cast<std::uint64_t>(std::max(*after, 0.0)) : rows.back().number + 1;
+  json["next"] = cut            ? found.back()->number + 1
+                 : rows.empty() ? static_cast<std::uint64_t>(std::max(*after, 0.0))
+                                : rows.back().number + 1;
   return {.json = std::move(json), .list = field};
 }
 
@@ -40,9 +43,14 @@ Body listed(const Query& query, const Range& range, Json json, const char* field
 Body Pages::events(const Query& query, const Range& range) const {
   std::string kind = query.get("kind");
   return listed(
-      query, range, header(range), "events", feed_.events(), [&](const EventRow& row) { return kind.empty() || kind == row.kind; },
+      query, range, header(range), "events", feed_.events(),
+      [&](const EventRow& row) { return kind.empty() || kind == row.kind; },
       [&](const EventRow& row) {
-        return Json{{"n", row.number}, {"t", row.t}, {"kind", row.kind}, {"text", row.text}, {"worker", feed_.name_of_worker(row.worker)},
+        return Json{{"n", row.number},
+                    {"t", row.t},
+                    {"kind", row.kind},
+                    {"text", row.text},
+                    {"worker", feed_.name_of_worker(row.worker)},
                     {"key", row.key ? row.key.hex() : ""}};
       });
 }
@@ -52,11 +60,16 @@ Body Pages::logs(const Query& query, const Range& range) const {
   if (!level) return error_body(400, level.error().message);
   std::string worker = query.get("worker"), text = query.get("q");
   auto matches = [&](const LineRow& row) {
-    return row.level <= *level && (worker.empty() || feed_.name_of_worker(row.worker) == worker) && (text.empty() || row.text.find(text) != std::string::npos);
+    return row.level <= *level && (worker.empty() || feed_.name_of_worker(row.worker) == worker) &&
+           (text.empty() || row.text.find(text) != std::string::npos);
   };
   return listed(query, range, header(range), "lines", feed_.lines(), matches, [&](const LineRow& row) {
-    return Json{{"n", row.number}, {"t", row.t}, {"level", row.level}, {"worker", feed_.name_of_worker(row.worker)},
-                {"key", row.key ? row.key.hex() : ""}, {"text", row.text}};
+    return Json{{"n", row.number},
+                {"t", row.t},
+                {"level", row.level},
+                {"worker", feed_.name_of_worker(row.worker)},
+                {"key", row.key ? row.key.hex() : ""},
+                {"text", row.text}};
   });
 }
 
@@ -66,7 +79,7 @@ namespace {
 
 struct WorkerSeries {
   std::string_view name;
-  double (*level)(const WorkerMoment&);   // or a counter, shown as a rate
+  double (*level)(const WorkerMoment&);  // or a counter, shown as a rate
   bool is_counter;
 };
 constexpr WorkerSeries worker_series[] = {
@@ -97,7 +110,11 @@ constexpr TotalSeries total_series[] = {
     {"assigned", [](const Moment& m) { return static_cast<double>(m.totals.tasks[3]); }, false},
     {"stored", [](const Moment& m) { return static_cast<double>(m.totals.tasks[4]); }, false},
     {"failed", [](const Moment& m) { return static_cast<double>(m.totals.tasks[5]); }, false},
-    {"workers", [](const Moment& m) { return static_cast<double>(std::count_if(m.workers.begin(), m.workers.end(), [](auto& w) { return w.status < 4; })); }, false},
+    {"workers",
+     [](const Moment& m) {
+       return static_cast<double>(std::count_if(m.workers.begin(), m.workers.end(), [](auto& w) { return w.status < 4; }));
+     },
+     false},
 };
 
 using Value = std::function<double(const Moment&)>;
@@ -163,10 +180,12 @@ Body Pages::series(const Query& query, const Range& range) const {
     for (const WorkerSeries& each : worker_series) {
       if (each.name != name || known) continue;
       known = true;
-      if (!by_worker) series[name] = column(moments, of_all(each), each.is_counter, name == "busy" ? std::max(slots, 1.0) : 1);
+      if (!by_worker)
+        series[name] = column(moments, of_all(each), each.is_counter, name == "busy" ? std::max(slots, 1.0) : 1);
       else
         for (const auto& [id, row] : feed_.workers())
-          series[std::to_string(id)][name] = column(moments, of_worker(each, id), each.is_counter, name == "busy" ? row.slots : 1);
+          series[std::to_string(id)][name] =
+              column(moments, of_worker(each, id), each.is_counter, name == "busy" ? row.slots : 1);
     }
     if (name == "limit_bytes" && !by_worker) series[name] = Json(std::vector<double>(moments.size(), limit)), known = true;
     if (!known) return error_body(400, "there is no series '" + name + "'; feed.md lists them");
@@ -185,9 +204,17 @@ Body Pages::runs(const Query& query, const Range& range) const {
     for (const auto& [id, row] : feed_.workers())
       if (row.joined <= end && (row.lost < 0 || row.lost > run.start)) slots += row.slots;
     double span = static_cast<double>(end - run.start) * 1e-6;
-    return Json{{"name", "run " + std::to_string(i + 1)}, {"start", run.start}, {"end", run.end < 0 ? Json(nullptr) : Json(run.end)},
-                {"tasks", run.tasks}, {"finished", run.finished}, {"errors", run.errors}, {"bytes", run.bytes}, {"groups", run.groups.size()},
-                {"busy", slots > 0 && span > 0 ? std::min(1.0, run.run_s / (slots * span)) : 0}, {"file", nullptr}, {"current", run.end < 0}};
+    return Json{{"name", "run " + std::to_string(i + 1)},
+                {"start", run.start},
+                {"end", run.end < 0 ? Json(nullptr) : Json(run.end)},
+                {"tasks", run.tasks},
+                {"finished", run.finished},
+                {"errors", run.errors},
+                {"bytes", run.bytes},
+                {"groups", run.groups.size()},
+                {"busy", slots > 0 && span > 0 ? std::min(1.0, run.run_s / (slots * span)) : 0},
+                {"file", nullptr},
+                {"current", run.end < 0}};
   };
   Json json = header(range);
   if (query.path.size() < 2) {
@@ -199,12 +226,16 @@ Body Pages::runs(const Query& query, const Range& range) const {
   for (const char* side : {"a", "b"}) {
     Result<double> number = query.number(side, -1, -1, 1e6);
     if (!number) return error_body(400, number.error().message);
-    if (*number < 0 || *number >= static_cast<double>(runs.size())) return error_body(404, std::string(side) + " names no run; /api/v1/runs lists them");
+    if (*number < 0 || *number >= static_cast<double>(runs.size()))
+      return error_body(404, std::string(side) + " names no run; /api/v1/runs lists them");
     auto index = static_cast<std::size_t>(*number);
     json[side] = describe(index);
     for (const auto& [id, group] : runs[index].groups)
-      json["groups"][feed_.label_of(id)][side] = {{"count", group.total}, {"run_s", group.run_s}, {"bytes", group.bytes},
-                                                  {"mean_s", group.finished ? group.run_s / static_cast<double>(group.finished) : 0}};
+      json["groups"][feed_.label_of(id)][side] = {
+          {"count", group.total},
+          {"run_s", group.run_s},
+          {"bytes", group.bytes},
+          {"mean_s", group.finished ? group.run_s / static_cast<double>(group.finished) : 0}};
   }
   return {.json = std::move(json)};
 }
@@ -214,17 +245,25 @@ Body Pages::runs(const Query& query, const Range& range) const {
 Body Pages::system(const Query&, const Range& range) const {
   Json json = header(range);
   const Totals& now = range.now.totals;
-  double steps = static_cast<double>(now.steps - range.before.totals.steps), seconds = now.step_s - range.before.totals.step_s;
+  double steps = static_cast<double>(now.steps - range.before.totals.steps),
+         seconds = now.step_s - range.before.totals.step_s;
   json["origin_unix_us"] = around_.origin_unix_us;
   json["version"] = around_.version;
   json["protocol"] = 1;
   json["mode"] = around_.live ? "live" : "history";
-  json["scheduler"] = {{"epoch", around_.epoch}, {"pid", around_.pid}, {"host", around_.host},
-                       {"loop", {{"steps", now.steps}, {"mean_s", steps > 0 ? seconds / steps : 0}, {"p99_s", feed_.step_quantile(0.99)},
-                                 {"max_s", feed_.step_quantile(1)}, {"busy", range.rate(seconds)}}}};
-  json["observer"] = {{"records", now.transitions}, {"dropped", now.dropped}, {"queue", around_.queue},
-                      {"history_bytes", feed_.moments().bytes() + feed_.timeline().bytes()}, {"log_bytes", around_.log_bytes},
-                      {"tasks_held", feed_.tasks().size()}};
+  json["scheduler"] = {{"epoch", around_.epoch},
+                       {"pid", around_.pid},
+                       {"host", around_.host},
+                       {"loop",
+                        {{"steps", now.steps},
+                         {"mean_s", steps > 0 ? seconds / steps : 0},
+                         {"p99_s", feed_.step_quantile(0.99)},
+                         {"max_s", feed_.step_quantile(1)},
+                         {"busy", range.rate(seconds)}}}};
+  json["observer"] = {
+      {"records", now.transitions},     {"dropped", now.dropped},
+      {"queue", around_.queue},         {"history_bytes", feed_.moments().bytes() + feed_.timeline().bytes()},
+      {"log_bytes", around_.log_bytes}, {"tasks_held", feed_.tasks().size()}};
   json["viewers"] = {{"sessions", around_.sessions}, {"sent_bytes", around_.sent_bytes}, {"cut", around_.cut}};
   json["control"] = around_.control;
   json["trace"] = "/api/v1/trace";
@@ -239,7 +278,7 @@ Body Pages::config(const Query&, const Range& range) const {
 
 Body Pages::scale(const Query&, const Range& range) const {
   // What open tasks would take on one slot, by the mean of their group; half a second is assumed of groups that never ended.
-  double backlog = 0, slots = 0, running = 0;   // what runs holds a slot, however long it takes
+  double backlog = 0, slots = 0, running = 0;  // what runs holds a slot, however long it takes
   std::uint64_t open = 0;
   unsigned workers = 0;
   for (const GroupMoment& group : range.now.groups) {
@@ -250,9 +289,11 @@ Body Pages::scale(const Query&, const Range& range) const {
   }
   for (const WorkerMoment& worker : range.now.workers)
     if (worker.status < 2) slots += feed_.workers().at(worker.worker).slots, running += worker.running, ++workers;
-  constexpr double aim_s = 5;   // the work there is should be done in so long
+  constexpr double aim_s = 5;  // the work there is should be done in so long
   Json json = header(range);
-  json.update({{"workers", workers}, {"slots", slots}, {"backlog_s", backlog},
+  json.update({{"workers", workers},
+               {"slots", slots},
+               {"backlog_s", backlog},
                {"wanted_slots", std::min(std::max({backlog / aim_s, running, 1.0}), static_cast<double>(open))}});
   return {.json = std::move(json)};
 }
@@ -281,11 +322,17 @@ Body Pages::profile(const Query& query, const Range& range) const {
   Json json = header(range);
   json["t0"] = from;
   double samples = static_cast<double>(found.tree.value);
-  json.update({{"samples", found.tree.value}, {"period_s", samples > 0 ? found.seconds / samples : 0.02}, {"root", tree_of("all", found.tree)},
-               {"note", found.tree.value > 0 ? "" : feed_.samples().empty()
-                          ? "Workers sample a task's stack after each 20 ms of CPU time (weft-worker --profile-period) and tell of it every 2 s. Tasks that "
-                            "only wait, tasks in threads (--isolation thread), and programs that use SIGPROF themselves give no samples."
-                          : "No task used CPU time here. Widen the time or the filter."}});
+  json.update(
+      {{"samples", found.tree.value},
+       {"period_s", samples > 0 ? found.seconds / samples : 0.02},
+       {"root", tree_of("all", found.tree)},
+       {"note",
+        found.tree.value > 0 ? ""
+        : feed_.samples().empty()
+            ? "Workers sample a task's stack after each 20 ms of CPU time (weft-worker --profile-period) and tell of it "
+              "every 2 s. Tasks that "
+              "only wait, tasks in threads (--isolation thread), and programs that use SIGPROF themselves give no samples."
+            : "No task used CPU time here. Widen the time or the filter."}});
   return {.json = std::move(json)};
 }
 

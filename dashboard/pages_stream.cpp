@@ -10,7 +10,7 @@ namespace weft::dashboard {
 
 static_assert(std::endian::native == std::endian::little, "frames are written as the machine has them");
 
-static constexpr std::size_t frame_rectangles_max = 20'000;   // of one frame; more are drawn as columns
+static constexpr std::size_t frame_rectangles_max = 20'000;  // of one frame; more are drawn as columns
 static constexpr std::size_t lanes_max = 4'096;
 
 namespace {
@@ -57,7 +57,8 @@ std::string Pages::stream(const Query& query, Micros t0, Micros t1, std::uint32_
   std::vector<std::uint32_t> lanes = lanes_of(query);
   std::vector<std::uint32_t> index(timeline.lanes().size(), no_group);
   for (std::uint32_t i = 0; i < lanes.size(); ++i) index[lanes[i]] = i;
-  auto px = static_cast<Micros>(std::clamp(query.number("px", 1100, 1, 10'000).operator bool() ? *query.number("px", 1100, 1, 10'000) : 1100.0, 1.0, 10'000.0));
+  auto px = static_cast<Micros>(std::clamp(
+      query.number("px", 1100, 1, 10'000).operator bool() ? *query.number("px", 1100, 1, 10'000) : 1100.0, 1.0, 10'000.0));
   // The level follows from the span that the viewer sees, so that a delta has the level of its snapshot.
   double span = static_cast<double>(t1 - t0);
   if (Result<double> given = query.number("span", span, 1, 9e15)) span = *given;
@@ -95,7 +96,8 @@ std::string Pages::stream(const Query& query, Micros t0, Micros t1, std::uint32_
     std::vector<Cell> cells;
     cells.reserve(lanes.size() * columns);
     for (std::uint32_t lane : lanes)
-      for (std::int64_t column = first; column < first + columns; ++column) cells.push_back(timeline.cell(lane, level, column));
+      for (std::int64_t column = first; column < first + columns; ++column)
+        cells.push_back(timeline.cell(lane, level, column));
     double full = static_cast<double>(width) * 1e-6;
     frame.column(cells, [](const Cell& c) { return c.group; });
     frame.column(cells, [&](const Cell& c) { return share(c.busy / full); });
@@ -112,7 +114,8 @@ std::string Pages::stream(const Query& query, Micros t0, Micros t1, std::uint32_
 Body Pages::stream_page(const Query& query, const Range& range) const {
   // Asked for times, not those of moments.
   Result<double> t0 = query.number("t0", static_cast<double>(range.t1 - 30'000'000), -9e15, 9e15);
-  return {.bytes = stream(query, std::clamp<Micros>(static_cast<Micros>(t0 ? *t0 : 0), 0, range.t1), range.t1, 0, 0, false), .type = "application/octet-stream"};
+  return {.bytes = stream(query, std::clamp<Micros>(static_cast<Micros>(t0 ? *t0 : 0), 0, range.t1), range.t1, 0, 0, false),
+          .type = "application/octet-stream"};
 }
 
 Body Pages::timeline(const Query& query, const Range& range) const {
@@ -120,14 +123,18 @@ Body Pages::timeline(const Query& query, const Range& range) const {
   Json json = header(range);
   const Timeline& timeline = feed_.timeline();
   std::vector<std::uint32_t> lanes = lanes_of(query);
-  auto name = [&](std::uint32_t lane) { return std::to_string(timeline.lanes()[lane].worker) + '/' + std::to_string(timeline.lanes()[lane].slot); };
+  auto name = [&](std::uint32_t lane) {
+    return std::to_string(timeline.lanes()[lane].worker) + '/' + std::to_string(timeline.lanes()[lane].slot);
+  };
   Json& names = json["lanes"] = Json::object();
-  for (std::uint32_t lane : lanes) names[name(lane)] = {{"worker", timeline.lanes()[lane].worker}, {"slot", timeline.lanes()[lane].slot}};
+  for (std::uint32_t lane : lanes)
+    names[name(lane)] = {{"worker", timeline.lanes()[lane].worker}, {"slot", timeline.lanes()[lane].slot}};
   std::vector<Rectangle> rects;
   json["cut"] = timeline.newest(range.t0, range.t1, rows_max, rects);
   Json& list = json["rects"] = Json::array();
   for (const Rectangle& r : rects)
-    if (names.contains(name(r.lane))) list.push_back({{"lane", name(r.lane)}, {"key", r.key.hex()}, {"group", r.group}, {"start", r.start}, {"end", r.end}});
+    if (names.contains(name(r.lane)))
+      list.push_back({{"lane", name(r.lane)}, {"key", r.key.hex()}, {"group", r.group}, {"start", r.start}, {"end", r.end}});
   return {.json = std::move(json)};
 }
 

@@ -14,9 +14,12 @@ Json counts_of(const auto& counts) {
 }
 double at_least_zero(double value) { return std::max(value, 0.0); }
 template <class N>
-double difference(N now, N before) { return at_least_zero(static_cast<double>(now) - static_cast<double>(before)); }
+double difference(N now, N before) {
+  return at_least_zero(static_cast<double>(now) - static_cast<double>(before));
+}
 
-/// Tasks that failed, also those that the scheduler has forgotten: of the ones that are neither open nor ever ended with a value.
+/// Tasks that failed, also those that the scheduler has forgotten: of the ones that are neither open nor ever ended with a
+/// value.
 std::uint64_t failed_of(const GroupMoment& group, std::uint64_t open) {
   std::uint64_t others = group.total > open + group.finished ? group.total - open - group.finished : 0;
   return std::max<std::uint64_t>(group.counts[5], std::min(group.errors, others));
@@ -24,7 +27,7 @@ std::uint64_t failed_of(const GroupMoment& group, std::uint64_t open) {
 
 /// Small, stable, from the text alone: a label has the same colour on every page and in every run.
 unsigned colour_of(std::string_view label) {
-  std::uint32_t hash = 2166136261u;   // Source: FNV-1a
+  std::uint32_t hash = 2166136261u;  // Source: FNV-1a
   for (unsigned char c : label) hash = (hash ^ c) * 16777619u;
   return hash % 12;
 }
@@ -52,16 +55,29 @@ Body Pages::overview(const Query&, const Range& range) const {
   json["slots"] = slots;
   json["busy"] = slots > 0 && range.t1 > range.t0 ? std::min(busy / (slots * range.seconds()), 1.0) : 0;
   json["clients"] = now.clients;
-  json["workers"] = {{"total", by_status[0] + by_status[1] + by_status[2] + by_status[3]}, {"running", by_status[0]},
-                     {"paused", by_status[1]}, {"retiring", by_status[2]}, {"disconnected", by_status[3]}};
-  json["memory"] = {{"managed_bytes", managed}, {"spilled_bytes", spilled}, {"unmanaged_bytes", unmanaged},
-                    {"process_bytes", process}, {"limit_bytes", limit}};
+  json["workers"] = {{"total", by_status[0] + by_status[1] + by_status[2] + by_status[3]},
+                     {"running", by_status[0]},
+                     {"paused", by_status[1]},
+                     {"retiring", by_status[2]},
+                     {"disconnected", by_status[3]}};
+  json["memory"] = {{"managed_bytes", managed},
+                    {"spilled_bytes", spilled},
+                    {"unmanaged_bytes", unmanaged},
+                    {"process_bytes", process},
+                    {"limit_bytes", limit}};
   auto rate = [&](std::uint64_t a, std::uint64_t b) { return range.rate(difference(a, b)); };
-  json["rates"] = {{"finished_per_s", rate(now.finished, before.finished)}, {"failed_per_s", rate(now.errors, before.errors)},
-                   {"retried_per_s", rate(now.retried, before.retried)}, {"transitions_per_s", rate(now.transitions, before.transitions)},
+  json["rates"] = {{"finished_per_s", rate(now.finished, before.finished)},
+                   {"failed_per_s", rate(now.errors, before.errors)},
+                   {"retried_per_s", rate(now.retried, before.retried)},
+                   {"transitions_per_s", rate(now.transitions, before.transitions)},
                    {"transfer_bytes_per_s", rate(now.transfer_bytes, before.transfer_bytes)}};
-  json["totals"] = {{"finished", now.finished}, {"errors", now.errors}, {"retried", now.retried}, {"transitions", now.transitions},
-                    {"transfer_bytes", now.transfer_bytes}, {"transfers", now.transfers}, {"recalls", now.recalls},
+  json["totals"] = {{"finished", now.finished},
+                    {"errors", now.errors},
+                    {"retried", now.retried},
+                    {"transitions", now.transitions},
+                    {"transfer_bytes", now.transfer_bytes},
+                    {"transfers", now.transfers},
+                    {"recalls", now.recalls},
                     {"lost_workers", now.lost_workers}};
   json["progress"] = progress(range);
   json["alerts"] = alerts(range);
@@ -74,7 +90,8 @@ Json Pages::progress(const Range& range) const {
   for (const GroupMoment& group : range.now.groups)
     if (group.total > 0) order.push_back(&group);
   auto last = [&](const GroupMoment* group) { return feed_.groups()[group->group].last; };
-  std::sort(order.begin(), order.end(), [&](auto* a, auto* b) { return std::pair(last(b), a->group) < std::pair(last(a), b->group); });
+  std::sort(order.begin(), order.end(),
+            [&](auto* a, auto* b) { return std::pair(last(b), a->group) < std::pair(last(a), b->group); });
   if (order.size() > 100) order.resize(100);
   Json json = Json::object();
   for (const GroupMoment* group : order) {
@@ -82,10 +99,16 @@ Json Pages::progress(const Range& range) const {
     std::uint64_t open = group->counts[1] + group->counts[2] + group->counts[3];
     std::uint64_t failed = failed_of(*group, open);
     double rate = range.rate(difference(group->finished, old ? old->finished : 0));
-    json[std::to_string(group->group)] = {
-        {"label", feed_.label_of(group->group)}, {"total", group->total}, {"done", group->total - std::min(group->total, open + failed)},
-        {"failed", failed}, {"open", open}, {"assigned", group->counts[3]}, {"rate_per_s", rate},
-        {"eta_s", rate > 0 ? Json(static_cast<double>(open) / rate) : open == 0 ? Json(0) : Json(nullptr)}};
+    json[std::to_string(group->group)] = {{"label", feed_.label_of(group->group)},
+                                          {"total", group->total},
+                                          {"done", group->total - std::min(group->total, open + failed)},
+                                          {"failed", failed},
+                                          {"open", open},
+                                          {"assigned", group->counts[3]},
+                                          {"rate_per_s", rate},
+                                          {"eta_s", rate > 0    ? Json(static_cast<double>(open) / rate)
+                                                    : open == 0 ? Json(0)
+                                                                : Json(nullptr)}};
   }
   return json;
 }
@@ -101,7 +124,9 @@ Json Pages::alerts(const Range& range) const {
       if (worker.lost_unexpectedly && range.t1 - worker.lost < 60'000'000)
         add("worker-lost-" + std::to_string(id), "error",
             worker.name + " was lost " + std::to_string((range.t1 - worker.lost) / 1'000'000) + " s ago: " + worker.lost_why,
-            "Its tasks run again elsewhere. Look at its last log lines; if it ran out of memory, start it with a larger limit.", "workers/" + worker.name);
+            "Its tasks run again elsewhere. Look at its last log lines; if it ran out of memory, start it with a larger "
+            "limit.",
+            "workers/" + worker.name);
       continue;
     }
     const WorkerMoment* now = range.now.worker(id);
@@ -109,15 +134,19 @@ Json Pages::alerts(const Range& range) const {
     usable += now->status == 0;
     if (now->status == static_cast<std::uint8_t>(WorkerStatus::paused))
       add("worker-paused-" + std::to_string(id), "warning", worker.name + " is paused: its memory is nearly full",
-          "It takes no new work until values are released or spilled. Release futures, or add memory or workers.", "workers/" + worker.name);
+          "It takes no new work until values are released or spilled. Release futures, or add memory or workers.",
+          "workers/" + worker.name);
     if (now->status == static_cast<std::uint8_t>(WorkerStatus::disconnected))
-      add("worker-away-" + std::to_string(id), "warning", worker.name + " is not connected", "It is given some seconds to come back.", "workers/" + worker.name);
+      add("worker-away-" + std::to_string(id), "warning", worker.name + " is not connected",
+          "It is given some seconds to come back.", "workers/" + worker.name);
   }
   const auto& tasks = range.now.totals.tasks;
   if (tasks[2] > 0 && usable == 0)
-    add("no-worker", "error", std::to_string(tasks[2]) + " tasks are ready and no worker takes work", "Start workers with weft-worker.", "workers");
+    add("no-worker", "error", std::to_string(tasks[2]) + " tasks are ready and no worker takes work",
+        "Start workers with weft-worker.", "workers");
   if (tasks[5] > 0)
-    add("failed", "error", std::to_string(tasks[5]) + (tasks[5] == 1 ? " task has failed" : " tasks have failed"), "The Errors page groups them by their cause.", "errors");
+    add("failed", "error", std::to_string(tasks[5]) + (tasks[5] == 1 ? " task has failed" : " tasks have failed"),
+        "The Errors page groups them by their cause.", "errors");
   if (range.now.totals.dropped > range.before.totals.dropped)
     add("gap", "warning", std::to_string(range.now.totals.dropped - range.before.totals.dropped) + " records were dropped",
         "The picture has a gap; the work itself is not affected.", "system");
@@ -130,15 +159,32 @@ Json Pages::worker_row(const WorkerMoment& moment, const WorkerRow& row, const R
   if (!old) old = &none;
   bool lost = row.lost >= 0 && row.lost <= range.t1;
   double span = range.seconds() * row.slots;
-  return {{"name", row.name}, {"host", row.host}, {"address", row.address}, {"pid", std::strtoull(row.pid.c_str(), nullptr, 10)},
-          {"status", name_of_status(lost ? 4 : moment.status)}, {"alive", !lost}, {"joined", row.joined},
-          {"lost", lost ? Json(row.lost) : Json(nullptr)}, {"slots", row.slots}, {"running", moment.running}, {"queued", moment.queued},
-          {"assigned", moment.assigned}, {"busy", span > 0 ? std::min(at_least_zero(moment.busy_s - old->busy_s) / span, 1.0) : 0},
-          {"managed_bytes", moment.managed}, {"spilled_bytes", moment.spilled}, {"unmanaged_bytes", moment.unmanaged()},
-          {"process_bytes", moment.process}, {"limit_bytes", row.limit_bytes}, {"finished", moment.finished}, {"errors", moment.errors},
-          {"finished_per_s", range.rate(difference(moment.finished, old->finished))}, {"received_bytes", moment.received},
-          {"sent_bytes", moment.sent}, {"received_bytes_per_s", range.rate(difference(moment.received, old->received))},
-          {"sent_bytes_per_s", range.rate(difference(moment.sent, old->sent))}, {"heard", moment.heard}};
+  return {{"name", row.name},
+          {"host", row.host},
+          {"address", row.address},
+          {"pid", std::strtoull(row.pid.c_str(), nullptr, 10)},
+          {"status", name_of_status(lost ? 4 : moment.status)},
+          {"alive", !lost},
+          {"joined", row.joined},
+          {"lost", lost ? Json(row.lost) : Json(nullptr)},
+          {"slots", row.slots},
+          {"running", moment.running},
+          {"queued", moment.queued},
+          {"assigned", moment.assigned},
+          {"busy", span > 0 ? std::min(at_least_zero(moment.busy_s - old->busy_s) / span, 1.0) : 0},
+          {"managed_bytes", moment.managed},
+          {"spilled_bytes", moment.spilled},
+          {"unmanaged_bytes", moment.unmanaged()},
+          {"process_bytes", moment.process},
+          {"limit_bytes", row.limit_bytes},
+          {"finished", moment.finished},
+          {"errors", moment.errors},
+          {"finished_per_s", range.rate(difference(moment.finished, old->finished))},
+          {"received_bytes", moment.received},
+          {"sent_bytes", moment.sent},
+          {"received_bytes_per_s", range.rate(difference(moment.received, old->received))},
+          {"sent_bytes_per_s", range.rate(difference(moment.sent, old->sent))},
+          {"heard", moment.heard}};
 }
 
 Body Pages::workers(const Query& query, const Range& range) const {
@@ -156,7 +202,8 @@ Body Pages::workers(const Query& query, const Range& range) const {
       tasks[its.key.hex()] = {{"label", feed_.label_of(its.group)}, {"state", name_of_state(its.state)}, {"started", since}};
     }
   }
-  if (query.path.size() > 1 && rows.empty()) return error_body(404, "no worker is named '" + query.path[1] + "'; /api/v1/workers lists them");
+  if (query.path.size() > 1 && rows.empty())
+    return error_body(404, "no worker is named '" + query.path[1] + "'; /api/v1/workers lists them");
   return {.json = std::move(json)};
 }
 
@@ -167,36 +214,55 @@ Body Pages::groups(const Query&, const Range& range) const {
     if (group.total == 0) continue;
     const GroupRow& row = feed_.groups()[group.group];
     auto mean = [&](double sum) { return group.finished ? sum / static_cast<double>(group.finished) : 0; };
-    rows[std::to_string(group.group)] = {
-        {"label", row.label}, {"counts", counts_of(group.counts)}, {"total", group.total}, {"finished", group.finished},
-        {"errors", group.errors}, {"retried", group.retried},
-        {"run_s", {{"sum", group.run_s}, {"mean", mean(group.run_s)}, {"p50", row.run_quantile(0.5)}, {"p99", row.run_quantile(0.99)}, {"max", row.run_max_s}}},
-        {"bytes", {{"sum", group.bytes}, {"mean", mean(static_cast<double>(group.bytes))}}}, {"transfer_bytes", group.transfer_bytes},
-        {"first", row.first}, {"last", row.last}, {"colour", colour_of(row.label)}};
+    rows[std::to_string(group.group)] = {{"label", row.label},
+                                         {"counts", counts_of(group.counts)},
+                                         {"total", group.total},
+                                         {"finished", group.finished},
+                                         {"errors", group.errors},
+                                         {"retried", group.retried},
+                                         {"run_s",
+                                          {{"sum", group.run_s},
+                                           {"mean", mean(group.run_s)},
+                                           {"p50", row.run_quantile(0.5)},
+                                           {"p99", row.run_quantile(0.99)},
+                                           {"max", row.run_max_s}}},
+                                         {"bytes", {{"sum", group.bytes}, {"mean", mean(static_cast<double>(group.bytes))}}},
+                                         {"transfer_bytes", group.transfer_bytes},
+                                         {"first", row.first},
+                                         {"last", row.last},
+                                         {"colour", colour_of(row.label)}};
   }
   return {.json = std::move(json)};
 }
 
 Body Pages::graph(const Query& query, const Range& range) const {
-  if (query.path.size() > 1) return query.path[1] == "raster" ? raster(query, range) : error_body(404, "write graph or graph/raster");
+  if (query.path.size() > 1)
+    return query.path[1] == "raster" ? raster(query, range) : error_body(404, "write graph or graph/raster");
   Json json = header(range);
   std::map<std::uint32_t, unsigned> depth;
   // Depth by repeated passes; a cycle between labels stops growing after as many passes as there are groups, at most 64.
   for (unsigned pass = 0, changed = 1; changed && pass < 64; ++pass) {
     changed = 0;
     for (const auto& [edge, row] : feed_.edges())
-      if (edge.first != edge.second && depth[edge.second] < depth[edge.first] + 1 && depth[edge.first] < 63) depth[edge.second] = depth[edge.first] + 1, changed = 1;
+      if (edge.first != edge.second && depth[edge.second] < depth[edge.first] + 1 && depth[edge.first] < 63)
+        depth[edge.second] = depth[edge.first] + 1, changed = 1;
   }
   Json& nodes = json["nodes"] = Json::object();
   for (const GroupMoment& group : range.now.groups) {
     if (group.total == 0) continue;
     std::uint64_t open = group.counts[1] + group.counts[2] + group.counts[3];
-    nodes[std::to_string(group.group)] = {{"label", feed_.label_of(group.group)}, {"total", group.total}, {"failed", failed_of(group, open)}, {"open", open},
-                                          {"done", group.total - std::min<std::uint64_t>(group.total, open + failed_of(group, open))}, {"depth", depth[group.group]}};
+    nodes[std::to_string(group.group)] = {
+        {"label", feed_.label_of(group.group)},
+        {"total", group.total},
+        {"failed", failed_of(group, open)},
+        {"open", open},
+        {"done", group.total - std::min<std::uint64_t>(group.total, open + failed_of(group, open))},
+        {"depth", depth[group.group]}};
   }
   Json& edges = json["edges"] = Json::object();
   for (const auto& [edge, row] : feed_.edges())
-    edges[std::to_string(edge.first) + '>' + std::to_string(edge.second)] = {{"from", edge.first}, {"to", edge.second}, {"count", row.count}};
+    edges[std::to_string(edge.first) + '>' + std::to_string(edge.second)] = {
+        {"from", edge.first}, {"to", edge.second}, {"count", row.count}};
   return {.json = std::move(json)};
 }
 
@@ -207,8 +273,11 @@ Body Pages::memory(const Query& query, const Range& range) const {
   if (by == "worker") {
     for (const WorkerMoment& worker : range.now.workers) {
       const WorkerRow& row = feed_.workers().at(worker.worker);
-      rows[std::to_string(worker.worker)] = {{"name", row.name}, {"managed_bytes", worker.managed}, {"spilled_bytes", worker.spilled},
-                                             {"unmanaged_bytes", worker.unmanaged()}, {"limit_bytes", row.limit_bytes}};
+      rows[std::to_string(worker.worker)] = {{"name", row.name},
+                                             {"managed_bytes", worker.managed},
+                                             {"spilled_bytes", worker.spilled},
+                                             {"unmanaged_bytes", worker.unmanaged()},
+                                             {"limit_bytes", row.limit_bytes}};
     }
     return {.json = std::move(json)};
   }
@@ -230,8 +299,11 @@ Body Pages::memory(const Query& query, const Range& range) const {
   std::partial_sort(largest.begin(), largest.begin() + static_cast<std::ptrdiff_t>(shown), largest.end(),
                     [](auto* a, auto* b) { return a->bytes > b->bytes; });
   for (std::size_t i = 0; i < shown; ++i)
-    rows[largest[i]->key.hex()] = {{"name", largest[i]->key.hex()}, {"label", feed_.label_of(largest[i]->group)},
-                                   {"worker", feed_.name_of_worker(largest[i]->worker)}, {"managed_bytes", largest[i]->bytes}, {"count", 1}};
+    rows[largest[i]->key.hex()] = {{"name", largest[i]->key.hex()},
+                                   {"label", feed_.label_of(largest[i]->group)},
+                                   {"worker", feed_.name_of_worker(largest[i]->worker)},
+                                   {"managed_bytes", largest[i]->bytes},
+                                   {"count", 1}};
   return {.json = std::move(json)};
 }
 
@@ -244,22 +316,38 @@ Body Pages::network(const Query&, const Range& range) const {
     const LinkMoment* older = minute ? minute->link(link.from, link.to) : nullptr;
     double bytes = difference(link.bytes, old ? old->bytes : 0);
     links[std::to_string(link.from) + '>' + std::to_string(link.to)] = {
-        {"from", link.from}, {"to", link.to}, {"bytes", bytes}, {"transfers", link.transfers}, {"bytes_per_s", range.rate(bytes)},
-        {"bytes_1min", difference(link.bytes, older ? older->bytes : 0)}, {"bytes_total", link.bytes}};
+        {"from", link.from},
+        {"to", link.to},
+        {"bytes", bytes},
+        {"transfers", link.transfers},
+        {"bytes_per_s", range.rate(bytes)},
+        {"bytes_1min", difference(link.bytes, older ? older->bytes : 0)},
+        {"bytes_total", link.bytes}};
   }
   Json& names = json["workers"] = Json::object();
-  for (const WorkerMoment& worker : range.now.workers) names[std::to_string(worker.worker)] = feed_.name_of_worker(worker.worker);
+  for (const WorkerMoment& worker : range.now.workers)
+    names[std::to_string(worker.worker)] = feed_.name_of_worker(worker.worker);
   std::uint64_t recalls = range.now.totals.recalls;
   json["recalls"] = {{"total", recalls}, {"per_s", range.rate(difference(recalls, range.before.totals.recalls))}};
   json["unknown_source_bytes"] = range.now.totals.unknown_source_bytes;
   Json& shuffles = json["shuffles"] = Json::object();
   for (const auto& [edge, row] : feed_.edges()) {
-    const GroupMoment *from = range.now.group(edge.first), *to = range.now.group(edge.second), *before = range.before.group(edge.first);
+    const GroupMoment *from = range.now.group(edge.first), *to = range.now.group(edge.second),
+                      *before = range.before.group(edge.first);
     if (row.parts == 0 || !from || !to) continue;
     shuffles[std::to_string(edge.first) + '>' + std::to_string(edge.second)] = {
-        {"from", edge.first}, {"to", edge.second}, {"from_label", feed_.label_of(edge.first)}, {"to_label", feed_.label_of(edge.second)}, {"parts", row.parts},
-        {"written", from->finished}, {"writers", from->total}, {"read", to->finished}, {"readers", to->total}, {"bytes", from->bytes},
-        {"moved_bytes", from->transfer_bytes}, {"moved_bytes_per_s", range.rate(difference(from->transfer_bytes, before ? before->transfer_bytes : 0))}};
+        {"from", edge.first},
+        {"to", edge.second},
+        {"from_label", feed_.label_of(edge.first)},
+        {"to_label", feed_.label_of(edge.second)},
+        {"parts", row.parts},
+        {"written", from->finished},
+        {"writers", from->total},
+        {"read", to->finished},
+        {"readers", to->total},
+        {"bytes", from->bytes},
+        {"moved_bytes", from->transfer_bytes},
+        {"moved_bytes_per_s", range.rate(difference(from->transfer_bytes, before ? before->transfer_bytes : 0))}};
   }
   return {.json = std::move(json)};
 }
@@ -274,9 +362,19 @@ Body Pages::errors(const Query&, const Range& range) const {
   };
   for (const auto& [id, error] : feed_.errors()) {
     if (error.last < range.t0 || error.first > range.t1) continue;
-    rows[id] = {{"kind", error.kind}, {"type", error.type}, {"frame", error.frame}, {"message", error.message}, {"count", error.count},
-                {"retried", error.retried}, {"first", error.first}, {"last", error.last}, {"groups", counted(error.groups)}, {"workers", counted(error.workers)},
-                {"example", {{"key", error.key.hex()}, {"traceback", error.traceback}, {"output", error.output}, {"attempt", error.attempt}}}};
+    rows[id] = {
+        {"kind", error.kind},
+        {"type", error.type},
+        {"frame", error.frame},
+        {"message", error.message},
+        {"count", error.count},
+        {"retried", error.retried},
+        {"first", error.first},
+        {"last", error.last},
+        {"groups", counted(error.groups)},
+        {"workers", counted(error.workers)},
+        {"example",
+         {{"key", error.key.hex()}, {"traceback", error.traceback}, {"output", error.output}, {"attempt", error.attempt}}}};
   }
   return {.json = std::move(json)};
 }

@@ -11,14 +11,26 @@ Json Pages::task_row(const TaskRow& task, const Range& range) const {
   auto time = [&](Micros t) { return t < 0 || (!range.live && t > range.t1) ? Json(nullptr) : Json(t); };
   Json by = nullptr;
   if (task.unblocked_by < feed_.tasks().size()) by = feed_.tasks()[task.unblocked_by].key.hex();
-  Json json = {{"key", task.key.hex()}, {"label", feed_.label_of(task.group)}, {"group", task.group}, {"state", name_of_state(state_at(task, range))},
-               {"running", range.live && task.running}, {"worker", feed_.name_of_worker(task.worker)}, {"worker_id", task.worker}, {"attempts", task.attempts},
-               {"created", task.created}, {"start", time(task.start)}, {"end", time(task.end)}, {"run_s", task.run_s},
-               {"bytes", task.bytes}, {"unblocked_by", by}, {"error", nullptr}};
+  Json json = {{"key", task.key.hex()},
+               {"label", feed_.label_of(task.group)},
+               {"group", task.group},
+               {"state", name_of_state(state_at(task, range))},
+               {"running", range.live && task.running},
+               {"worker", feed_.name_of_worker(task.worker)},
+               {"worker_id", task.worker},
+               {"attempts", task.attempts},
+               {"created", task.created},
+               {"start", time(task.start)},
+               {"end", time(task.end)},
+               {"run_s", task.run_s},
+               {"bytes", task.bytes},
+               {"unblocked_by", by},
+               {"error", nullptr}};
   if (const FailureOfTask* failure = feed_.failure_of(task.key); failure && (range.live || failure->t <= range.t1))
-    json["error"] = {{"kind", failure->kind}, {"type", failure->type}, {"message", failure->message}, {"traceback", failure->traceback},
-                     {"output", failure->output}, {"worker", feed_.name_of_worker(failure->worker)}, {"attempt", failure->attempt},
-                     {"t", failure->t}};
+    json["error"] = {{"kind", failure->kind},       {"type", failure->type},
+                     {"message", failure->message}, {"traceback", failure->traceback},
+                     {"output", failure->output},   {"worker", feed_.name_of_worker(failure->worker)},
+                     {"attempt", failure->attempt}, {"t", failure->t}};
   return json;
 }
 
@@ -39,13 +51,15 @@ Body Pages::tasks(const Query& query, const Range& range) const {
     if (!key) return error_body(400, "a key has 32 hexadecimal digits");
     if (!task) return error_body(404, "no task of this key is held; it may have been forgotten long ago");
     if (query.path.size() > 2 && query.path[2] == "story") return story(query, range, *task);
-    if (query.path.size() > 2) return error_body(503, "the scheduler is not there to answer this: ask a live dashboard, over GET");
+    if (query.path.size() > 2)
+      return error_body(503, "the scheduler is not there to answer this: ask a live dashboard, over GET");
     json["task"] = task_row(*task, range);
     return {.json = std::move(json)};
   }
   Result<double> limit = query.number("limit", 100, 1, 10'000);
   if (!limit) return error_body(400, limit.error().message);
-  std::string label = query.get("label"), state = query.get("state"), worker = query.get("worker"), prefix = query.get("key");
+  std::string label = query.get("label"), state = query.get("state"), worker = query.get("worker"),
+              prefix = query.get("key");
   std::uint32_t row = 0;
   if (auto after = Key::from_hex(query.get("after")))
     if (const TaskRow* last = feed_.find(*after)) row = static_cast<std::uint32_t>(last - feed_.tasks().data()) + 1;
@@ -71,24 +85,29 @@ Body Pages::tasks(const Query& query, const Range& range) const {
 Body Pages::story(const Query&, const Range& range, const TaskRow& task) const {
   Json json = header(range);
   Json& steps = json["story"] = Json::array();
-  std::map<std::uint64_t, std::size_t> attempts{{0, 0}};   // by their ids: the how manyth
+  std::map<std::uint64_t, std::size_t> attempts{{0, 0}};  // by their ids: the how manyth
   for (const StoryRow& step : feed_.story())
     if (step.key == task.key && step.t <= range.t1)
-      steps.push_back({{"t", step.t}, {"from", name_of_state(step.from)}, {"to", name_of_state(step.to)},
-                       {"worker", feed_.name_of_worker(step.worker)}, {"attempt", attempts.emplace(step.attempt, attempts.size()).first->second}});
+      steps.push_back({{"t", step.t},
+                       {"from", name_of_state(step.from)},
+                       {"to", name_of_state(step.to)},
+                       {"worker", feed_.name_of_worker(step.worker)},
+                       {"attempt", attempts.emplace(step.attempt, attempts.size()).first->second}});
   return {.json = std::move(json)};
 }
 
 Body Pages::raster(const Query& query, const Range& range) const {
   Result<double> wanted = query.number("group", -1, 0, 1e9);
   if (!wanted) return error_body(400, wanted.error().message);
-  if (*wanted < 0 || *wanted >= static_cast<double>(feed_.groups().size())) return error_body(404, "no such group; /api/v1/groups lists them");
+  if (*wanted < 0 || *wanted >= static_cast<double>(feed_.groups().size()))
+    return error_body(404, "no such group; /api/v1/groups lists them");
   const GroupRow& group = feed_.groups()[static_cast<std::size_t>(*wanted)];
   if (query.has("at")) {
     Result<double> at = query.number("at", 0, 0, 1e9);
     if (!at) return error_body(400, at.error().message);
     auto place = static_cast<std::size_t>(*at);
-    if (place >= group.members.size() || group.members[place] == no_group) return error_body(404, "that task is held no more");
+    if (place >= group.members.size() || group.members[place] == no_group)
+      return error_body(404, "that task is held no more");
     Json row = task_row(feed_.tasks()[group.members[place]], range);
     row["index"] = place;
     return {.json = std::move(row)};
@@ -131,8 +150,14 @@ Body Pages::critical_path(const Query&, const Range& range) const {
   for (auto place = path.rbegin(); place != path.rend(); ++place) {
     const TaskRow& task = **place;
     double waited = static_cast<double>(std::max<Micros>(task.start - before, 0)) * 1e-6;
-    steps.push_back({{"key", task.key.hex()}, {"label", feed_.label_of(task.group)}, {"group", task.group},
-                     {"worker", feed_.name_of_worker(task.worker)}, {"start", task.start}, {"end", task.end}, {"run_s", task.run_s}, {"wait_s", waited}});
+    steps.push_back({{"key", task.key.hex()},
+                     {"label", feed_.label_of(task.group)},
+                     {"group", task.group},
+                     {"worker", feed_.name_of_worker(task.worker)},
+                     {"start", task.start},
+                     {"end", task.end},
+                     {"run_s", task.run_s},
+                     {"wait_s", waited}});
     before = task.end;
     run += task.run_s, wait += waited;
   }

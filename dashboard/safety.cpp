@@ -20,16 +20,19 @@ static std::string name_of_host(std::string_view host) {
   std::size_t end = host.starts_with('[') ? host.find(']') : host.rfind(':');
   if (host.starts_with('[')) {
     end = end == host.npos ? host.size() : end + 1;
-    if (end < host.size() && host[end] != ':') return {};   // "[::1].evil.com"
+    if (end < host.size() && host[end] != ':') return {};  // "[::1].evil.com"
   }
   std::string name(host.substr(0, end));
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
   return name;
 }
 
-bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("127."); }
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("127.");
+}
 
-Doors::Doors(const std::string& bound, const std::vector<std::string>& more_hosts, std::string token) : token_(std::move(token)) {
+Doors::Doors(const std::string& bound, const std::vector<std::string>& more_hosts, std::string token)
+    : token_(std::move(token)) {
   hosts_ = {"localhost", "127.0.0.1", "[::1]"};
   bool v6 = bound.find(':') != bound.npos && !bound.starts_with('[');
   hosts_.insert(name_of_host(v6 ? '[' + bound + ']' : bound));
@@ -57,7 +60,8 @@ bool Doors::is_token(std::string_view given) const {
 bool Doors::token_is_right(std::string_view authorization, std::string_view cookie) const {
   if (token_.empty()) return true;
   std::string scheme(authorization.substr(0, 7));
-  std::transform(scheme.begin(), scheme.end(), scheme.begin(), [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
+  std::transform(scheme.begin(), scheme.end(), scheme.begin(),
+                 [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
   if (scheme == "bearer ") return is_token(authorization.substr(7));
   while (!cookie.empty()) {
     std::string_view pair = cookie.substr(0, cookie.find(';'));
@@ -75,7 +79,8 @@ bool WrongTokens::too_many(const std::string& address, Time now) const {
   return known != minutes_.end() && now < known->second.began + 60s && known->second.count >= allowed_a_minute;
 }
 void WrongTokens::note(const std::string& address, Time now) {
-  if (minutes_.size() >= addresses_max) std::erase_if(minutes_, [&](const auto& entry) { return now >= entry.second.began + 60s; });
+  if (minutes_.size() >= addresses_max)
+    std::erase_if(minutes_, [&](const auto& entry) { return now >= entry.second.began + 60s; });
   if (minutes_.size() >= addresses_max && !minutes_.contains(address)) return;
   Minute& minute = minutes_[address];
   if (now >= minute.began + 60s) minute = {now, 0};
@@ -84,7 +89,9 @@ void WrongTokens::note(const std::string& address, Time now) {
 
 Result<std::string> read_or_make_token(const std::string& path) {
   auto refused = [&] {
-    return failure(ErrorKind::invalid_argument, "cannot read or make the dashboard's token in " + path + ": " + std::strerror(errno) + "; name another file with --dashboard-token-file");
+    return failure(ErrorKind::invalid_argument, "cannot read or make the dashboard's token in " + path + ": " +
+                                                    std::strerror(errno) +
+                                                    "; name another file with --dashboard-token-file");
   };
   int file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (file >= 0) {
@@ -105,10 +112,13 @@ Result<std::string> read_or_make_token(const std::string& path) {
   close(file);
   if (size < 0) return refused();
   if (status.st_mode & 077)
-    return failure(ErrorKind::invalid_argument, "others may read the dashboard's token in " + path + "; run chmod 600 on it, after deleting it if they did");
+    return failure(ErrorKind::invalid_argument, "others may read the dashboard's token in " + path +
+                                                    "; run chmod 600 on it, after deleting it if they did");
   std::string token(text, static_cast<std::size_t>(size));
   while (!token.empty() && std::strchr(" \r\n", token.back())) token.pop_back();
-  if (token.size() < 16 || token.find_first_of(" ;\r\n\"") != token.npos) return failure(ErrorKind::invalid_argument, path + " holds no token: at least 16 characters without spaces; delete it and a new one is made");
+  if (token.size() < 16 || token.find_first_of(" ;\r\n\"") != token.npos)
+    return failure(ErrorKind::invalid_argument,
+                   path + " holds no token: at least 16 characters without spaces; delete it and a new one is made");
   return token;
 }
 

@@ -5,7 +5,7 @@
 namespace weft::dashboard {
 
 static constexpr std::size_t subscriptions_max = 64;
-static constexpr std::size_t answers_max = 128;   // to one message; a viewer that sends more without reading is not answered
+static constexpr std::size_t answers_max = 128;  // to one message; a viewer that sends more without reading is not answered
 static constexpr double stream_span_default = 30e6;
 
 static bool is_list(const Query& query) { return query.path[0] == "events" || query.path[0] == "logs"; }
@@ -37,7 +37,8 @@ void Viewer::receive(std::string_view text) {
 
 void Viewer::subscribe(const Json& wanted) {
   Json id = wanted.is_object() && wanted.contains("id") ? wanted["id"] : Json(nullptr);
-  if (!id.is_number_unsigned() || id.get<std::uint64_t>() > 0xffffffff || !wanted.contains("get") || !wanted["get"].is_string())
+  if (!id.is_number_unsigned() || id.get<std::uint64_t>() > 0xffffffff || !wanted.contains("get") ||
+      !wanted["get"].is_string())
     return refuse(id, error_body(400, "a subscription has an id (a number) and a get (a path)"));
   if (subscriptions_.size() >= subscriptions_max && !subscriptions_.contains(id.get<std::uint32_t>()))
     return refuse(id, error_body(429, "64 subscriptions are the most; end one with unsub"));
@@ -134,8 +135,10 @@ std::optional<Frame> Viewer::stream_frame(std::uint32_t id, Subscription& subscr
   Micros t1 = std::max<Micros>(now - 1, 0), t0 = std::max<Micros>(t1 - subscription.span, 0);
   if (subscription.fixed) {
     subscription.begun = true;
-    Result<double> end = subscription.query.number("t1", static_cast<double>(t1), 0, 9e15), begin = subscription.query.number("t0", 0, -9e15, 9e15);
-    t1 = std::min(now, static_cast<Micros>(end ? *end : 0)), t0 = std::clamp<Micros>(static_cast<Micros>(begin ? *begin : 0), 0, t1);
+    Result<double> end = subscription.query.number("t1", static_cast<double>(t1), 0, 9e15),
+                   begin = subscription.query.number("t0", 0, -9e15, 9e15);
+    t1 = std::min(now, static_cast<Micros>(end ? *end : 0)),
+    t0 = std::clamp<Micros>(static_cast<Micros>(begin ? *begin : 0), 0, t1);
     subscription.query.parameters["span"] = std::to_string(std::max<Micros>(t1 - t0, 1));
     return Frame{pages_.stream(subscription.query, t0, t1, id, static_cast<double>(++subscription.seq), false), true};
   }

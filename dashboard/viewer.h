@@ -1,5 +1,5 @@
-// What one WebSocket viewer has subscribed to, and the next frame it is owed. Pure: frames are made from the present state when
-// there is room for one, so a slow viewer costs no memory; sockets are in http_server.
+// What one WebSocket viewer has subscribed to, and the next frame it is owed. Pure: frames are made from the present state
+// when there is room for one, so a slow viewer costs no memory; sockets are in http_server.
 #pragma once
 
 #include <map>
@@ -29,12 +29,12 @@ class Viewer {
  private:
   struct Subscription {
     Query query;
-    std::shared_ptr<Topic> topic;       // null for the stream and for lists
+    std::shared_ptr<Topic> topic;  // null for the stream and for lists
     bool stream = false, fixed = false, begun = false;
     double hz = 1;
     Micros span = 0, due = 0, last = 0;
-    std::uint64_t seq = 0, sent = 0, after = 0;   // sent: of the topic
-    std::string shape;                  // of the stream's last frame: form, lanes, width
+    std::uint64_t seq = 0, sent = 0, after = 0;  // sent: of the topic
+    std::string shape;                           // of the stream's last frame: form, lanes, width
   };
   void subscribe(const Json& wanted);
   void refuse(const Json& id, const Body& why);

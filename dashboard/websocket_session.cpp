@@ -5,7 +5,7 @@
 namespace weft::dashboard {
 
 static constexpr std::size_t message_max = 16u << 10;
-static constexpr int send_buffer = 256 << 10;   // what the kernel holds for a viewer that takes nothing
+static constexpr int send_buffer = 256 << 10;  // what the kernel holds for a viewer that takes nothing
 
 void start_websocket(Dashboard::Impl& owner, beast::tcp_stream stream, http::request<http::string_body> request) {
   std::make_shared<WebSocketSession>(owner, std::move(stream))->accept(std::move(request));
@@ -23,7 +23,8 @@ WebSocketSession::~WebSocketSession() {
 
 void WebSocketSession::accept(http::request<http::string_body> request) {
   request_ = std::move(request);
-  beast::websocket::stream_base::timeout timeout{std::chrono::seconds(10), std::chrono::seconds(40), true};   // pings after 20 s
+  beast::websocket::stream_base::timeout timeout{std::chrono::seconds(10), std::chrono::seconds(40),
+                                                 true};  // pings after 20 s
   socket_.set_option(timeout);
   socket_.read_message_max(message_max);
   beast::error_code ignored;
@@ -35,8 +36,14 @@ void WebSocketSession::accept(http::request<http::string_body> request) {
   socket_.async_accept(request_, [self = shared_from_this()](beast::error_code error) {
     if (error) return;
     const Surroundings& around = self->owner_->around();
-    self->viewer_.say({{"hello", {{"version", 1}, {"epoch", around.epoch}, {"now", self->owner_->feed().now()}, {"origin_unix_us", around.origin_unix_us},
-                                  {"control", around.control}, {"mode", around.live ? "live" : "history"}, {"weft", around.version}}}});
+    self->viewer_.say({{"hello",
+                        {{"version", 1},
+                         {"epoch", around.epoch},
+                         {"now", self->owner_->feed().now()},
+                         {"origin_unix_us", around.origin_unix_us},
+                         {"control", around.control},
+                         {"mode", around.live ? "live" : "history"},
+                         {"weft", around.version}}}});
     self->ready_ = true;
     self->read();
     self->pump(monotonic_now());
@@ -45,8 +52,8 @@ void WebSocketSession::accept(http::request<http::string_body> request) {
 
 void WebSocketSession::read() {
   socket_.async_read(buffer_, [self = shared_from_this()](beast::error_code error, std::size_t) {
-    if (error == beast::error::timeout) ++self->owner_->around().cut;   // not even a pong came back
-    if (error) return self->end();   // Beast has said 1009 for a message that is too long
+    if (error == beast::error::timeout) ++self->owner_->around().cut;  // not even a pong came back
+    if (error) return self->end();                                     // Beast has said 1009 for a message that is too long
     auto bytes = self->buffer_.cdata();
     self->guarded([&] { self->viewer_.receive({static_cast<const char*>(bytes.data()), bytes.size()}); });
     self->buffer_.consume(self->buffer_.size());

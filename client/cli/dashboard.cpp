@@ -26,7 +26,8 @@ constexpr const char* local_dashboard = "http://127.0.0.1:8787/";
 class DashboardPlace {
  public:
   explicit DashboardPlace(VerbOptions& options) : options_(options) {
-    options.add().add("dashboard", url_, "link to the dashboard; empty: that of the scheduler file, else http://127.0.0.1:8787/");
+    options.add().add("dashboard", url_,
+                      "link to the dashboard; empty: that of the scheduler file, else http://127.0.0.1:8787/");
     options.add().add("token-file", token_file_, "file of the dashboard's token, off loopback");
   }
   dashboard::Source source() const {
@@ -41,7 +42,8 @@ class DashboardPlace {
       if (answer.status != 200) {
         Json json = Json::parse(answer.body, nullptr, false);
         bool said = json.is_object() && json.contains("error");
-        throw InvalidArgument("the dashboard at " + url + " says: " + (said ? json["error"].value("text", "") : std::to_string(answer.status)));
+        throw InvalidArgument("the dashboard at " + url +
+                              " says: " + (said ? json["error"].value("text", "") : std::to_string(answer.status)));
       }
       type = answer.type;
       return answer.body;
@@ -75,9 +77,12 @@ std::string progress_rows(const Json& overview, std::size_t rows_max) {
   for (const Json* row : rows) {
     if (rows_max-- == 0) break;
     double total = row->at("total"), done = row->at("done");
-    table.row({harmless(row->at("label")).substr(0, 30), std::to_string(row->at("done").get<std::uint64_t>()) + '/' + std::to_string(row->at("total").get<std::uint64_t>()),
-               bar(total > 0 ? done / total : 0, 20), row->at("failed").dump(), std::to_string(row->at("rate_per_s").get<std::int64_t>()) + "/s",
-               row->at("eta_s").is_number() ? show_seconds(row->at("eta_s")) : "?"});
+    table.row(
+        {harmless(row->at("label")).substr(0, 30),
+         std::to_string(row->at("done").get<std::uint64_t>()) + '/' + std::to_string(row->at("total").get<std::uint64_t>()),
+         bar(total > 0 ? done / total : 0, 20), row->at("failed").dump(),
+         std::to_string(row->at("rate_per_s").get<std::int64_t>()) + "/s",
+         row->at("eta_s").is_number() ? show_seconds(row->at("eta_s")) : "?"});
   }
   return table.empty() ? "no tasks yet: submit some, and they appear here\n" : table.text(colours());
 }
@@ -87,8 +92,9 @@ std::string worker_rows(const Json& workers, std::size_t rows_max) {
   for (const Json& row : workers["workers"]) {
     if (row["status"] == "lost") continue;
     if (rows_max-- == 0) break;
-    table.row({harmless(row["name"]).substr(0, 24), row["status"], percent(row["busy"]), row["running"].dump(), row["queued"].dump(), show_bytes(row["managed_bytes"]),
-               show_bytes(row["spilled_bytes"]), show_bytes(row["unmanaged_bytes"]), show_bytes(row["limit_bytes"])});
+    table.row({harmless(row["name"]).substr(0, 24), row["status"], percent(row["busy"]), row["running"].dump(),
+               row["queued"].dump(), show_bytes(row["managed_bytes"]), show_bytes(row["spilled_bytes"]),
+               show_bytes(row["unmanaged_bytes"]), show_bytes(row["limit_bytes"])});
   }
   return table.empty() ? "no workers: start some with weft-worker\n" : table.text(colours());
 }
@@ -96,15 +102,19 @@ std::string worker_rows(const Json& workers, std::size_t rows_max) {
 /// One screen, from the same answers that the page shows.
 std::string screen(const dashboard::Source& source, std::size_t height) {
   std::string type;
-  Json overview = Json::parse(source("/api/v1/overview", type)), workers = Json::parse(source("/api/v1/workers", type)), errors = Json::parse(source("/api/v1/errors", type));
+  Json overview = Json::parse(source("/api/v1/overview", type)), workers = Json::parse(source("/api/v1/workers", type)),
+       errors = Json::parse(source("/api/v1/errors", type));
   std::size_t rows = std::max<std::size_t>(3, (std::max<std::size_t>(height, 24) - 14) / 2);
   const Json& memory = overview["memory"];
   const Json& rates = overview["rates"];
-  std::string out = "running " + overview["running"].dump() + " of " + std::to_string(overview["slots"].get<std::int64_t>()) + " slots, busy " + percent(overview["busy"]) + ", " +
-                    std::to_string(rates["finished_per_s"].get<std::int64_t>()) + " tasks/s, " + show_bytes(rates["transfer_bytes_per_s"]) + "/s moved\n" + "memory: values " +
-                    show_bytes(memory["managed_bytes"]) + ", spilled " + show_bytes(memory["spilled_bytes"]) + ", other " + show_bytes(memory["unmanaged_bytes"]) + " of " +
-                    show_bytes(memory["limit_bytes"]) + "\n\n";
-  for (const Json& alert : overview["alerts"]) out += "! " + harmless(alert["text"]) + ". " + harmless(alert["advice"]) + '\n';
+  std::string out = "running " + overview["running"].dump() + " of " +
+                    std::to_string(overview["slots"].get<std::int64_t>()) + " slots, busy " + percent(overview["busy"]) +
+                    ", " + std::to_string(rates["finished_per_s"].get<std::int64_t>()) + " tasks/s, " +
+                    show_bytes(rates["transfer_bytes_per_s"]) + "/s moved\n" + "memory: values " +
+                    show_bytes(memory["managed_bytes"]) + ", spilled " + show_bytes(memory["spilled_bytes"]) + ", other " +
+                    show_bytes(memory["unmanaged_bytes"]) + " of " + show_bytes(memory["limit_bytes"]) + "\n\n";
+  for (const Json& alert : overview["alerts"])
+    out += "! " + harmless(alert["text"]) + ". " + harmless(alert["advice"]) + '\n';
   if (!overview["alerts"].empty()) out += '\n';
   out += progress_rows(overview, rows) + '\n' + worker_rows(workers, rows);
   std::vector<const Json*> kinds;
@@ -112,14 +122,16 @@ std::string screen(const dashboard::Source& source, std::size_t height) {
   std::sort(kinds.begin(), kinds.end(), [](const Json* a, const Json* b) { return a->at("last") > b->at("last"); });
   if (!kinds.empty()) out += "\nerrors\n";
   for (std::size_t i = 0; i < std::min<std::size_t>(kinds.size(), 3); ++i)
-    out += "  " + kinds[i]->at("count").dump() + " x " + harmless(kinds[i]->at("kind")) + ' ' + harmless(kinds[i]->at("type")) + ": " + harmless(kinds[i]->at("message")).substr(0, 90) + '\n';
+    out += "  " + kinds[i]->at("count").dump() + " x " + harmless(kinds[i]->at("kind")) + ' ' +
+           harmless(kinds[i]->at("type")) + ": " + harmless(kinds[i]->at("message")).substr(0, 90) + '\n';
   return out;
 }
 
 }  // namespace
 
 int run_top(Arguments arguments) {
-  VerbOptions options("top", "Show progress, workers, memory and errors of a cluster, again every second until q or Ctrl-C.");
+  VerbOptions options("top",
+                      "Show progress, workers, memory and errors of a cluster, again every second until q or Ctrl-C.");
   DashboardPlace place(options);
   Duration interval = 1s;
   bool once = false;
@@ -129,7 +141,8 @@ int run_top(Arguments arguments) {
   dashboard::Source source = place.source();
   std::string type;
   if (options.json()) {
-    Json data = {{"overview", Json::parse(source("/api/v1/overview", type))}, {"workers", Json::parse(source("/api/v1/workers", type))["workers"]},
+    Json data = {{"overview", Json::parse(source("/api/v1/overview", type))},
+                 {"workers", Json::parse(source("/api/v1/workers", type))["workers"]},
                  {"errors", Json::parse(source("/api/v1/errors", type))["errors"]}};
     return print_json("top", data), exit_code::ok;
   }
@@ -143,12 +156,16 @@ int run_top(Arguments arguments) {
     std::fflush(stdout);
     pollfd keys{STDIN_FILENO, POLLIN, 0};
     char key = 0;
-    if (poll(&keys, 1, static_cast<int>(std::max<Duration>(interval, 100ms) / 1ms)) > 0 && (read(STDIN_FILENO, &key, 1) <= 0 || key == 'q')) return exit_code::ok;
+    if (poll(&keys, 1, static_cast<int>(std::max<Duration>(interval, 100ms) / 1ms)) > 0 &&
+        (read(STDIN_FILENO, &key, 1) <= 0 || key == 'q'))
+      return exit_code::ok;
   }
 }
 
 int run_history(Arguments arguments) {
-  VerbOptions options("history", "Serve the dashboard of a job from the event log in a folder (weft-scheduler --dashboard-history). Ends with Ctrl-C.");
+  VerbOptions options(
+      "history",
+      "Serve the dashboard of a job from the event log in a folder (weft-scheduler --dashboard-history). Ends with Ctrl-C.");
   TextList words;
   std::uint16_t port = 8787;
   std::string assets;
@@ -166,7 +183,8 @@ int run_history(Arguments arguments) {
   else print("dashboard: " + served->url() + "\nCtrl-C ends it.\n");
   std::fflush(stdout);
   char byte;
-  while (read(ends[0], &byte, 1) < 0 && errno == EINTR) {}
+  while (read(ends[0], &byte, 1) < 0 && errno == EINTR) {
+  }
   return exit_code::ok;
 }
 

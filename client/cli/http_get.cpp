@@ -24,7 +24,9 @@ struct Place {
 Place place_of(const std::string& url) {
   if (!url.starts_with("http://")) throw InvalidArgument('"' + url + "\" is no dashboard: write http://host:port/");
   std::string rest = url.substr(7);
-  Place place{.host = rest.substr(0, rest.find('/')), .port = "80", .prefix = rest.find('/') == rest.npos ? "" : rest.substr(rest.find('/'))};
+  Place place{.host = rest.substr(0, rest.find('/')),
+              .port = "80",
+              .prefix = rest.find('/') == rest.npos ? "" : rest.substr(rest.find('/'))};
   while (place.prefix.ends_with('/')) place.prefix.pop_back();
   std::size_t colon = place.host.rfind(':'), bracket = place.host.rfind(']');
   if (colon != rest.npos && (bracket == rest.npos || colon > bracket)) {
@@ -71,7 +73,8 @@ class Connection {
   bool read_all(std::string& out) {
     char buffer[65536];
     ssize_t size;
-    while ((size = recv(socket_, buffer, sizeof buffer, 0)) > 0 && out.size() < answer_max) out.append(buffer, static_cast<std::size_t>(size));
+    while ((size = recv(socket_, buffer, sizeof buffer, 0)) > 0 && out.size() < answer_max)
+      out.append(buffer, static_cast<std::size_t>(size));
     return size == 0;
   }
 
@@ -85,16 +88,19 @@ HttpAnswer http_get(const std::string& url, const std::string& target, const std
   Place place = place_of(url);
   Connection connection(place, timeout);
   std::string host = place.host.find(':') != std::string::npos ? '[' + place.host + ']' : place.host;
-  std::string request = "GET " + place.prefix + target + " HTTP/1.1\r\nHost: " + host + ':' + place.port + "\r\nConnection: close\r\n" +
-                        (token.empty() ? "" : "Authorization: Bearer " + token + "\r\n") + "\r\n";
+  std::string request = "GET " + place.prefix + target + " HTTP/1.1\r\nHost: " + host + ':' + place.port +
+                        "\r\nConnection: close\r\n" + (token.empty() ? "" : "Authorization: Bearer " + token + "\r\n") +
+                        "\r\n";
   std::string text;
   bool answered = connection.open() && connection.send_all(request) && connection.read_all(text);
   std::size_t end = text.find("\r\n\r\n");
   if (!answered || !text.starts_with("HTTP/1.1 ") || end == text.npos)
-    throw ConnectionFailed("no dashboard answers at " + url + "; name it with --dashboard or --scheduler-file (weft-scheduler prints its link)");
+    throw ConnectionFailed("no dashboard answers at " + url +
+                           "; name it with --dashboard or --scheduler-file (weft-scheduler prints its link)");
   HttpAnswer answer{.status = std::atoi(text.c_str() + 9), .body = text.substr(end + 4)};
   std::string head = text.substr(0, end + 2);
-  if (std::size_t at = head.find("Content-Type: "); at != head.npos) answer.type = head.substr(at + 14, head.find('\r', at) - at - 14);
+  if (std::size_t at = head.find("Content-Type: "); at != head.npos)
+    answer.type = head.substr(at + 14, head.find('\r', at) - at - 14);
   return answer;
 }
 

@@ -19,7 +19,9 @@ namespace {
 int twice(int x) { return 2 * x; }
 int broken(int x) { throw std::runtime_error("<b>" + std::to_string(x) + "</b>"); }
 
-std::uint16_t port_of(const std::string& url) { return static_cast<std::uint16_t>(std::atoi(url.c_str() + url.rfind(':') + 1)); }
+std::uint16_t port_of(const std::string& url) {
+  return static_cast<std::uint16_t>(std::atoi(url.c_str() + url.rfind(':') + 1));
+}
 
 /// Read frames of one subscription, each applied to the body before it, until it shows what is waited for.
 template <class Shows>
@@ -31,7 +33,7 @@ Json wait_for(std::uint16_t port, const std::string& path, Shows shows) {
   Json body;
   for (;;) {
     std::string text = viewer.hear();
-    REQUIRE(!text.empty());   // after 20 s without a frame
+    REQUIRE(!text.empty());  // after 20 s without a frame
     Json message = Json::parse(text);
     if (message.contains("snapshot")) body = message["snapshot"];
     else body.merge_patch(message["delta"]);
@@ -52,7 +54,9 @@ TEST_CASE("the dashboard's numbers are those that the client is told") {
   gather(doubled);
   auto failed = client.submit(broken, 7);
   CHECK_THROWS_AS(failed.result(), TaskError);
-  Json overview = wait_for(port, "/api/v1/overview", [](const Json& body) { return body["totals"]["finished"] == 300 && body["tasks"]["failed"] == 1; });
+  Json overview = wait_for(port, "/api/v1/overview", [](const Json& body) {
+    return body["totals"]["finished"] == 300 && body["tasks"]["failed"] == 1;
+  });
   CHECK(overview["tasks"]["stored"] == 300);
   CHECK(overview["workers"]["total"] == client.workers().size());
   Json workers = HttpClient(port).json("/api/v1/workers")["workers"];
@@ -91,13 +95,14 @@ TEST_CASE("the profile shows where tasks spend their CPU time") {
   LocalCluster cluster({.workers = 1, .log_level = "off", .dashboard = true});
   Client client(cluster);
   auto burnt = client.map({.label = "burn"}, burn, std::vector<int>{1, 2});
-  Json profile = wait_for(port_of(cluster.dashboard()), "/api/v1/profile", [](const Json& body) { return body["samples"] >= 10; });
+  Json profile =
+      wait_for(port_of(cluster.dashboard()), "/api/v1/profile", [](const Json& body) { return body["samples"] >= 10; });
   CHECK(profile["period_s"].get<double>() == doctest::Approx(0.02));
-  CHECK(profile["samples"] <= 60);   // two half seconds
+  CHECK(profile["samples"] <= 60);  // two half seconds
   std::string text = profile["root"].dump();
   CHECK(text.find("burn(int)") != std::string::npos);
   CHECK((sanitized || text.find("below(double)") != std::string::npos));  // a sanitizer's own frames may be above it
-  CHECK(text.find("run_function") == std::string::npos);   // what called the task is ours
+  CHECK(text.find("run_function") == std::string::npos);                  // what called the task is ours
 }
 
 TEST_CASE("a killed worker raises an alert") {
@@ -108,6 +113,7 @@ TEST_CASE("a killed worker raises an alert") {
   kill(cluster.worker_pids()[0], SIGKILL);
   Json overview = wait_for(port, "/api/v1/overview", [](const Json& body) { return body["workers"]["total"] == 1; });
   bool said = false;
-  for (const Json& alert : overview["alerts"]) said |= alert["level"] == "error" && alert["text"].get<std::string>().find("was lost") != std::string::npos;
+  for (const Json& alert : overview["alerts"])
+    said |= alert["level"] == "error" && alert["text"].get<std::string>().find("was lost") != std::string::npos;
   CHECK(said);
 }

@@ -11,11 +11,15 @@ using namespace weft::dashboard;
 
 TEST_CASE("only our own names are a Host, only our own page an Origin") {
   Doors doors("127.0.0.1", {"proxy.example"}, "");
-  for (const char* good : {"localhost:8787", "127.0.0.1:8787", "[::1]:8787", "LOCALHOST", "proxy.example"}) CHECK(doors.host_is_ours(good));
-  for (const char* bad : {"", "evil.example:8787", "127.0.0.1.evil.example", "localhost.", "[::2]:80", "[::1].evil.example", "[::1]x"}) CHECK_FALSE(doors.host_is_ours(bad));
+  for (const char* good : {"localhost:8787", "127.0.0.1:8787", "[::1]:8787", "LOCALHOST", "proxy.example"})
+    CHECK(doors.host_is_ours(good));
+  for (const char* bad :
+       {"", "evil.example:8787", "127.0.0.1.evil.example", "localhost.", "[::2]:80", "[::1].evil.example", "[::1]x"})
+    CHECK_FALSE(doors.host_is_ours(bad));
   CHECK(doors.origin_is_ours("", "localhost:8787"));
   CHECK(doors.origin_is_ours("http://localhost:8787", "localhost:8787"));
-  for (const char* bad : {"null", "http://evil.example", "http://localhost:9", "http://localhost:8787.evil.example", "file://"})
+  for (const char* bad :
+       {"null", "http://evil.example", "http://localhost:9", "http://localhost:8787.evil.example", "file://"})
     CHECK_FALSE(doors.origin_is_ours(bad, "localhost:8787"));
 }
 
@@ -24,7 +28,8 @@ TEST_CASE("a token comes as bearer or as cookie, whole") {
   CHECK(doors.token_is_right("Bearer 0123456789abcdef0123", ""));
   CHECK(doors.token_is_right("bearer 0123456789abcdef0123", ""));
   CHECK(doors.token_is_right("", "a=b; weft_token=0123456789abcdef0123"));
-  for (const char* bad : {"", "Bearer ", "Bearer 0123456789abcdef012", "0123456789abcdef0123"}) CHECK_FALSE(doors.token_is_right(bad, "weft_token="));
+  for (const char* bad : {"", "Bearer ", "Bearer 0123456789abcdef012", "0123456789abcdef0123"})
+    CHECK_FALSE(doors.token_is_right(bad, "weft_token="));
 }
 
 TEST_CASE("a token is made once, private, and refused when others may read it") {

@@ -10,8 +10,8 @@ using namespace weft;
 using namespace weft::test;
 using namespace weft::dashboard;
 using Json = nlohmann::json;
-using scheduler::Sighting;
 using scheduler::Seen;
+using scheduler::Sighting;
 
 TEST_CASE("only our own page may read, under our own names") {
   Served served;
@@ -22,11 +22,15 @@ TEST_CASE("only our own page may read, under our own names") {
     int status;
   };
   std::string bad_origin = "Origin: http://evil.example\r\n", good_origin = "Origin: http://" + served.host() + "\r\n";
-  for (const Case& c : {Case{"GET", "/api/v1/overview", own, 200}, Case{"GET", "/api/v1/overview", own + good_origin, 200}, Case{"GET", "/api/v1/overview", own + bad_origin, 403},
-                        Case{"GET", "/api/v1/overview", "Host: evil.example\r\n", 421}, Case{"GET", "/api/v1/overview", "", 421}, Case{"GET", "/api/v1/overview", own + own, 421},
-                        Case{"POST", "/api/v1/overview", own, 405}, Case{"DELETE", "/", own, 405}, Case{"GET", "/metrics", own, 200}, Case{"GET", "/healthz", "Host: 10.1.2.3\r\n", 200},
-                        Case{"GET", "/readyz", own, 200}, Case{"GET", "/api/v1/nothing", own, 404}, Case{"GET", "/api/v2/overview", own, 404}, Case{"GET", "/ws", own, 426},
-                        Case{"POST", "/api/v1/control/restart", own + good_origin, 403}, Case{"GET", "/../../etc/passwd", own, 404}}) {
+  for (const Case& c :
+       {Case{"GET", "/api/v1/overview", own, 200}, Case{"GET", "/api/v1/overview", own + good_origin, 200},
+        Case{"GET", "/api/v1/overview", own + bad_origin, 403},
+        Case{"GET", "/api/v1/overview", "Host: evil.example\r\n", 421}, Case{"GET", "/api/v1/overview", "", 421},
+        Case{"GET", "/api/v1/overview", own + own, 421}, Case{"POST", "/api/v1/overview", own, 405},
+        Case{"DELETE", "/", own, 405}, Case{"GET", "/metrics", own, 200}, Case{"GET", "/healthz", "Host: 10.1.2.3\r\n", 200},
+        Case{"GET", "/readyz", own, 200}, Case{"GET", "/api/v1/nothing", own, 404},
+        Case{"GET", "/api/v2/overview", own, 404}, Case{"GET", "/ws", own, 426},
+        Case{"POST", "/api/v1/control/restart", own + good_origin, 403}, Case{"GET", "/../../etc/passwd", own, 404}}) {
     HttpClient client(served.port());
     CAPTURE(c.method);
     CAPTURE(c.target);
@@ -46,14 +50,15 @@ TEST_CASE("what is no HTTP, or too much of it, ends the connection only") {
   CHECK(long_header.get("/", "X: " + std::string(20'000, 'x') + "\r\n") == 431);
   CHECK(long_body.request("POST / HTTP/1.1\r\nHost: " + served.host() + "\r\nContent-Length: 100000\r\n\r\n") == 413);
   CHECK(good.get("/healthz") == 200);
-  CHECK(good.get("/healthz") == 200);   // the same connection
+  CHECK(good.get("/healthz") == 200);  // the same connection
 }
 
 TEST_CASE("questions go to the scheduler; verbs only when they are allowed") {
   std::string key(32, 'a'), json = "Content-Type: application/json\r\n", body = "{\"workers\":[\"w\"]}";
   auto post = [&](Served& served, const std::string& headers) {
     HttpClient client(served.port());
-    return client.request("POST /api/v1/control/retire HTTP/1.1\r\nHost: " + served.host() + "\r\n" + headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    return client.request("POST /api/v1/control/retire HTTP/1.1\r\nHost: " + served.host() + "\r\n" + headers +
+                          "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
   };
   Served reads;
   HttpClient client(reads.port());
@@ -61,7 +66,7 @@ TEST_CASE("questions go to the scheduler; verbs only when they are allowed") {
   CHECK(post(reads, json + "Origin: http://" + reads.host() + "\r\n") == 403);
   CHECK(reads.asked == std::vector<std::string>{"explain"});
   Served controls({.control = true});
-  CHECK(post(controls, json) == 403);   // no Origin
+  CHECK(post(controls, json) == 403);  // no Origin
   CHECK(post(controls, "Origin: http://" + controls.host() + "\r\n") == 415);
   CHECK(post(controls, json + "Origin: http://" + controls.host() + "\r\n") == 200);
   CHECK(controls.asked == std::vector<std::string>{"retire"});
@@ -101,7 +106,8 @@ TEST_CASE("a viewer hears a snapshot, then what changed") {
   HttpClient viewer(served.port());
   REQUIRE(viewer.open_websocket("Origin: http://" + served.host() + "\r\n") == 101);
   CHECK(Json::parse(viewer.hear())["hello"]["version"] == 1);
-  viewer.say(R"({"sub":[{"id":1,"get":"/api/v1/overview","hz":10},{"id":2,"get":"/api/v1/stream","hz":10},{"id":3,"get":"/api/v1/nothing"}]})");
+  viewer.say(
+      R"({"sub":[{"id":1,"get":"/api/v1/overview","hz":10},{"id":2,"get":"/api/v1/stream","hz":10},{"id":3,"get":"/api/v1/nothing"}]})");
   bool snapshot = false, stream = false, refused = false, changed = false;
   while (!snapshot || !stream || !refused) {
     int opcode = 0;
@@ -135,13 +141,16 @@ TEST_CASE("a viewer hears a snapshot, then what changed") {
 TEST_CASE("a viewer that takes nothing is cut; others notice nothing") {
   Served served({.stall = std::chrono::milliseconds(300)});
   for (std::uint64_t i = 1; i <= 20'000; ++i)
-    served.observer.write(Sighting{.when = monotonic_now(), .key = {2 * i, i}, .worker = 1, .what = Seen::transition, .to = 1});
+    served.observer.write(
+        Sighting{.when = monotonic_now(), .key = {2 * i, i}, .worker = 1, .what = Seen::transition, .to = 1});
   HttpClient deaf(served.port(), 4096), good(served.port());
   REQUIRE(deaf.open_websocket() == 101);
   Json tasks = good.json("/api/v1/overview");
   while (tasks["tasks"]["waiting"] != 20'000) tasks = good.json("/api/v1/overview");
   std::string subscriptions;
-  for (int i = 1; i <= 4; ++i) subscriptions += (i > 1 ? "," : "") + std::string("{\"id\":") + std::to_string(i) + ",\"get\":\"/api/v1/tasks?limit=10000&x=" + std::to_string(i) + "\"}";
+  for (int i = 1; i <= 4; ++i)
+    subscriptions += (i > 1 ? "," : "") + std::string("{\"id\":") + std::to_string(i) +
+                     ",\"get\":\"/api/v1/tasks?limit=10000&x=" + std::to_string(i) + "\"}";
   deaf.say("{\"sub\":[" + subscriptions + "]}");
   Json system = good.json("/api/v1/system");
   while (system["viewers"]["cut"] != 1 || system["viewers"]["sessions"] != 0) {
