@@ -145,11 +145,10 @@ void HttpSession::api(std::string_view target) {
   const auto& path = query->path;
   bool question = path.size() == 3 && path[0] == "tasks" && (path[2] == "explain" || path[2] == "lineage");
   if (!question) return answer(owner_->pages().get(*query));
+  if (auto refusal = refusal_of(*query)) return answer(error_body(*refusal));
   auto key = Key::from_hex(path[1]);
   if (!key) return answer(error_body(400, "a key has 32 hexadecimal digits"));
-  Result<double> hops = query->number("hops", 2, 1, 20);
-  if (!hops) return answer(error_body(400, hops.error().message));
-  owner_->ask(path[2], {std::to_string(static_cast<int>(*hops))}, {*key},
+  owner_->ask(path[2], {std::to_string(static_cast<int>(query->number("hops", 2)))}, {*key},
               [self = shared_from_this()](Body body) { self->answer(std::move(body)); });
 }
 

@@ -11,6 +11,7 @@
 
 #include "common/result.h"
 #include "dashboard/feed.h"
+#include "dashboard/query.h"
 
 namespace weft::dashboard {
 
@@ -18,18 +19,6 @@ using Json = nlohmann::json;
 
 /// Text for a wire: what is not UTF-8 is replaced.
 std::string to_text(const Json& json);
-
-/// `/api/v1/groups?t1=5`: path segments behind /api/v1, and decoded parameters.
-struct Query {
-  std::vector<std::string> path;
-  std::map<std::string, std::string> parameters;
-
-  static Result<Query> read(std::string_view target);
-  std::string get(const std::string& name) const;
-  bool has(const std::string& name) const { return parameters.contains(name); }
-  /// A number between the limits; `otherwise` when it is not given.
-  Result<double> number(const std::string& name, double otherwise, double least, double most) const;
-};
 
 struct Body {
   int status = 200;
@@ -41,6 +30,7 @@ struct Body {
   std::string text() const { return bytes.empty() ? to_text(json) : bytes; }
 };
 Body error_body(int code, const std::string& text);
+Body error_body(const Refusal& refusal);
 
 /// What the server knows and the feed does not.
 struct Surroundings {
@@ -77,7 +67,7 @@ class Pages {
 
  private:
   using Page = Body (Pages::*)(const Query&, const Range&) const;
-  Result<Range> range(const Query& query, bool all_time) const;
+  Range range(const Query& query, bool all_time) const;
   Json header(const Range& range) const;
 
   Body overview(const Query&, const Range&) const;

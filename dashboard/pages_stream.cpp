@@ -1,7 +1,6 @@
 // The task stream in its binary form (feed.md, section 3) and in its JSON form.
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <cstring>
 
 #include "dashboard/pages.h"
@@ -39,16 +38,9 @@ std::uint8_t share(double part) { return static_cast<std::uint8_t>(std::clamp(pa
 
 std::vector<std::uint32_t> Pages::lanes_of(const Query& query) const {
   std::vector<std::uint32_t> lanes = feed_.timeline().ordered_lanes();
-  std::string wanted = query.get("lanes");
-  std::size_t first = 0, last = lanes_max - 1;
-  if (!wanted.empty()) {
-    auto [end, error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), first);
-    if (error == std::errc() && end < wanted.data() + wanted.size() && *end == '-')
-      std::from_chars(end + 1, wanted.data() + wanted.size(), last);
-    else last = first;
-  }
-  if (first >= lanes.size() || last < first) return {};
-  last = std::min({last, first + lanes_max - 1, lanes.size() - 1});
+  std::optional<LaneRange> wanted = query.has("lanes") ? lanes_in(query.get("lanes")) : LaneRange{};
+  if (!wanted || wanted->first >= lanes.size()) return {};
+  const std::size_t first = wanted->first, last = std::min({wanted->last, first + lanes_max - 1, lanes.size() - 1});
   return {lanes.begin() + static_cast<std::ptrdiff_t>(first), lanes.begin() + static_cast<std::ptrdiff_t>(last + 1)};
 }
 
@@ -57,11 +49,9 @@ std::string Pages::stream(const Query& query, Micros t0, Micros t1, std::uint32_
   std::vector<std::uint32_t> lanes = lanes_of(query);
   std::vector<std::uint32_t> index(timeline.lanes().size(), no_group);
   for (std::uint32_t i = 0; i < lanes.size(); ++i) index[lanes[i]] = i;
-  auto px = static_cast<Micros>(std::clamp(
-      query.number("px", 1100, 1, 10'000).operator bool() ? *query.number("px", 1100, 1, 10'000) : 1100.0, 1.0, 10'000.0));
+  auto px = static_cast<Micros>(std::clamp(query.number("px", 1100), 1.0, 10'000.0));
   // The level follows from the span that the viewer sees, so that a delta has the level of its snapshot.
-  double span = static_cast<double>(t1 - t0);
-  if (Result<double> given = query.number("span", span, 1, 9e15)) span = *given;
+  const double span = query.number("span", static_cast<double>(t1 - t0));
   std::vector<Rectangle> rects;
   bool exact = timeline.rectangles(t1 - static_cast<Micros>(span), t1, frame_rectangles_max, rects);
   std::erase_if(rects, [&](const Rectangle& r) { return index[r.lane] == no_group || r.end <= t0; });
@@ -113,8 +103,8 @@ std::string Pages::stream(const Query& query, Micros t0, Micros t1, std::uint32_
 
 Body Pages::stream_page(const Query& query, const Range& range) const {
   // Asked for times, not those of moments.
-  Result<double> t0 = query.number("t0", static_cast<double>(range.t1 - 30'000'000), -9e15, 9e15);
-  return {.bytes = stream(query, std::clamp<Micros>(static_cast<Micros>(t0 ? *t0 : 0), 0, range.t1), range.t1, 0, 0, false),
+  const auto t0 = static_cast<Micros>(query.number("t0", static_cast<double>(range.t1 - 30'000'000)));
+  return {.bytes = stream(query, std::clamp<Micros>(t0, 0, range.t1), range.t1, 0, 0, false),
           .type = "application/octet-stream"};
 }
 

@@ -236,8 +236,7 @@ Body Pages::groups(const Query&, const Range& range) const {
 }
 
 Body Pages::graph(const Query& query, const Range& range) const {
-  if (query.path.size() > 1)
-    return query.path[1] == "raster" ? raster(query, range) : error_body(404, "write graph or graph/raster");
+  if (query.path.size() > 1) return raster(query, range);
   Json json = header(range);
   std::map<std::uint32_t, unsigned> depth;
   // Depth by repeated passes; a cycle between labels stops growing after as many passes as there are groups, at most 64.
@@ -269,7 +268,7 @@ Body Pages::graph(const Query& query, const Range& range) const {
 Body Pages::memory(const Query& query, const Range& range) const {
   Json json = header(range);
   Json& rows = json["rows"] = Json::object();
-  std::string by = query.has("by") ? query.get("by") : "worker";
+  const std::string by = query.get("by", "worker");
   if (by == "worker") {
     for (const WorkerMoment& worker : range.now.workers) {
       const WorkerRow& row = feed_.workers().at(worker.worker);
@@ -281,7 +280,6 @@ Body Pages::memory(const Query& query, const Range& range) const {
     }
     return {.json = std::move(json)};
   }
-  if (by != "group" && by != "key") return error_body(400, "by is worker, group or key");
   std::vector<const TaskRow*> largest;
   std::map<std::uint32_t, std::pair<std::uint64_t, std::uint64_t>> groups;
   for (const TaskRow& task : feed_.tasks()) {

@@ -56,13 +56,17 @@ Body Pages::tasks(const Query& query, const Range& range) const {
     json["task"] = task_row(*task, range);
     return {.json = std::move(json)};
   }
-  Result<double> limit = query.number("limit", 100, 1, 10'000);
-  if (!limit) return error_body(400, limit.error().message);
+  const auto limit = static_cast<std::size_t>(query.number("limit", 100));
   std::string label = query.get("label"), state = query.get("state"), worker = query.get("worker"),
               prefix = query.get("key");
+  std::transform(prefix.begin(), prefix.end(), prefix.begin(),
+                 [](char c) { return c >= 'A' && c <= 'F' ? static_cast<char>(c + 32) : c; });
   std::uint32_t row = 0;
-  if (auto after = Key::from_hex(query.get("after")))
-    if (const TaskRow* last = feed_.find(*after)) row = static_cast<std::uint32_t>(last - feed_.tasks().data()) + 1;
+  if (auto after = Key::from_hex(query.get("after"))) {
+    const TaskRow* last = feed_.find(*after);
+    if (!last) return error_body(404, "the task that `after` names is held no more; begin again without it");
+    row = static_cast<std::uint32_t>(last - feed_.tasks().data()) + 1;
+  }
   Json& rows = json["tasks"] = Json::object();
   json["more"] = false;
   for (; row < feed_.tasks().size(); ++row) {
@@ -73,7 +77,7 @@ Body Pages::tasks(const Query& query, const Range& range) const {
     if (!label.empty() && feed_.groups()[task.group].label.find(label) == std::string::npos) continue;
     if (!prefix.empty() && !task.key.hex().starts_with(prefix)) continue;
     if (!range.live && task.created > range.t1) continue;
-    if (rows.size() >= static_cast<std::size_t>(*limit)) {
+    if (rows.size() >= limit) {
       json["more"] = true;
       break;
     }
@@ -97,15 +101,11 @@ Body Pages::story(const Query&, const Range& range, const TaskRow& task) const {
 }
 
 Body Pages::raster(const Query& query, const Range& range) const {
-  Result<double> wanted = query.number("group", -1, 0, 1e9);
-  if (!wanted) return error_body(400, wanted.error().message);
-  if (*wanted < 0 || *wanted >= static_cast<double>(feed_.groups().size()))
-    return error_body(404, "no such group; /api/v1/groups lists them");
-  const GroupRow& group = feed_.groups()[static_cast<std::size_t>(*wanted)];
+  const auto wanted = static_cast<std::size_t>(query.number("group", 0));
+  if (wanted >= feed_.groups().size()) return error_body(404, "there is no such group; /api/v1/groups lists them");
+  const GroupRow& group = feed_.groups()[wanted];
   if (query.has("at")) {
-    Result<double> at = query.number("at", 0, 0, 1e9);
-    if (!at) return error_body(400, at.error().message);
-    auto place = static_cast<std::size_t>(*at);
+    const auto place = static_cast<std::size_t>(query.number("at", 0));
     if (place >= group.members.size() || group.members[place] == no_group)
       return error_body(404, "that task is held no more");
     Json row = task_row(feed_.tasks()[group.members[place]], range);

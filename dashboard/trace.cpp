@@ -133,9 +133,7 @@ std::string Pages::trace(bool perfetto, Micros t0, Micros t1) const {
 }
 
 Body Pages::trace_page(const Query& query, const Range& range) const {
-  std::string format = query.has("format") ? query.get("format") : "chrome";
-  if (format != "chrome" && format != "perfetto") return error_body(400, "format is chrome or perfetto");
-  bool perfetto = format == "perfetto";
+  const bool perfetto = query.get("format") == "perfetto";
   Body body{.bytes = trace(perfetto, range.t0, range.t1),
             .type = perfetto ? "application/octet-stream" : "application/json"};
   body.headers.emplace_back("Content-Disposition",

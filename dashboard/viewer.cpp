@@ -45,7 +45,7 @@ void Viewer::subscribe(const Json& wanted) {
   std::string path = wanted["get"];
   Result<Query> query = Query::read(path);
   if (!query) return refuse(id, error_body(400, query.error().message));
-  if (query->path.empty()) return refuse(id, error_body(404, "there is no such resource; /api/v1/schema lists them"));
+  if (auto refusal = refusal_of(*query)) return refuse(id, error_body(*refusal));
   auto number = [&](const char* name, double otherwise) {
     return wanted.contains(name) && wanted[name].is_number() ? wanted[name].get<double>() : otherwise;
   };
@@ -135,10 +135,8 @@ std::optional<Frame> Viewer::stream_frame(std::uint32_t id, Subscription& subscr
   Micros t1 = std::max<Micros>(now - 1, 0), t0 = std::max<Micros>(t1 - subscription.span, 0);
   if (subscription.fixed) {
     subscription.begun = true;
-    Result<double> end = subscription.query.number("t1", static_cast<double>(t1), 0, 9e15),
-                   begin = subscription.query.number("t0", 0, -9e15, 9e15);
-    t1 = std::min(now, static_cast<Micros>(end ? *end : 0)),
-    t0 = std::clamp<Micros>(static_cast<Micros>(begin ? *begin : 0), 0, t1);
+    t1 = std::min(now, static_cast<Micros>(subscription.query.number("t1", static_cast<double>(t1))));
+    t0 = std::clamp<Micros>(static_cast<Micros>(subscription.query.number("t0", 0)), 0, t1);
     subscription.query.parameters["span"] = std::to_string(std::max<Micros>(t1 - t0, 1));
     return Frame{pages_.stream(subscription.query, t0, t1, id, static_cast<double>(++subscription.seq), false), true};
   }

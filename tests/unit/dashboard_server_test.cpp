@@ -150,7 +150,7 @@ TEST_CASE("a viewer that takes nothing is cut; others notice nothing") {
   std::string subscriptions;
   for (int i = 1; i <= 4; ++i)
     subscriptions += (i > 1 ? "," : "") + std::string("{\"id\":") + std::to_string(i) +
-                     ",\"get\":\"/api/v1/tasks?limit=10000&x=" + std::to_string(i) + "\"}";
+                     ",\"get\":\"/api/v1/tasks?limit=" + std::to_string(10'001 - i) + "\"}";
   deaf.say("{\"sub\":[" + subscriptions + "]}");
   Json system = good.json("/api/v1/system");
   while (system["viewers"]["cut"] != 1 || system["viewers"]["sessions"] != 0) {

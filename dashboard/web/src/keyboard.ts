@@ -77,7 +77,7 @@ function explain(): void {
 async function step(direction: 1 | -1): Promise<void> {
   const asked = cursor.peek();
   const at = Math.round(edge());
-  const range = direction < 0 ? { t1: at - 1 } : { t0: at };
+  const range = direction < 0 ? { t1: Math.max(0, at - 1) } : { t0: at };
   const { events } = await getJson<Events>(withQuery("events", { ...range, limit: 1000 })).catch(() => ({ events: [] }));
   const ordered = events.map(({ t }) => t).sort((a, b) => a - b);
   const next = direction < 0 ? ordered.findLast((t) => t < at) : ordered.find((t) => t > at);
