@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <cmath>
 
 namespace weft::dashboard {
@@ -98,6 +97,8 @@ void Feed::apply(const Sighting& record, std::string_view text) {
       return;
     case Seen::again:
       return on_again(record.to == 1);
+    case Seen::control:
+      return on_control(record, text);
     case Seen::step:
       ++totals_.steps;
       totals_.step_s += static_cast<double>(record.amount) * 1e-9;
@@ -276,76 +277,6 @@ void Feed::on_finished(const Sighting& record) {
   note_run(task);
 }
 
-void Feed::on_failed(const Sighting& record, std::string_view text) {
-  auto [kind, type, message, traceback, output] = scheduler::fields_of<5>(text);
-  std::uint32_t row = row_of(record);
-  if (record.to) ++totals_.retried, ++group(record.group).now.retried;
-  if (record.worker) ++worker(record.worker).now.errors;
-  std::string frame(traceback.substr(0, traceback.find('\n')));
-  std::string id = std::string(kind) + '|' + std::string(type) + '|' + frame;
-  if (!errors_.contains(id) && errors_.size() >= limits_.errors) id = "other";
-  ErrorRow& error = errors_[id];
-  if (error.count++ == 0) {
-    error.first = now_;
-    error.kind = kind, error.type = type, error.frame = frame;
-  }
-  error.retried += record.to;
-  error.last = now_;
-  error.message = message, error.traceback = traceback, error.output = output;
-  error.key = record.key;
-  error.attempt = record.extra;
-  ++error.groups[record.group];
-  ++error.workers[record.worker];
-  if (!failures_.contains(record.key)) {
-    failures_order_.push_back(record.key);
-    if (failures_order_.size() > 1'000) failures_.erase(failures_order_.front()), failures_order_.pop_front();
-  }
-  failures_[record.key] = {now_,
-                           record.worker,
-                           record.extra,
-                           record.to != 0,
-                           std::string(kind),
-                           std::string(type),
-                           std::string(message),
-                           std::string(traceback),
-                           std::string(output)};
-  if (tasks_[row].running) stop_running(row);
-  note(record.to ? "retried" : "failed", std::string(kind) + ": " + std::string(message.substr(0, 300)), record.worker,
-       record.key);
-}
-
-void Feed::on_joined(const Sighting& record, std::string_view text) {
-  auto fields = scheduler::fields_of<6>(text);
-  auto number = [](std::string_view digits) {
-    std::uint64_t value = 0;
-    std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return value;
-  };
-  bool is_new = !workers_.contains(record.worker);
-  WorkerRow& row = worker(record.worker);
-  row.name = fields[0], row.host = fields[1], row.address = fields[2], row.pid = fields[3];
-  row.slots = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(number(fields[4]), 1, 65'536));
-  row.limit_bytes = number(fields[5]);
-  row.now.worker = record.worker;
-  row.now.status = 0;
-  row.now.heard = now_;
-  if (!is_new) return;
-  row.joined = now_;
-  note("worker_joined", row.name + " joined with " + std::to_string(row.slots) + " slots", record.worker);
-}
-
-void Feed::on_lost(const Sighting& record, std::string_view text) {
-  WorkerRow& row = worker(record.worker);
-  row.lost = now_;
-  row.lost_unexpectedly = record.to != 0;
-  row.lost_why = text;
-  row.now.status = static_cast<std::uint8_t>(WorkerStatus::lost);
-  row.now.running = row.now.queued = 0;
-  row.now.managed = row.now.spilled = row.now.process = 0;
-  if (record.to) ++totals_.lost_workers;
-  note("worker_lost", row.name + ": " + row.lost_why, record.worker);
-}
-
 void Feed::on_transfer(const Sighting& record) {
   ++totals_.transfers;
   totals_.transfer_bytes += record.amount;
@@ -374,11 +305,6 @@ void Feed::on_heartbeat(const Sighting& record) {
   now.managed = record.key.high, now.spilled = record.key.low, now.process = record.amount;
   now.running = record.group, now.queued = record.extra;
   now.heard = now_;
-}
-
-void Feed::note(const char* kind, std::string text, std::uint32_t worker, Key key) {
-  if (events_.size() >= limits_.events) events_.pop_front();
-  events_.push_back({events_seen_++, now_, kind, std::move(text), worker, key});
 }
 
 const TaskRow* Feed::find(const Key& key) const {

@@ -90,6 +90,7 @@ struct EventRow {
   std::string text;
   std::uint32_t worker = 0;
   Key key;
+  std::string verb, by;  // of a control event
 };
 struct LineRow {
   std::uint64_t number = 0;
@@ -168,6 +169,7 @@ class Feed {
   void on_again(bool complete);
   void on_finished(const Sighting& record);
   void on_failed(const Sighting& record, std::string_view text);
+  void on_control(const Sighting& record, std::string_view text);
   void on_joined(const Sighting& record, std::string_view text);
   void on_lost(const Sighting& record, std::string_view text);
   void on_transfer(const Sighting& record);

@@ -2,6 +2,7 @@
 #include "dashboard/http_session.h"
 
 #include "common/logging.h"
+#include "dashboard/orders.h"
 #include "dashboard/websocket_session.h"
 
 namespace weft::dashboard {
@@ -161,33 +162,10 @@ void HttpSession::control(std::string_view verb) {
     return answer(error_body(403, "a verb needs an Origin header: the dashboard's own"));
   if (!request[http::field::content_type].starts_with("application/json"))
     return answer(error_body(415, "send JSON: Content-Type: application/json"));
-  bool known = verb == "retire" || verb == "cancel" || verb == "retry" || verb == "rebalance" || verb == "restart";
-  if (!known) return answer(error_body(404, "verbs are retire, cancel, retry, rebalance and restart"));
-  Json body = Json::parse(request.body(), nullptr, false);
-  if (!body.is_object()) return answer(error_body(400, "the body is a JSON object"));
-  std::vector<std::string> words;
-  std::vector<Key> keys;
-  if (auto names = body.find("workers"); verb == "retire" && names != body.end() && names->is_array())
-    for (const Json& name : *names)
-      if (name.is_string()) words.push_back(name);
-  if (auto given = body.find("keys"); given != body.end() && given->is_array())
-    for (const Json& each : *given) {
-      auto key = each.is_string() ? Key::from_hex(each.get<std::string>()) : std::nullopt;
-      if (!key) return answer(error_body(400, "a key has 32 hexadecimal digits"));
-      keys.push_back(*key);
-    }
-  if (verb == "cancel")
-    words.push_back(body.value("reason", Json("cancelled from the dashboard")).is_string()
-                        ? body.value("reason", "cancelled from the dashboard")
-                        : "cancelled from the dashboard");
-  if (verb == "restart") words.push_back("the dashboard");
-  if ((verb == "retire" && words.empty()) || ((verb == "cancel" || verb == "retry") && keys.empty()))
-    return answer(
-        error_body(400, verb == "retire" ? "name workers: {\"workers\": [\"name\"]}" : "name keys: {\"keys\": [\"…\"]}"));
-  std::string name(verb);
-  log_info("dashboard verb", {{"verb", name}, {"keys", keys.size()}});
-  owner_->feed().note("control", name + " from the dashboard");
-  owner_->ask(name, std::move(words), std::move(keys), [self = shared_from_this()](Body answered) {
+  Order order;
+  if (auto refusal = read_order(verb, request.body(), order)) return answer(error_body(*refusal));
+  log_info("dashboard verb", {{"verb", order.verb}, {"keys", order.keys.size()}});
+  owner_->ask(order.verb, std::move(order.words), std::move(order.keys), [self = shared_from_this()](Body answered) {
     if (answered.status == 200) answered.json = Json{{"result", std::move(answered.json)}};
     self->answer(std::move(answered));
   });

@@ -42,12 +42,14 @@ Body Pages::events(const Query& query, const Range& range) const {
       query, range, header(range), "events", feed_.events(),
       [&](const EventRow& row) { return kind.empty() || kind == row.kind; },
       [&](const EventRow& row) {
-        return Json{{"n", row.number},
-                    {"t", row.t},
-                    {"kind", row.kind},
-                    {"text", row.text},
-                    {"worker", feed_.name_of_worker(row.worker)},
-                    {"key", row.key ? row.key.hex() : ""}};
+        Json json{{"n", row.number},
+                  {"t", row.t},
+                  {"kind", row.kind},
+                  {"text", row.text},
+                  {"worker", feed_.name_of_worker(row.worker)},
+                  {"key", row.key ? row.key.hex() : ""}};
+        if (!row.verb.empty()) json.update({{"verb", row.verb}, {"by", row.by}});
+        return json;
       });
 }
 

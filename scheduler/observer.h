@@ -29,10 +29,12 @@ enum class Seen : std::uint8_t {
   label = 12,       // text: the label of `group`
   joined = 13,      // worker; text: name, host, address, pid, slots, memory limit, each ended by \0
   lost = 14,        // worker; text: why; to: 1 if unexpected
-  failed = 15,      // key, group, worker, extra: attempt, to: 1 if it runs again; text: kind, type, message, traceback, output, each ended by \0
+  failed = 15,      // key, group, worker, extra: attempt, to: 1 if it runs again; text: kind, type, message, traceback, output, each ended by \0;
+                    // amount: how many like it, if more than one
   log = 16,         // worker, key, extra: level; text
   gap = 17,         // amount: records dropped before this one
   again = 18,       // each task as it is comes between to: 0 and to: 1; who knows others may forget them
+  control = 19,     // somebody's verb was obeyed. key, worker: the first it was about; text: verb, by whom, on what, why, each ended by \0
 };
 enum class WorkerStatus : std::uint8_t { running, paused, retiring, disconnected, lost };
 

@@ -285,7 +285,7 @@ Json Questions::dump(const Ask&) const {
   return body;
 }
 
-Result<std::string> State::query(const Ask& ask) {
+Result<std::string> State::query(const Ask& ask, const std::string& by) {
   struct Verb {
     std::string_view name;
     Json (Questions::*answer)(const Ask&) const;
@@ -310,7 +310,7 @@ Result<std::string> State::query(const Ask& ask) {
     if (task) return ask.verb == "explain" ? explain(*task) : describe(*task);
     return failure(ErrorKind::invalid_argument, "the scheduler knows no task of this key; `weft tasks` lists those it knows");
   }
-  return control(ask);
+  return control(ask, by);
 }
 
 /// What somebody needs who wants to run it himself: what `explain` says, and the task as a TaskDescription.

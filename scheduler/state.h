@@ -118,14 +118,15 @@ class State {
   void answer_failure(HolderNumber session, std::uint64_t request, Failure failure);
 
   // Questions (queries.cpp).
-  Result<std::string> query(const Ask& ask);
+  Result<std::string> query(const Ask& ask, const std::string& by);
   Result<std::string> explain(const Task& task) const;
   Result<std::string> describe(const Task& task) const;
 
   // Verbs that change something (control.cpp).
-  Result<std::string> control(const Ask& ask);
+  Result<std::string> control(const Ask& ask, const std::string& by);
+  Result<std::string> retire_named(const Ask& ask, const std::string& by);
   std::size_t rebalance();
-  std::size_t restart(const std::string& who);
+  std::size_t restart(const std::string& who, const std::string& by);
 
   // The store (state_store.cpp).
   bool durable() const { return options_.durable && !restoring_; }
@@ -297,7 +298,9 @@ class State {
   void show_parts(const Task& task, WorkerId to);
   void show_unblocked(const Task& task, const Key& by);
   void show_transfer(const Task& task, WorkerId to);
-  void show_failure(const Task& task, const Failure& failure, bool runs_again);
+  void show_failure(const Task& task, const Failure& failure, bool runs_again, std::uint64_t like_it = 1);
+  void show_ended(const std::vector<TaskNumber>& tasks, const std::string& why);
+  void show_control(std::string_view verb, const std::string& by, const std::vector<Key>& keys, std::string what, const std::string& why);
   void show_edges(const Task& task);
   bool misses_records() const;
   void show_again();

@@ -153,6 +153,11 @@ void State::handle(HolderNumber session, const Cancel& message) {
   std::string reason = message.reason.empty() ? "cancelled by client " + holders_[session].name : message.reason;
   std::set<TaskNumber> shared;
   if (!message.force) shared = needed_by_others(session, message.keys);
+  std::vector<TaskNumber> ends;
+  for (const Key& key : message.keys)
+    if (TaskNumber number = number_of(key); number != KeyIndex::none && !shared.contains(number) && is_open(tasks_[number].state)) ends.push_back(number);
+  show_control("cancel", "client " + holders_[session].name, message.keys, "", message.reason);
+  show_ended(ends, reason);
   for (const Key& key : message.keys) {
     TaskNumber number = number_of(key);
     if (number == KeyIndex::none) continue;
@@ -201,6 +206,7 @@ void State::cancel_task(TaskNumber number, const std::string& reason) {
 }
 
 void State::handle(HolderNumber session, const Retry& message) {
+  if (session) show_control("retry", "client " + holders_[session].name, message.keys, "", "");
   for (const Key& key : message.keys) {
     TaskNumber first = number_of(key);
     if (first == KeyIndex::none) {
@@ -332,7 +338,7 @@ void State::handle(HolderNumber session, const Locate& message) {
 }
 
 void State::handle(HolderNumber session, const Ask& message) {
-  Result<std::string> body = query(message);
+  Result<std::string> body = query(message, "client " + holders_[session].name);
   if (body) answer(session, message.request, std::move(*body));
   else answer_failure(session, message.request, body.error());
 }

@@ -31,6 +31,9 @@ static std::shared_ptr<const std::string> reason_of(const Failure& failure) {
 void State::fail(TaskNumber first, std::shared_ptr<const Failure> failure) {
   std::vector<TaskNumber> work{first};
   std::shared_ptr<const std::string> why = reason_of(*failure);
+  // What was cancelled is told by who does it; what fails with an input is no cause of its own.
+  bool is_cause = failure->key == tasks_[first].key && failure->kind != ErrorKind::cancelled && tasks_[first].state != TaskState::failed;
+  if (is_cause) show_failure(tasks_[first], *failure, false);
   while (!work.empty()) {
     TaskNumber number = work.back();
     work.pop_back();
@@ -101,7 +104,6 @@ void State::fail_or_retry(TaskNumber number, const Failure& cause) {
     run_again(number, delay);
     return note_why(number, reason_of(failure));
   }
-  show_failure(task, failure, false);
   fail(number, std::make_shared<const Failure>(std::move(failure)));
 }
 

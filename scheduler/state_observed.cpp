@@ -69,7 +69,7 @@ static std::string offset_text(std::uint64_t offset) {
   return "+0x" + std::string(text, std::to_chars(text, text + sizeof text, offset, 16).ptr);
 }
 
-void State::show_failure(const Task& task, const Failure& failure, bool runs_again) {
+void State::show_failure(const Task& task, const Failure& failure, bool runs_again, std::uint64_t like_it) {
   if (!observer_) return;
   std::string stack = failure.traceback;
   for (const Frame& frame : failure.frames) {
@@ -84,9 +84,47 @@ void State::show_failure(const Task& task, const Failure& failure, bool runs_aga
     for (char c : field) text += c == '\0' ? ' ' : c;
     text += '\0';
   }
-  observer_->write(Sighting{.when = now_, .key = task.key, .group = group_of(task).number, .worker = task.worker.number,
+  // A worker is not to blame for what somebody cancelled.
+  std::uint32_t worker = failure.kind == ErrorKind::cancelled ? 0 : task.worker.number;
+  observer_->write(Sighting{.when = now_, .key = task.key, .amount = like_it, .group = group_of(task).number, .worker = worker,
                           .extra = failure.attempt, .what = Seen::failed, .to = runs_again},
                    text);
+}
+
+// So many tasks that one word ended are told of one by one; of the others their number in each group.
+static constexpr std::size_t told_alone_max = 1'000;
+
+/// Before it happens: these are ended, not by what they did.
+void State::show_ended(const std::vector<TaskNumber>& tasks, const std::string& why) {
+  if (!observer_) return;
+  const Failure cause{.kind = ErrorKind::cancelled, .message = why};
+  std::map<std::uint32_t, std::pair<TaskNumber, std::uint64_t>> others;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const Task& task = tasks_[tasks[i]];
+    if (i < told_alone_max) show_failure(task, cause, false);
+    else ++others.try_emplace(group_of(task).number, tasks[i], 0).first->second.second;
+  }
+  for (const auto& [group, like] : others) show_failure(tasks_[like.first], cause, false, like.second);
+}
+
+/// `what` it is about, if it is not the keys: a worker, by its name, or the cluster.
+void State::show_control(std::string_view verb, const std::string& by, const std::vector<Key>& keys, std::string what, const std::string& why) {
+  if (!observer_) return;
+  Sighting record{.when = now_, .amount = keys.size(), .what = Seen::control};
+  if (!keys.empty()) record.key = keys.front();
+  if (keys.empty()) {
+    if (const Worker* worker = find_worker(what)) record.worker = worker->id.number;
+  } else {
+    const Task* task = find(keys.front());
+    what = (task && !shape_of(*task).label.empty() ? shape_of(*task).label : std::string("a task")) + ' ' + keys.front().hex().substr(0, 12);
+    if (keys.size() > 1) what += " and " + std::to_string(keys.size() - 1) + (keys.size() > 2 ? " others" : " other");
+  }
+  std::string text;
+  for (std::string_view field : {verb, std::string_view(by), std::string_view(what), std::string_view(why)}) {
+    for (char c : field.substr(0, 1000)) text += c == '\0' ? ' ' : c;
+    text += '\0';
+  }
+  observer_->write(record, text);
 }
 
 void State::show_edges(const Task& task) {
@@ -144,7 +182,7 @@ void State::show_heartbeat(const Worker& worker) {
 
 Result<std::string> State::answer(Time now, const Ask& ask) {
   now_ = std::max(now, now_);
-  return query(ask);
+  return query(ask, "the dashboard");
 }
 
 }  // namespace weft::scheduler

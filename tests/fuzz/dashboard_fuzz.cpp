@@ -29,7 +29,7 @@ Bytes some_records(Source& source, std::size_t count) {
   Bytes bytes;
   for (std::size_t i = 0; i < count && !source.empty(); ++i) {
     Sighting record{.when = {static_cast<std::int64_t>(1'000'000'000 + i * 50'000'000)}, .key = source.key(), .amount = source.number(), .group = few(source), .worker = few(source), .extra = static_cast<std::uint32_t>(source.number()),
-                    .what = static_cast<Seen>(source.below(20)), .from = source.byte(), .to = source.byte()};
+                    .what = static_cast<Seen>(source.below(22)), .from = source.byte(), .to = source.byte()};
     if (source.one_in(32)) record.when.nanoseconds = static_cast<std::int64_t>(source.number());
     record.text_slots = static_cast<std::uint8_t>(source.below(3));
     auto raw = std::as_bytes(std::span(&record, 1));

@@ -1,5 +1,6 @@
 // The dashboard's pages: what is asked for is answered from the tables, at any time.
 #include <cstring>
+#include <map>
 #include <set>
 
 #include "support/watched.h"
@@ -227,4 +228,66 @@ TEST_CASE("samples of stacks are a tree by worker, label and time") {
   CHECK(w.get("logs").json["lines"].size() == lines);  // they are no lines of a log
   w.observer.write(Sighting{.when = w.s.now, .worker = 1, .extra = samples_level, .what = Seen::log}, "nonsense");
   CHECK(w.get("profile").json["samples"] == 12);
+}
+
+TEST_CASE("a restart is on the errors page, with all that it ended, and an event says whose it was") {
+  Watched w;
+  w.s.workers<2>();
+  std::vector<TaskSpec> many{task("x").label("load"), task("y").label("sum").on(key_of("x"))};
+  for (int i = 0; i < 1'500; ++i) many.push_back(task("m" + std::to_string(i)).label("map"));
+  w.s.submit(many);
+  w.s.start(key_of("x"));
+  w.s.finish(key_of("x"));
+  w.drain();
+  REQUIRE(w.s.state.answer(w.s.now, Ask{.verb = "restart", .words = {"the dashboard"}}));
+  Json errors = w.get("errors").json["errors"];
+  REQUIRE(errors.size() == 1);
+  Json error = *errors.begin();
+  CHECK(error["kind"] == "Cancelled");
+  CHECK(error["message"] == "the cluster was restarted by the dashboard");
+  CHECK(error["count"] == 1'502);   // the first ones one by one, of the others their number
+  CHECK(error["workers"].empty());  // none is to blame
+  std::map<std::string, int> by_label;
+  Json groups = w.get("groups").json["groups"];
+  for (const auto& [group, count] : error["groups"].items()) by_label[groups[group]["label"]] = count;
+  CHECK(by_label == std::map<std::string, int>{{"load", 1}, {"map", 1'500}, {"sum", 1}});
+  CHECK(w.get("tasks/" + key_of("y").hex()).json["task"]["error"]["message"] ==
+        "the cluster was restarted by the dashboard");
+  Json events = w.get("events?kind=control").json["events"];
+  REQUIRE(events.size() == 1);
+  CHECK(events[0]["text"] == "restart of the cluster, by the dashboard: 1502 tasks were ended");
+  CHECK(w.get("events?kind=failed").json["events"].empty());  // one word, one event
+}
+
+TEST_CASE("an event says which verb, on what and by whom, for clients as for the dashboard") {
+  Watched w;
+  w.s.workers<2>();
+  Key x = w.s.submit(task("x").label("load")), y = w.s.submit(task("y").label("sum")),
+      z = w.s.submit(task("z").label("sum"));
+  const int ana = w.s.client("ana");
+  auto newest = [&] {
+    Json events = w.get("events?kind=control").json["events"];
+    REQUIRE_FALSE(events.empty());
+    return events.back();
+  };
+  const std::string me = "client ana";
+  w.s.command(ana, Cancel{w.s.next(ana), {x}, true, "too slow"});
+  CHECK(newest()["text"] == "cancel load " + x.hex().substr(0, 12) + ", by " + me + ": too slow");
+  CHECK(newest()["verb"] == "cancel");
+  CHECK(newest()["by"] == me);
+  CHECK(newest()["key"] == x.hex());
+  CHECK(w.get("errors").json["errors"].begin()->at("message") == "too slow");
+  w.s.ask("retire", {"w2"}, {}, ana);
+  CHECK(newest()["text"] == "retire w2, by " + me);
+  CHECK(newest()["worker"] == "w2");
+  REQUIRE(w.s.state.answer(w.s.now, Ask{.verb = "cancel", .words = {"no need"}, .keys = {y, z}}));
+  CHECK(newest()["text"] == "cancel sum " + y.hex().substr(0, 12) + " and 1 other, by the dashboard: no need");
+  REQUIRE(w.s.state.answer(w.s.now, Ask{.verb = "retry", .keys = {x}}));
+  CHECK(newest()["text"] == "retry load " + x.hex().substr(0, 12) + ", by the dashboard");
+  REQUIRE(w.s.state.answer(w.s.now, Ask{.verb = "rebalance"}));
+  CHECK(newest()["by"] == "the dashboard");
+  const std::size_t count = w.get("events?kind=control").json["events"].size();
+  CHECK_FALSE(w.s.state.answer(w.s.now, Ask{.verb = "retire", .words = {"nobody"}}));  // nothing was done
+  REQUIRE(w.s.state.answer(w.s.now, Ask{.verb = "status"}));                           // a question is no verb
+  CHECK(w.get("events?kind=control").json["events"].size() == count);
 }

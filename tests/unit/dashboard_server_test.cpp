@@ -159,3 +159,33 @@ TEST_CASE("a viewer that takes nothing is cut; others notice nothing") {
   }
   CHECK(good.json("/api/v1/overview")["tasks"]["waiting"] == 20'000);
 }
+
+TEST_CASE("an order that is not what its verb takes is refused by its field, and the scheduler does not hear of it") {
+  Served served({.control = true});
+  HttpClient client(served.port());
+  auto order = [&](const std::string& verb, const std::string& body) {
+    return client.request(
+        "POST /api/v1/control/" + verb + " HTTP/1.1\r\nHost: " + served.host() + "\r\nOrigin: http://" + served.host() +
+        "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  };
+  const std::string key = "[\"" + std::string(32, 'a') + "\"]";
+  struct Case {
+    std::string verb, body, parameter;
+  };
+  for (const Case& c :
+       {Case{"retire", "{}", "workers"}, Case{"retire", R"({"workers":"w"})", "workers"},
+        Case{"retire", R"({"workers":["w",7]})", "workers"}, Case{"retire", R"({"workers":[]})", "workers"},
+        Case{"cancel", R"({"keys":["abc"]})", "keys"}, Case{"cancel", R"({"keys":)" + key + R"(,"reason":5})", "reason"},
+        Case{"retry", R"({"keys":)" + key + R"(,"reason":"x"})", "reason"}, Case{"restart", R"({"now":true})", "now"},
+        Case{"rebalance", R"({"keys":[]})", "keys"}}) {
+    CAPTURE(c.verb + c.body);
+    CHECK(order(c.verb, c.body) == 400);
+    CHECK(Json::parse(client.body)["error"]["parameter"] == c.parameter);
+  }
+  CHECK(order("explode", "{}") == 404);
+  CHECK(order("restart", "[]") == 400);
+  CHECK(served.asked.empty());
+  CHECK(order("cancel", R"({"keys":)" + key + "}") == 200);
+  CHECK(order("restart", "{}") == 200);
+  CHECK(served.asked == std::vector<std::string>{"cancel", "restart"});
+}
