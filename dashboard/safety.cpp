@@ -9,7 +9,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/io_failure.h"
 #include "common/machine.h"
+#include "common/machine_addresses.h"
 
 namespace weft::dashboard {
 
@@ -36,11 +38,26 @@ Doors::Doors(const std::string& bound, const std::vector<std::string>& more_host
   hosts_ = {"localhost", "127.0.0.1", "[::1]"};
   bool v6 = bound.find(':') != bound.npos && !bound.starts_with('[');
   hosts_.insert(name_of_host(v6 ? '[' + bound + ']' : bound));
+  everywhere_ = bound == "0.0.0.0" || bound == "*" || bound == "::" || bound == "[::]";
   if (!is_loopback(bound)) hosts_.insert(name_of_host(host_name()));
   for (const std::string& host : more_hosts) hosts_.insert(name_of_host(host));
 }
 
-bool Doors::host_is_ours(std::string_view host) const { return hosts_.contains(name_of_host(host)); }
+/// Names are refused unless they are listed; an address that this machine has led nobody here by a name.
+bool Doors::host_is_ours(std::string_view host) const {
+  std::string name = name_of_host(host);
+  if (hosts_.contains(name)) return true;
+  if (!everywhere_ || name.empty()) return false;
+  if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
+  return has_address(name);
+}
+
+std::string Doors::names() const {
+  std::string text;
+  for (const std::string& host : hosts_)
+    if (host != "0.0.0.0" && host != "[::]" && host != "*") text += (text.empty() ? "" : ", ") + host;
+  return everywhere_ ? text + " or an address of this machine" : text;
+}
 
 bool Doors::origin_is_ours(std::string_view origin, std::string_view host) const {
   if (origin.empty()) return true;
@@ -89,9 +106,9 @@ void WrongTokens::note(const std::string& address, Time now) {
 
 Result<std::string> read_or_make_token(const std::string& path) {
   auto refused = [&] {
-    return failure(ErrorKind::invalid_argument, "cannot read or make the dashboard's token in " + path + ": " +
-                                                    std::strerror(errno) +
-                                                    "; name another file with --dashboard-token-file");
+    Failure why = io_failure("cannot read or make the dashboard's token in", path);
+    why.message += "; name another file with --dashboard-token-file";
+    return why;
   };
   int file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (file >= 0) {

@@ -24,10 +24,13 @@ class Doors {
   /// From `Authorization: Bearer …` or the cookie `weft_token=…`.
   bool token_is_right(std::string_view authorization, std::string_view cookie) const;
   bool is_token(std::string_view given) const;
+  /// What a Host may be, for whoever had another.
+  std::string names() const;
   bool needs_token() const { return !token_.empty(); }
 
  private:
   std::set<std::string, std::less<>> hosts_;
+  bool everywhere_ = false;  // it listens on all addresses
   std::string token_;
 };
 

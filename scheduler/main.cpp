@@ -20,6 +20,7 @@
 #include "common/scheduler_file.h"
 #include "common/transport/zeromq.h"
 #include "dashboard/dashboard.h"
+#include "dashboard/safety.h"
 #include "scheduler/server.h"
 
 using namespace weft;
@@ -264,6 +265,9 @@ class Program {
     auto ask = [&server](const std::string& verb, std::vector<std::string> words, std::vector<Key> keys, dashboard::Answered answered) {
       return server.ask(Ask{.verb = verb, .words = std::move(words), .keys = std::move(keys)}, std::move(answered));
     };
+    // Whom it should let in is part of how it is set up.
+    if (!dashboard::is_loopback(s_.page.host) && !s_.page.token_file.empty())
+      if (auto token = dashboard::read_or_make_token(s_.page.token_file); !token) return fail_program(s_.program, token.error(), exit_code::configuration);
     auto opened = dashboard::Dashboard::start(s_.page, observer_, ask);
     if (!opened && opened.error().kind != ErrorKind::io_error) return fail_program(s_.program, opened.error(), exit_code::configuration);
     if (!opened) {

@@ -1,6 +1,12 @@
 // Who may talk to the dashboard.
 #include <doctest/doctest.h>
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+
+#include <memory>
+
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,4 +48,38 @@ TEST_CASE("a token is made once, private, and refused when others may read it") 
   chmod(path.c_str(), 0644);
   CHECK_FALSE(read_or_make_token(path));
   unlink(path.c_str());
+}
+
+TEST_CASE("who listens on all addresses is reached by those of this machine, and by no name that leads there") {
+  ifaddrs* first = nullptr;
+  REQUIRE(getifaddrs(&first) == 0);
+  std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> all(first, freeifaddrs);
+  Doors everywhere("0.0.0.0", {}, "0123456789abcdef"), here("127.0.0.1", {}, "");
+  int seen = 0;
+  for (const ifaddrs* each = first; each; each = each->ifa_next) {
+    char text[INET_ADDRSTRLEN];
+    if (!each->ifa_addr || each->ifa_addr->sa_family != AF_INET) continue;
+    REQUIRE(inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(each->ifa_addr)->sin_addr, text, sizeof text));
+    const std::string address = text;
+    CAPTURE(address);
+    ++seen;
+    CHECK(everywhere.host_is_ours(address + ":8787"));
+    CHECK(everywhere.origin_is_ours("http://" + address + ":8787", address + ":8787"));
+    CHECK(here.host_is_ours(address) == (address == "127.0.0.1"));
+    CHECK_FALSE(everywhere.host_is_ours(address + ".evil.example"));
+  }
+  CHECK(seen > 0);
+  CHECK_FALSE(everywhere.host_is_ours("192.0.2.1"));  // kept for documents: nobody has it
+  CHECK_FALSE(everywhere.host_is_ours("evil.example:8787"));
+  CHECK_FALSE(everywhere.host_is_ours(""));
+  CHECK(everywhere.names().find("an address of this machine") != std::string::npos);
+}
+
+TEST_CASE("a token that cannot be written is the system's trouble, in its words") {
+  auto token = read_or_make_token("/proc/nowhere/token");
+  REQUIRE_FALSE(token);
+  CHECK(token.error().kind == ErrorKind::io_error);
+  CHECK(token.error().message ==
+        "cannot read or make the dashboard's token in /proc/nowhere/token: No such file or directory; name another file "
+        "with --dashboard-token-file");
 }
