@@ -15,6 +15,15 @@
 
 namespace weft::dashboard {
 
+/// What a folder has of one start of a scheduler.
+struct LogStart {
+  std::uint64_t epoch = 0;
+  std::int64_t origin_unix_us = 0, written_unix_us = 0;  // its beginning, and when it last wrote
+  std::uint64_t bytes = 0;
+};
+/// All of them, the newest last.
+std::vector<LogStart> log_starts(const std::string& folder);
+
 struct DashboardOptions {
   std::string host = "127.0.0.1";  // off loopback a token is asked for
   std::uint16_t port = 8787;       // 0: any free one
@@ -29,7 +38,7 @@ struct DashboardOptions {
   std::size_t sessions_max = 256;
   Duration stall = std::chrono::seconds(30);  // a viewer that takes nothing for so long is cut
   // Shown on the System page.
-  std::uint64_t epoch = 0;
+  std::uint64_t epoch = 0;    // of a history: which start; 0: the newest
   std::string config = "{}";  // JSON: {name: {value, default, origin}}
 };
 
@@ -62,7 +71,8 @@ class Dashboard {
 /// "/api/v1/overview?t1=…".
 class History {
  public:
-  static Result<History> open(const std::string& folder);
+  /// `epoch`: which start of the scheduler; 0: the newest.
+  static Result<History> open(const std::string& folder, std::uint64_t epoch = 0);
   ~History();
   History(History&&) noexcept;
   /// The body and its type; errors are bodies too.

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 namespace weft::dashboard {
@@ -51,7 +52,7 @@ std::vector<files::path> logs_in(const std::string& folder) {
 }  // namespace
 
 Result<EventLog> EventLog::open(const std::string& folder, std::uint64_t bytes_max, std::uint64_t epoch,
-                                std::int64_t origin_unix_us) {
+                                std::int64_t origin_unix_us, std::vector<std::string> about) {
   std::error_code error;
   files::create_directories(folder, error);
   if (error) return errno = error.value(), refused(folder);
@@ -60,6 +61,7 @@ Result<EventLog> EventLog::open(const std::string& folder, std::uint64_t bytes_m
   log.bytes_max_ = std::max<std::uint64_t>(bytes_max, 1u << 20);
   log.epoch_ = epoch;
   log.origin_unix_us_ = origin_unix_us;
+  log.about_ = std::move(about);
   return log;
 }
 
@@ -68,7 +70,7 @@ EventLog& EventLog::operator=(EventLog&& other) noexcept {
   std::swap(folder_, other.folder_);
   std::swap(bytes_max_, other.bytes_max_), std::swap(epoch_, other.epoch_), std::swap(bytes_, other.bytes_);
   std::swap(in_file_, other.in_file_), std::swap(files_, other.files_), std::swap(origin_unix_us_, other.origin_unix_us_);
-  std::swap(file_, other.file_);
+  std::swap(file_, other.file_), std::swap(about_, other.about_);
   return *this;
 }
 EventLog::~EventLog() { close_file(); }
@@ -89,18 +91,24 @@ bool EventLog::begin_file(const Feed& feed, Time origin) {
   file_ = file;
   in_file_ = 0;
   Head head{.epoch = epoch_, .origin_unix_us = origin_unix_us_, .origin = origin.nanoseconds, .number = files_++};
-  bool written = gzwrite(file, &head, sizeof head) == sizeof head;
-  if (head.number == 0) return written;
+  return gzwrite(file, &head, sizeof head) == sizeof head && write_names(feed, origin, head.number == 0);
+}
+
+/// What the scheduler is, and what names the groups and workers of the files before this one.
+bool EventLog::write_names(const Feed& feed, Time origin, bool is_first) {
+  bool written = true;
   // A small ring of its own turns names into records.
   scheduler::Observer names(1u << 12);
   Time now = origin + std::chrono::microseconds(feed.now());
   auto drain = [&] {
     const Sighting* first = nullptr;
     while (std::size_t slots = names.peek(first)) {
-      written &= gzwrite(file, first, static_cast<unsigned>(slots * sizeof(Sighting))) > 0;
+      written &= gzwrite(static_cast<gzFile>(file_), first, static_cast<unsigned>(slots * sizeof(Sighting))) > 0;
       names.consume(slots);
     }
   };
+  for (const std::string& text : about_) names.write(Sighting{.when = now, .what = log_about}, text), drain();
+  if (is_first) return written;
   for (std::uint32_t group = 0; group < feed.groups().size(); ++group, drain())
     names.write(Sighting{.when = now, .group = group, .what = Seen::label}, feed.groups()[group].label);
   for (const auto& [id, row] : feed.workers()) {
@@ -145,25 +153,50 @@ void EventLog::flush() {
   if (file_) gzflush(static_cast<gzFile>(file_), Z_SYNC_FLUSH);
 }
 
-Result<LogStart> read_event_log(const std::string& folder, Feed& feed) {
+/// The head of a file; nothing if it is none of ours.
+static std::optional<Head> read_head(gzFile file) {
+  Head head;
+  if (!file || gzread(file, &head, sizeof head) != sizeof head || std::memcmp(head.magic, Head{}.magic, 8) != 0)
+    return std::nullopt;
+  return head;
+}
+
+std::vector<LogStart> log_starts(const std::string& folder) {
+  std::vector<LogStart> starts;
+  std::error_code ignored;
+  for (const files::path& path : logs_in(folder)) {
+    gzFile file = gzopen(path.c_str(), "rbe");
+    std::optional<Head> head = read_head(file);
+    if (file) gzclose(file);
+    if (!head) continue;
+    if (starts.empty() || starts.back().epoch != head->epoch) starts.push_back({head->epoch, head->origin_unix_us});
+    struct stat status {};
+    if (stat(path.c_str(), &status) == 0)
+      starts.back().written_unix_us = status.st_mtim.tv_sec * 1'000'000 + status.st_mtim.tv_nsec / 1'000;
+    starts.back().bytes += files::file_size(path, ignored);
+  }
+  return starts;
+}
+
+Result<LogStart> read_event_log(const std::string& folder, Feed& feed, std::uint64_t epoch) {
   std::vector<files::path> logs = logs_in(folder);
   if (logs.empty())
     return failure(ErrorKind::invalid_argument,
                    "there is no event log in " + folder + "; weft-scheduler writes one with --dashboard-history " + folder);
   LogStart start;
-  std::string epoch = logs.back().filename().string().substr(0, 21);
   bool begun = false;
+  if (epoch == 0)
+    if (auto starts = log_starts(folder); !starts.empty()) epoch = starts.back().epoch;
   for (const files::path& path : logs) {
-    if (!path.filename().string().starts_with(epoch)) continue;
     gzFile file = gzopen(path.c_str(), "rbe");
-    Head head;
-    if (!file || gzread(file, &head, sizeof head) != sizeof head || std::memcmp(head.magic, Head{}.magic, 8) != 0) {
+    std::optional<Head> head = read_head(file);
+    if (!head || head->epoch != epoch) {
       if (file) gzclose(file);
       continue;
     }
     if (!std::exchange(begun, true)) {
-      start = {head.epoch, head.origin_unix_us};
-      feed.set_origin({head.origin});
+      start = {head->epoch, head->origin_unix_us};
+      feed.set_origin({head->origin});
     }
     std::vector<Sighting> buffer(read_slots);
     std::size_t held = 0;
@@ -182,9 +215,12 @@ Result<LogStart> read_event_log(const std::string& folder, Feed& feed) {
     gzclose(file);
   }
   feed.finish();
-  if (!begun)
-    return failure(ErrorKind::invalid_argument, "the logs in " + folder + " are of another release or not complete");
-  return start;
+  if (begun) return start;
+  if (!log_starts(folder).empty())
+    return failure(ErrorKind::invalid_argument, "no scheduler of epoch " + std::to_string(epoch) + " wrote in " + folder +
+                                                    "; `weft history " + folder + "` lists those that did");
+  return failure(ErrorKind::invalid_argument, "the logs in " + folder + " are of another format than " +
+                                                  std::string(Head{}.magic, 8) + ", which this Weft reads, or not complete");
 }
 
 }  // namespace weft::dashboard

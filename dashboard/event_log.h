@@ -7,15 +7,17 @@
 #include <vector>
 
 #include "common/result.h"
+#include "dashboard/dashboard.h"
 #include "dashboard/feed.h"
 
 namespace weft::dashboard {
 
 class EventLog {
  public:
-  /// Writes nothing before the first `append`. A folder that cannot be written is a Failure that says so.
+  /// `about`: texts of log_about records, which begin every file. Writes nothing before the first `append`. A folder that
+  /// cannot be written is a Failure that says so.
   static Result<EventLog> open(const std::string& folder, std::uint64_t bytes_max, std::uint64_t epoch,
-                               std::int64_t origin_unix_us);
+                               std::int64_t origin_unix_us, std::vector<std::string> about = {});
   ~EventLog();
   EventLog(EventLog&& other) noexcept;
   EventLog& operator=(EventLog&& other) noexcept;
@@ -30,20 +32,18 @@ class EventLog {
  private:
   EventLog() = default;
   bool begin_file(const Feed& feed, Time origin);
+  bool write_names(const Feed& feed, Time origin, bool is_first);
   void close_file();
   void delete_old();
 
   std::string folder_;
   std::uint64_t bytes_max_ = 0, epoch_ = 0, bytes_ = 0, in_file_ = 0, files_ = 0;
   std::int64_t origin_unix_us_ = 0;
+  std::vector<std::string> about_;
   void* file_ = nullptr;  // gzFile
 };
 
-struct LogStart {
-  std::uint64_t epoch = 0;
-  std::int64_t origin_unix_us = 0;
-};
-/// Feed the newest job (epoch) of a folder to `feed`; a file that was cut short counts as far as it goes.
-Result<LogStart> read_event_log(const std::string& folder, Feed& feed);
+/// Feed one start (epoch; 0: the newest) of a folder to `feed`; a file that was cut short counts as far as it goes.
+Result<LogStart> read_event_log(const std::string& folder, Feed& feed, std::uint64_t epoch = 0);
 
 }  // namespace weft::dashboard

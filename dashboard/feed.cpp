@@ -49,6 +49,7 @@ void Feed::apply(const Sighting* first, std::size_t slots) {
 }
 
 void Feed::apply(const Sighting& record, std::string_view text) {
+  if (record.what == log_about) return on_about(text);
   switch (record.what) {
     case Seen::transition:
       return on_transition(record);

@@ -22,6 +22,10 @@ using scheduler::Sighting;
 using scheduler::TaskState;
 using scheduler::WorkerStatus;
 
+/// Records that only a log has, first in each of its files: what the scheduler was. Text: an option's name, value, default
+/// and origin; or no name, and then version, host and pid; each ended by \0.
+inline constexpr Seen log_about{200};
+
 /// A scheduler::TaskState, or this.
 inline constexpr std::uint8_t forgotten_state = 6;
 const char* name_of_state(std::uint8_t state);
@@ -105,6 +109,13 @@ struct RunRow {
   double run_s = 0;
   std::map<std::uint32_t, GroupMoment> groups;  // at its end, minus at its beginning
 };
+struct OptionOfScheduler {
+  std::string value, default_value, origin;
+};
+struct AboutScheduler {
+  std::string version, host, pid;  // empty: the log does not say
+  std::map<std::string, OptionOfScheduler> options;
+};
 struct EdgeRow {
   std::uint64_t count = 0, parts = 0;  // parts: those that read a part of a value, as a shuffle does
 };
@@ -155,6 +166,7 @@ class Feed {
   const Samples& samples() const { return samples_; }
   const std::deque<StoryRow>& story() const { return story_; }
   const std::vector<RunRow>& runs() const { return runs_; }
+  const AboutScheduler& about() const { return about_; }
   /// Quantile of the scheduler's steps, seconds, over all time.
   double step_quantile(double q) const;
   std::string name_of_worker(std::uint32_t id) const;
@@ -169,6 +181,7 @@ class Feed {
   void on_again(bool complete);
   void on_finished(const Sighting& record);
   void on_failed(const Sighting& record, std::string_view text);
+  void on_about(std::string_view text);
   void on_control(const Sighting& record, std::string_view text);
   void on_joined(const Sighting& record, std::string_view text);
   void on_lost(const Sighting& record, std::string_view text);
@@ -203,6 +216,7 @@ class Feed {
   Samples samples_{limits_.samples, limits_.sample_texts};
   std::deque<StoryRow> story_;
   std::vector<RunRow> runs_;
+  AboutScheduler about_;
   std::map<std::uint32_t, GroupMoment> run_began_;  // groups when the present run began
   Totals run_totals_;
   std::uint64_t transitions_counted_ = 0;

@@ -50,6 +50,12 @@ void Feed::on_failed(const Sighting& record, std::string_view text) {
        record.key);
 }
 
+void Feed::on_about(std::string_view text) {
+  auto [name, first, second, third] = scheduler::fields_of<4>(text);
+  if (name.empty()) about_.version = first, about_.host = second, about_.pid = third;
+  else about_.options[std::string(name)] = {std::string(first), std::string(second), std::string(third)};
+}
+
 void Feed::on_control(const Sighting& record, std::string_view text) {
   auto [verb, by, what, why] = scheduler::fields_of<4>(text);
   std::string line(verb);

@@ -4,8 +4,6 @@
 #include "dashboard/event_log.h"
 #include "dashboard/pages.h"
 
-#include <weft/version.h>
-
 namespace weft::dashboard {
 
 struct History::Data {
@@ -18,14 +16,12 @@ History::History(std::unique_ptr<Data> data) : data_(std::move(data)) {}
 History::~History() = default;
 History::History(History&&) noexcept = default;
 
-Result<History> History::open(const std::string& folder) {
+Result<History> History::open(const std::string& folder, std::uint64_t epoch) {
   auto data = std::make_unique<Data>();
-  Result<LogStart> start = read_event_log(folder, data->feed);
+  Result<LogStart> start = read_event_log(folder, data->feed, epoch);
   if (!start) return start.error();
-  data->around.live = false;
-  data->around.epoch = start->epoch;
-  data->around.origin_unix_us = start->origin_unix_us;
-  data->around.version = WEFT_VERSION_STRING;
+  take_about(data->around, *start, data->feed.about());
+  data->around.starts = log_starts(folder);
   return History(std::move(data));
 }
 

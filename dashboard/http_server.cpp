@@ -1,6 +1,8 @@
 // HTTP: one connection, one request at a time. Who may ask comes first, then what is asked.
 #include "dashboard/http_session.h"
 
+#include <charconv>
+
 #include "common/logging.h"
 #include "dashboard/orders.h"
 #include "dashboard/websocket_session.h"
@@ -72,11 +74,13 @@ void HttpSession::handle() {
   }
   const Doors& doors = owner_->doors();
   if (request.count(http::field::host) != 1 || !doors.host_is_ours(host))
-    return answer(
-        error_body(421, "this dashboard is not reached by that Host; weft-scheduler --dashboard-names adds a name"));
+    return answer(error_body(421, "this dashboard does not answer to the Host '" + std::string(host.substr(0, 100)) +
+                                      "', but to " + doors.names() + "; weft-scheduler --dashboard-names adds another"));
   if (request.count(http::field::origin) > 1 || !doors.origin_is_ours(text(request[http::field::origin]), host))
     return answer(error_body(403, "another site may not read this dashboard"));
   if (!may_enter(target, text(request[http::field::authorization]), text(request[http::field::cookie]))) return;
+  if (!choose_scene(target)) return;
+  path = target.substr(0, target.find('?'));
   if (path == "/ws") return upgrade();
   if (path.starts_with("/api/v1/control/")) return control(path.substr(16));
   if (!is_read) {
@@ -85,9 +89,26 @@ void HttpSession::handle() {
     return answer(std::move(body));
   }
   if (path == "/metrics")
-    return answer({.bytes = owner_->pages().metrics(), .type = "text/plain; version=0.0.4; charset=utf-8"});
+    return answer({.bytes = scene_->pages.metrics(), .type = "text/plain; version=0.0.4; charset=utf-8"});
   if (path.starts_with("/api/")) return api(target);
   asset(path);
+}
+
+/// `/starts/EPOCH/…`: the same paths, of another start of the scheduler. False: it was answered.
+bool HttpSession::choose_scene(std::string_view& target) {
+  scene_ = owner_->scene();
+  if (!target.starts_with("/starts/")) return true;
+  std::string_view rest = target.substr(8);
+  std::uint64_t epoch = 0;
+  auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), epoch);
+  rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+  if (error != std::errc() || !rest.starts_with('/'))
+    return answer(error_body(404, "write /starts/EPOCH/; /api/v1/starts lists them")), false;
+  auto scene = owner_->scene_of(epoch);
+  if (!scene) return answer(error_body(404, scene.error().message)), false;
+  scene_ = std::move(*scene);
+  target = rest;
+  return true;
 }
 
 /// `/?token=…`: the token becomes a cookie, and leaves the address bar. False: there is no right token in it.
@@ -137,7 +158,7 @@ void HttpSession::upgrade() {
   if (owner_->viewers.size() >= owner_->options().sessions_max)
     return answer(error_body(503, "as many viewers as are allowed are here; try again later"));
   stream_.expires_never();
-  start_websocket(*owner_, std::move(stream_), parser_->release());
+  start_websocket(*owner_, scene_, std::move(stream_), parser_->release());
 }
 
 void HttpSession::api(std::string_view target) {
@@ -145,8 +166,10 @@ void HttpSession::api(std::string_view target) {
   if (!query) return answer(error_body(target.starts_with("/api/v1/") ? 400 : 404, query.error().message));
   const auto& path = query->path;
   bool question = path.size() == 3 && path[0] == "tasks" && (path[2] == "explain" || path[2] == "lineage");
-  if (!question) return answer(owner_->pages().get(*query));
+  if (!question) return answer(scene_->pages.get(*query));
   if (auto refusal = refusal_of(*query)) return answer(error_body(*refusal));
+  // Of the past the records tell; the scheduler knows the present only.
+  if (!owner_->live() || query->has("t1")) return answer(scene_->pages.get(*query));
   auto key = Key::from_hex(path[1]);
   if (!key) return answer(error_body(400, "a key has 32 hexadecimal digits"));
   owner_->ask(path[2], {std::to_string(static_cast<int>(query->number("hops", 2)))}, {*key},

@@ -32,10 +32,12 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void api(std::string_view target);
   void control(std::string_view verb);
   void asset(std::string_view path);
+  bool choose_scene(std::string_view& target);
   void answer(Body body);
   void close();
 
   Dashboard::Impl* owner_;
+  std::shared_ptr<Scene> scene_;  // that this request is about
   beast::tcp_stream stream_;
   beast::flat_buffer buffer_{128u << 10};
   std::optional<http::request_parser<http::string_body>> parser_;  // one request

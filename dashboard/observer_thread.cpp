@@ -27,16 +27,16 @@ Dashboard::Impl::Impl(DashboardOptions options, scheduler::Observer* observer, A
 Dashboard::Impl::~Impl() = default;
 
 Result<void> Dashboard::Impl::open() {
-  around_.live = live();
-  around_.control = options_.control && live();
-  around_.epoch = options_.epoch;
-  around_.version = WEFT_VERSION_STRING;
-  around_.host = host_name();
-  around_.pid = static_cast<std::uint64_t>(getpid());
-  around_.options = Json::parse(options_.config, nullptr, false);
-  if (!around_.options.is_object()) around_.options = Json::object();
-  around_.origin_unix_us = unix_us();
-  feed_.set_origin(monotonic_now());
+  scene_->around.live = live();
+  scene_->around.control = options_.control && live();
+  scene_->around.epoch = options_.epoch;
+  scene_->around.version = WEFT_VERSION_STRING;
+  scene_->around.host = host_name();
+  scene_->around.pid = static_cast<std::uint64_t>(getpid());
+  scene_->around.options = Json::parse(options_.config, nullptr, false);
+  if (!scene_->around.options.is_object()) scene_->around.options = Json::object();
+  scene_->around.origin_unix_us = unix_us();
+  scene_->feed.set_origin(monotonic_now());
   stepped_ = monotonic_now();
   std::string token;
   if (!is_loopback(options_.host)) {
@@ -49,21 +49,36 @@ Result<void> Dashboard::Impl::open() {
   }
   doors_.emplace(options_.host, options_.hosts, std::move(token));
   if (!live()) {
-    if (auto opened = open_history(); !opened) return opened;
+    if (auto opened = open_history(*scene_, options_.epoch); !opened) return opened;
   } else if (!options_.history.empty()) {
-    Result<EventLog> log = EventLog::open(options_.history, options_.history_bytes, options_.epoch, around_.origin_unix_us);
+    scene_->around.starts = log_starts(options_.history);
+    Result<EventLog> log = EventLog::open(options_.history, options_.history_bytes, options_.epoch,
+                                          scene_->around.origin_unix_us, about_texts(scene_->around));
     if (!log) return log.error();
     log_ = std::move(*log);
   }
   return listen();
 }
 
-Result<void> Dashboard::Impl::open_history() {
-  Result<LogStart> start = read_event_log(options_.history, feed_);
+Result<void> Dashboard::Impl::open_history(Scene& scene, std::uint64_t epoch) {
+  Result<LogStart> start = read_event_log(options_.history, scene.feed, epoch);
   if (!start) return start.error();
-  around_.epoch = start->epoch;
-  around_.origin_unix_us = start->origin_unix_us;
+  take_about(scene.around, *start, scene.feed.about());
+  scene.around.prefix = options_.prefix;
+  scene.around.starts = log_starts(options_.history);
   return {};
+}
+
+static constexpr std::size_t others_max = 2;  // held beside the first, unless they are watched
+
+Result<std::shared_ptr<Scene>> Dashboard::Impl::scene_of(std::uint64_t epoch) {
+  if (live()) return failure(ErrorKind::invalid_argument, "other starts of a scheduler are shown by `weft history DIR`");
+  if (epoch == scene_->around.epoch) return scene_;
+  if (auto held = others_.find(epoch); held != others_.end()) return held->second;
+  auto scene = std::make_shared<Scene>();
+  if (auto opened = open_history(*scene, epoch); !opened) return opened.error();
+  if (others_.size() >= others_max) std::erase_if(others_, [](const auto& other) { return other.second.use_count() == 1; });
+  return others_[epoch] = std::move(scene);
 }
 
 Result<void> Dashboard::Impl::listen() {
@@ -121,15 +136,15 @@ void Dashboard::Impl::tick() {
   if (live()) {
     drain();
     // A little behind, so that records written meanwhile are not older than the feed's clock.
-    feed_.advance(now - 20ms);
-    if (feed_.totals().steps != steps_seen_) steps_seen_ = feed_.totals().steps, stepped_ = now;
+    scene_->feed.advance(now - 20ms);
+    if (scene_->feed.totals().steps != steps_seen_) steps_seen_ = scene_->feed.totals().steps, stepped_ = now;
   }
   if (log_ && now - flushed_ > flush_every) {
     log_->flush();
     flushed_ = now;
   }
   serve_viewers(*this);
-  topics_.forget_unused(feed_.now());
+  scene_->topics.forget_unused(scene_->feed.now());
   timer_.expires_after(tick_every);
   timer_.async_wait([self = this](boost::system::error_code error) {
     if (!error) self->tick();
@@ -141,17 +156,17 @@ void Dashboard::Impl::drain() {
   for (std::size_t done = 0; done < slots_a_tick;) {
     std::size_t slots = observer_->peek(first);
     if (slots == 0) break;
-    feed_.apply(first, slots);
-    if (log_ && !log_->append(first, slots, feed_, feed_.origin())) {
+    scene_->feed.apply(first, slots);
+    if (log_ && !log_->append(first, slots, scene_->feed, scene_->feed.origin())) {
       log_warning("dashboard's history ended: its disk refused", {{"folder", options_.history}});
       log_.reset();
     }
     observer_->consume(slots);
     done += slots;
   }
-  around_.queue = observer_->peek(first);
-  around_.log_bytes = log_ ? log_->bytes() : 0;
-  around_.sessions = viewers.size();
+  scene_->around.queue = observer_->peek(first);
+  scene_->around.log_bytes = log_ ? log_->bytes() : 0;
+  scene_->around.sessions = viewers.size();
 }
 
 bool Dashboard::Impl::scheduler_steps() const { return !live() || monotonic_now() - stepped_ < 5s; }

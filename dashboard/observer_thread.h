@@ -9,6 +9,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <map>
 #include <set>
 #include <thread>
 
@@ -25,6 +26,14 @@ using tcp = asio::ip::tcp;
 
 class WebSocketSession;
 
+/// One scheduler as it is or was, and who watches it.
+struct Scene {
+  Feed feed;
+  Surroundings around;
+  Pages pages{feed, around};
+  Topics topics;
+};
+
 class Dashboard::Impl : public std::enable_shared_from_this<Dashboard::Impl> {
  public:
   Impl(DashboardOptions options, scheduler::Observer* observer, Asker ask);
@@ -35,14 +44,17 @@ class Dashboard::Impl : public std::enable_shared_from_this<Dashboard::Impl> {
   void stop();
 
   const DashboardOptions& options() const { return options_; }
-  const Pages& pages() const { return pages_; }
-  const Feed& feed() const { return feed_; }
-  Feed& feed() { return feed_; }
-  Topics& topics() { return topics_; }
+  const Pages& pages() const { return scene_->pages; }
+  const Feed& feed() const { return scene_->feed; }
+  Feed& feed() { return scene_->feed; }
+  Topics& topics() { return scene_->topics; }
   const Doors& doors() const { return *doors_; }
   WrongTokens& wrong_tokens() { return wrong_tokens_; }
   Assets& assets() { return assets_; }
-  Surroundings& around() { return around_; }
+  Surroundings& around() { return scene_->around; }
+  const std::shared_ptr<Scene>& scene() const { return scene_; }
+  /// Of a history: another start of the scheduler, read now unless it is held.
+  Result<std::shared_ptr<Scene>> scene_of(std::uint64_t epoch);
   asio::io_context& io() { return io_; }
   const std::string& url() const { return url_; }
   std::uint16_t port() const { return port_; }
@@ -60,7 +72,7 @@ class Dashboard::Impl : public std::enable_shared_from_this<Dashboard::Impl> {
 
  private:
   Result<void> listen();
-  Result<void> open_history();
+  Result<void> open_history(Scene& scene, std::uint64_t epoch);
   void accept();
   void tick();
   void drain();
@@ -71,10 +83,8 @@ class Dashboard::Impl : public std::enable_shared_from_this<Dashboard::Impl> {
   asio::io_context io_{1};
   tcp::acceptor acceptor_{io_};
   asio::steady_timer timer_{io_};
-  Feed feed_;
-  Surroundings around_;
-  Pages pages_{feed_, around_};
-  Topics topics_;
+  std::shared_ptr<Scene> scene_ = std::make_shared<Scene>();
+  std::map<std::uint64_t, std::shared_ptr<Scene>> others_;  // of a history, by epoch
   Assets assets_;
   std::optional<Doors> doors_;
   WrongTokens wrong_tokens_;

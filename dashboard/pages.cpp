@@ -63,7 +63,7 @@ Body Pages::get(const Query& query) const {
                                      {"profile", &Pages::profile, true},     {"errors", &Pages::errors, true},
                                      {"events", &Pages::events, true},       {"logs", &Pages::logs, true},
                                      {"series", &Pages::series, true},       {"runs", &Pages::runs, true},
-                                     {"system", &Pages::system, false},      {"config", &Pages::config, true},
+                                     {"system", &Pages::system, false},      {"config", &Pages::config, true}, {"starts", &Pages::starts, true},
                                      {"scale", &Pages::scale, false},        {"timeline", &Pages::timeline, false},
                                      {"stream", &Pages::stream_page, false}, {"trace", &Pages::trace_page, true},
                                      {"schema", &Pages::schema, true}};

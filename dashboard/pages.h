@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/result.h"
+#include "dashboard/dashboard.h"
 #include "dashboard/feed.h"
 #include "dashboard/query.h"
 
@@ -40,9 +41,17 @@ struct Surroundings {
   std::uint64_t epoch = 0;
   std::string version, host;
   std::uint64_t pid = 0;
+  std::string reader;             // the version that shows a history
+  std::string prefix;             // before every path
+  std::vector<LogStart> starts;   // of schedulers, in the folder of the log
   Json options = Json::object();  // effective configuration: {name: {value, default, origin}}
   std::uint64_t queue = 0, log_bytes = 0, sessions = 0, sent_bytes = 0, cut = 0;
 };
+
+/// Texts of log_about records that say it.
+std::vector<std::string> about_texts(const Surroundings& around);
+/// What a log says of the scheduler that wrote it.
+void take_about(Surroundings& around, const LogStart& start, const AboutScheduler& about);
 
 /// The part of time that an answer is about.
 struct Range {
@@ -76,6 +85,7 @@ class Pages {
   Body graph(const Query&, const Range&) const;
   Body raster(const Query&, const Range&) const;
   Body tasks(const Query&, const Range&) const;
+  Json explained(const TaskRow& task, const Range& range) const;
   Body story(const Query&, const Range&, const TaskRow& task) const;
   Body critical_path(const Query&, const Range&) const;
   Body memory(const Query&, const Range&) const;
@@ -88,6 +98,7 @@ class Pages {
   Body runs(const Query&, const Range&) const;
   Body system(const Query&, const Range&) const;
   Body config(const Query&, const Range&) const;
+  Body starts(const Query&, const Range&) const;
   Body scale(const Query&, const Range&) const;
   Body timeline(const Query&, const Range&) const;
   Body stream_page(const Query&, const Range&) const;

@@ -140,6 +140,7 @@ Body Pages::system(const Query&, const Range& range) const {
   json["viewers"] = {{"sessions", around_.sessions}, {"sent_bytes", around_.sent_bytes}, {"cut", around_.cut}};
   json["control"] = around_.control;
   json["trace"] = "/api/v1/trace";
+  if (!around_.live) json["reader"] = around_.reader;
   return {.json = std::move(json)};
 }
 
@@ -147,6 +148,42 @@ Body Pages::config(const Query&, const Range& range) const {
   Json json = header(range);
   json["options"] = around_.options;
   return {.json = std::move(json)};
+}
+
+Body Pages::starts(const Query&, const Range& range) const {
+  Json json = header(range);
+  Json& rows = json["starts"] = Json::object();
+  for (const LogStart& start : around_.starts) {
+    const std::string epoch = std::to_string(start.epoch);
+    rows[epoch] = {{"began_unix_us", start.origin_unix_us},
+                   {"written_unix_us", start.written_unix_us},
+                   {"bytes", start.bytes},
+                   {"shown", start.epoch == around_.epoch},
+                   {"path", around_.live ? Json(nullptr) : Json(around_.prefix + "/starts/" + epoch + '/')}};
+  }
+  return {.json = std::move(json)};
+}
+
+std::vector<std::string> about_texts(const Surroundings& around) {
+  const std::string end(1, '\0');
+  std::vector<std::string> texts{end + around.version + end + around.host + end + std::to_string(around.pid) + end};
+  for (const auto& [name, option] : around.options.items())
+    if (option.is_object())
+      texts.push_back(name + end + option.value("value", "") + end + option.value("default", "") + end +
+                      option.value("origin", "") + end);
+  return texts;
+}
+
+void take_about(Surroundings& around, const LogStart& start, const AboutScheduler& about) {
+  around.live = false;
+  around.epoch = start.epoch;
+  around.origin_unix_us = start.origin_unix_us;
+  around.reader = WEFT_VERSION_STRING;
+  around.version = about.version, around.host = about.host;
+  around.pid = std::strtoull(about.pid.c_str(), nullptr, 10);
+  around.options = Json::object();
+  for (const auto& [name, option] : about.options)
+    around.options[name] = {{"value", option.value}, {"default", option.default_value}, {"origin", option.origin}};
 }
 
 Body Pages::scale(const Query&, const Range& range) const {

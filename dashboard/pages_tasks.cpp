@@ -34,6 +34,45 @@ Json Pages::task_row(const TaskRow& task, const Range& range) const {
   return json;
 }
 
+/// Why it was as it was at the cursor, as far as records tell; the scheduler itself knows more, of the present.
+Json Pages::explained(const TaskRow& task, const Range& range) const {
+  const std::uint8_t state = state_at(task, range);
+  const FailureOfTask* failure = feed_.failure_of(task.key);
+  const std::string worker = feed_.name_of_worker(task.worker), only_live = " is known only while the scheduler lives";
+  std::string why;
+  switch (state) {
+    case 0:
+      why = "nobody needed it then";
+      break;
+    case 1:
+      why = "it waited for its inputs; for which of them" + only_live;
+      break;
+    case 2:
+      why = "its inputs were there, and it waited for a worker; for what sort of one" + only_live;
+      break;
+    case 3:
+      why = worker.empty() ? "it was given to a worker" : "it was given to " + worker;
+      break;
+    case 4:
+      why = "it had run" + (worker.empty() ? "" : " on " + worker) +
+            ", and its value was kept for whoever wants it; who that was" + only_live;
+      break;
+    case 5:
+      why = failure ? failure->kind + ": " + failure->message
+                    : "it had failed, itself or one of its inputs; which" + only_live;
+      break;
+    default:
+      why = task.created > range.t1 ? "it was not there yet" : "nobody wanted it any more, and it was forgotten";
+  }
+  Json json = {{"key", task.key.hex()},
+               {"label", feed_.label_of(task.group)},
+               {"state", name_of_state(state)},
+               {"why", why},
+               {"source", "log"}};
+  if (task.unblocked_by < feed_.tasks().size()) json["last_input"] = feed_.tasks()[task.unblocked_by].key.hex();
+  return json;
+}
+
 /// What it was at the cursor, as far as its times tell.
 std::uint8_t Pages::state_at(const TaskRow& task, const Range& range) const {
   if (range.live) return task.state;
@@ -51,6 +90,11 @@ Body Pages::tasks(const Query& query, const Range& range) const {
     if (!key) return error_body(400, "a key has 32 hexadecimal digits");
     if (!task) return error_body(404, "no task of this key is held; it may have been forgotten long ago");
     if (query.path.size() > 2 && query.path[2] == "story") return story(query, range, *task);
+    if (query.path.size() > 2 && query.path[2] == "explain") return {.json = explained(*task, range)};
+    if (query.path.size() > 2 && !around_.live)
+      return error_body(503,
+                        "inputs and dependents of single tasks are known only while the scheduler lives; the Graph page has "
+                        "those of the groups");
     if (query.path.size() > 2)
       return error_body(503, "the scheduler is not there to answer this: ask a live dashboard, over GET");
     json["task"] = task_row(*task, range);

@@ -124,6 +124,7 @@ const std::vector<Resource>& resources() {
       {"runs", {}},
       {"system", {}},
       {"config", {}},
+      {"starts", {}},
       {"scale", {}},
       {"schema", {}},
       {"graph/raster", {{"group", Kind::whole, 0, 0xffffffff, {}, true}, {"at", Kind::whole, 0, 0xffffffff}}},

@@ -7,12 +7,16 @@ namespace weft::dashboard {
 static constexpr std::size_t message_max = 16u << 10;
 static constexpr int send_buffer = 256 << 10;  // what the kernel holds for a viewer that takes nothing
 
-void start_websocket(Dashboard::Impl& owner, beast::tcp_stream stream, http::request<http::string_body> request) {
-  std::make_shared<WebSocketSession>(owner, std::move(stream))->accept(std::move(request));
+void start_websocket(Dashboard::Impl& owner, std::shared_ptr<Scene> scene, beast::tcp_stream stream,
+                     http::request<http::string_body> request) {
+  std::make_shared<WebSocketSession>(owner, std::move(scene), std::move(stream))->accept(std::move(request));
 }
 
-WebSocketSession::WebSocketSession(Dashboard::Impl& owner, beast::tcp_stream stream)
-    : owner_(&owner), socket_(std::move(stream)), viewer_(owner_->pages(), owner_->feed(), owner_->topics()) {
+WebSocketSession::WebSocketSession(Dashboard::Impl& owner, std::shared_ptr<Scene> scene, beast::tcp_stream stream)
+    : owner_(&owner),
+      scene_(std::move(scene)),
+      socket_(std::move(stream)),
+      viewer_(scene_->pages, scene_->feed, scene_->topics) {
   ++owner_->sessions;
   owner_->viewers.insert(this);
 }
@@ -35,11 +39,11 @@ void WebSocketSession::accept(http::request<http::string_body> request) {
   }));
   socket_.async_accept(request_, [self = shared_from_this()](beast::error_code error) {
     if (error) return;
-    const Surroundings& around = self->owner_->around();
+    const Surroundings& around = self->scene_->around;
     self->viewer_.say({{"hello",
                         {{"version", 1},
                          {"epoch", around.epoch},
-                         {"now", self->owner_->feed().now()},
+                         {"now", self->scene_->feed.now()},
                          {"origin_unix_us", around.origin_unix_us},
                          {"control", around.control},
                          {"mode", around.live ? "live" : "history"},
@@ -81,7 +85,7 @@ void WebSocketSession::pump(Time now) {
     ++owner_->around().cut;
     return end();
   }
-  guarded([&] { writing_ = viewer_.next(owner_->feed().now()); });
+  guarded([&] { writing_ = viewer_.next(scene_->feed.now()); });
   if (!writing_ || ended_) return;
   writing_since_ = now;
   socket_.binary(writing_->binary);

@@ -5,11 +5,12 @@
 
 namespace weft::dashboard {
 
-void start_websocket(Dashboard::Impl& owner, beast::tcp_stream stream, http::request<http::string_body> request);
+void start_websocket(Dashboard::Impl& owner, std::shared_ptr<Scene> scene, beast::tcp_stream stream,
+                     http::request<http::string_body> request);
 
 class WebSocketSession : public std::enable_shared_from_this<WebSocketSession> {
  public:
-  WebSocketSession(Dashboard::Impl& owner, beast::tcp_stream stream);
+  WebSocketSession(Dashboard::Impl& owner, std::shared_ptr<Scene> scene, beast::tcp_stream stream);
   ~WebSocketSession();
   void accept(http::request<http::string_body> request);
   /// Write the next frame, if one is due and none is on its way.
@@ -22,6 +23,7 @@ class WebSocketSession : public std::enable_shared_from_this<WebSocketSession> {
   void end();
 
   Dashboard::Impl* owner_;
+  std::shared_ptr<Scene> scene_;
   beast::websocket::stream<beast::tcp_stream> socket_;
   beast::flat_buffer buffer_;
   http::request<http::string_body> request_;

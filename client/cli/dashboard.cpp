@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 
 #include "client/cli/cli.h"
@@ -20,6 +21,8 @@ namespace weft::cli {
 
 namespace {
 
+constexpr const char* start_help =
+    "epoch of one start of the scheduler, of those that `weft history FOLDER` lists; 0: the newest";
 constexpr const char* local_dashboard = "http://127.0.0.1:8787/";
 
 /// Where the dashboard is, and the right to read it.
@@ -41,6 +44,11 @@ class DashboardPlace {
       HttpAnswer answer = http_get(url, target, token, timeout);
       if (answer.status != 200) {
         Json json = Json::parse(answer.body, nullptr, false);
+        if (answer.status == 401)
+          throw InvalidArgument("the dashboard at " + url +
+                                (token.empty() ? " wants a token" : " does not take this token") +
+                                ": give its file with --token-file (weft-scheduler --dashboard-token-file says where it is, "
+                                "else dashboard.token in its key folder; its log line 'dashboard' names it)");
         bool said = json.is_object() && json.contains("error");
         throw InvalidArgument("the dashboard at " + url +
                               " says: " + (said ? json["error"].value("text", "") : std::to_string(answer.status)));
@@ -56,9 +64,11 @@ class DashboardPlace {
 };
 
 /// From a log when a folder is named, else from the cluster.
-dashboard::Source source_of(const std::string& folder, const DashboardPlace& place) {
+dashboard::Source source_of(const std::string& folder, std::uint64_t start, const DashboardPlace& place) {
+  if (folder.empty() && start != 0)
+    throw InvalidArgument("--start chooses one of an event log's; name its folder with --history");
   if (folder.empty()) return place.source();
-  auto history = std::make_shared<dashboard::History>(dashboard::History::open(folder).value_or_throw());
+  auto history = std::make_shared<dashboard::History>(dashboard::History::open(folder, start).value_or_throw());
   return [history](const std::string& target, std::string& type) { return history->get(target, type); };
 }
 
@@ -127,6 +137,36 @@ std::string screen(const dashboard::Source& source, std::size_t height) {
   return out;
 }
 
+std::string wall_clock(std::int64_t unix_us) {
+  std::time_t seconds = unix_us / 1'000'000;
+  std::tm parts{};
+  char text[32];
+  return std::string(text, std::strftime(text, sizeof text, "%F %T", localtime_r(&seconds, &parts)));
+}
+
+Json starts_as_json(const std::vector<dashboard::LogStart>& starts, const std::string& url) {
+  Json list = Json::array();
+  for (const auto& each : starts)
+    list.push_back({{"epoch", each.epoch},
+                    {"began_unix_us", each.origin_unix_us},
+                    {"written_unix_us", each.written_unix_us},
+                    {"bytes", each.bytes},
+                    {"dashboard", url + "starts/" + std::to_string(each.epoch) + '/'}});
+  return list;
+}
+
+/// Nothing when there is no choice.
+std::string starts_as_text(const std::vector<dashboard::LogStart>& starts, std::uint64_t shown) {
+  if (starts.size() < 2) return {};
+  Table table({"start", "began", "last wrote", "size", ""});
+  for (const auto& each : starts)
+    table.row({std::to_string(each.epoch), wall_clock(each.origin_unix_us), wall_clock(each.written_unix_us),
+               show_bytes(static_cast<double>(each.bytes)),
+               each.epoch == (shown ? shown : starts.back().epoch) ? "shown first" : ""});
+  return "The scheduler was started " + std::to_string(starts.size()) +
+         " times; the Runs page opens each, --start chooses the first.\n" + table.text(colours());
+}
+
 }  // namespace
 
 int run_top(Arguments arguments) {
@@ -169,18 +209,23 @@ int run_history(Arguments arguments) {
   TextList words;
   std::uint16_t port = 8787;
   std::string assets;
+  std::uint64_t start = 0;
+  options.add().add("start", start, start_help);
   options.add().positional("FOLDER", words, 1, 1, "the folder of the log");
   options.add().add("port", port, "browsers' port; another free one when it is taken");
   options.add().add("assets", assets, "folder of the page's files, instead of those built in");
   if (auto code = options.start(arguments)) return *code;
-  auto served = dashboard::Dashboard::open_history({.port = port, .assets = assets, .history = words[0]}).value_or_throw();
+  auto served = dashboard::Dashboard::open_history({.port = port, .assets = assets, .history = words[0], .epoch = start})
+                    .value_or_throw();
   int ends[2];
   if (pipe(ends) != 0) throw IoError("cannot make a pipe");
   Signals signals({SIGINT, SIGTERM, SIGHUP}, [&](int) {
     if (write(ends[1], "x", 1) < 0) _exit(exit_code::interrupted);
   });
-  if (options.json()) print_json("history", {{"dashboard", served->url()}});
-  else print("dashboard: " + served->url() + "\nCtrl-C ends it.\n");
+  const auto starts = dashboard::log_starts(words[0]);
+  if (options.json())
+    print_json("history", {{"dashboard", served->url()}, {"starts", starts_as_json(starts, served->url())}});
+  else print("dashboard: " + served->url() + '\n' + starts_as_text(starts, start) + "Ctrl-C ends it.\n");
   std::fflush(stdout);
   char byte;
   while (read(ends[0], &byte, 1) < 0 && errno == EINTR) {
@@ -194,12 +239,14 @@ int run_report(Arguments arguments) {
   OutputFile file(options);
   TextList words;
   std::string folder, assets;
+  std::uint64_t start = 0;
   options.add().positional("FILE", words, 1, 1, "the file to write");
   options.add().add("history", folder, "folder of an event log, instead of a cluster");
+  options.add().add("start", start, start_help);
   options.add().add("assets", assets, "folder of the page's files, instead of those built in");
   if (auto code = options.start(arguments)) return *code;
   file.choose(words[0]);
-  return file.write("report", dashboard::make_report(source_of(folder, place), assets).value_or_throw());
+  return file.write("report", dashboard::make_report(source_of(folder, start, place), assets).value_or_throw());
 }
 
 int run_trace(Arguments arguments) {
@@ -208,9 +255,11 @@ int run_trace(Arguments arguments) {
   OutputFile file(options);
   TextList words;
   std::string folder, format = "perfetto";
+  std::uint64_t start = 0;
   double from = 0, to = 0;
   options.add().positional("FILE", words, 1, 1, "the file to write; one that ends in .json is Chrome's");
   options.add().add("history", folder, "folder of an event log, instead of a cluster");
+  options.add().add("start", start, start_help);
   options.add().add("from", from, "seconds since the scheduler began");
   options.add().add("to", to, "likewise; 0: all");
   if (auto code = options.start(arguments)) return *code;
@@ -220,7 +269,7 @@ int run_trace(Arguments arguments) {
   std::string target = "/api/v1/trace?format=" + format + "&t0=" + std::to_string(static_cast<std::int64_t>(from * 1e6));
   if (to > 0) target += "&t1=" + std::to_string(static_cast<std::int64_t>(to * 1e6));
   std::string type;
-  return file.write("trace", source_of(folder, place)(target, type));
+  return file.write("trace", source_of(folder, start, place)(target, type));
 }
 
 }  // namespace weft::cli

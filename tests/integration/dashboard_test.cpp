@@ -7,8 +7,9 @@
 #include <weft/local_cluster.h>
 #include <weft/weft.h>
 
-#include "support/http_client.h"
+#include "support/daemons.h"
 #include "support/sanitized.h"
+#include "support/served_dashboard.h"
 
 using namespace weft;
 using namespace weft::test;
@@ -116,4 +117,16 @@ TEST_CASE("a killed worker raises an alert") {
   for (const Json& alert : overview["alerts"])
     said |= alert["level"] == "error" && alert["text"].get<std::string>().find("was lost") != std::string::npos;
   CHECK(said);
+}
+
+TEST_CASE("who is asked for a token is told which option gives it") {
+  PrivateFolder folder;
+  const std::string file = folder.path + "/token";
+  Served served({.host = "0.0.0.0", .token_file = file});
+  const std::string url = "http://127.0.0.1:" + std::to_string(served.port()) + "/";
+  Said none = run_weft({"top", "--once", "--dashboard", url});
+  CHECK(none.code != 0);
+  CHECK(contains(none.errors, "wants a token"));
+  CHECK(contains(none.errors, "--token-file"));
+  CHECK(run_weft({"top", "--once", "--dashboard", url, "--token-file", file}).code == 0);
 }

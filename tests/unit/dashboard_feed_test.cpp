@@ -6,6 +6,7 @@
 
 #include "dashboard/event_log.h"
 #include "dashboard/viewer.h"
+#include "support/http_client.h"
 #include "support/watched.h"
 
 using namespace weft;
@@ -205,4 +206,69 @@ TEST_CASE("samples are bounded: the old ones go first") {
   CHECK(held.tree.children.contains("stack 999"));
   samples.add(1'000, 1, {"label", "stack 999", 2, 20'000});
   CHECK(samples.find(-1, 1'000, 0, nullptr).tree.children.at("stack 999").value == 3);
+}
+
+TEST_CASE("a folder has every start of a scheduler, and what each was") {
+  char folder[] = "/tmp/weft-starts-XXXXXX";
+  REQUIRE(mkdtemp(folder));
+  for (std::uint64_t epoch : {17, 18}) {
+    Watched w;
+    w.around.version = "1.2." + std::to_string(epoch), w.around.host = "node", w.around.pid = epoch;
+    w.around.options = {{"port", {{"value", "1"}, {"default", "2"}, {"origin", "weft.toml"}}}};
+    w.s.workers<1>();
+    for (std::uint64_t i = 0; i < epoch; ++i) w.s.submit(i == 1 ? task("1").at("nobody") : task(std::to_string(i)));
+    auto log = EventLog::open(folder, 64u << 20, epoch, static_cast<std::int64_t>(epoch), about_texts(w.around));
+    REQUIRE(log);
+    const Sighting* first = nullptr;
+    while (std::size_t slots = w.observer.peek(first)) {
+      w.feed.apply(first, slots);
+      CHECK(log->append(first, slots, w.feed, w.feed.origin()));
+      w.observer.consume(slots);
+    }
+  }
+  auto starts = log_starts(folder);
+  REQUIRE(starts.size() == 2);
+  CHECK(starts[1].epoch == 18);
+  CHECK(starts[1].bytes > 0);
+  for (std::uint64_t asked : {0, 17, 18}) {  // 0: the newest
+    const std::uint64_t epoch = asked ? asked : 18;
+    auto history = History::open(folder, asked);
+    REQUIRE(history);
+    std::string type;
+    auto get = [&](const char* target) { return Json::parse(history->get(std::string("/api/v1/") + target, type)); };
+    CHECK(get("tasks?limit=1000")["tasks"].size() == epoch);
+    Json system = get("system");
+    CHECK(system["scheduler"]["epoch"] == epoch);
+    CHECK(system["scheduler"]["pid"] == epoch);
+    CHECK(system["scheduler"]["host"] == "node");
+    CHECK(system["version"] == "1.2." + std::to_string(epoch));
+    CHECK(system["reader"] != "");
+    CHECK(get("config")["options"]["port"] == Json({{"value", "1"}, {"default", "2"}, {"origin", "weft.toml"}}));
+    CHECK(get("starts")["starts"].size() == 2);
+    Json why = get(("tasks/" + key_of("0").hex() + "/explain").c_str());
+    CHECK(why["source"] == "log");
+    CHECK(why["state"] == "assigned");
+    CHECK(why["why"] == "it was given to w1");
+    CHECK(get(("tasks/" + key_of("1").hex() + "/explain").c_str())["why"].get<std::string>().find(
+              "known only while the scheduler lives") != std::string::npos);
+  }
+  auto none = History::open(folder, 5);
+  REQUIRE_FALSE(none);
+  CHECK(none.error().message.find("no scheduler of epoch 5") != std::string::npos);
+
+  auto served = Dashboard::open_history({.port = 0, .history = folder});
+  REQUIRE(served);
+  HttpClient client((*served)->port());
+  CHECK(client.json("/api/v1/tasks?limit=1000")["tasks"].size() == 18);
+  CHECK(client.json("/api/v1/starts")["starts"]["17"]["path"] == "/starts/17/");
+  CHECK(client.json("/starts/17/api/v1/tasks?limit=1000")["tasks"].size() == 17);
+  CHECK(client.get("/starts/17/") == 200);  // the page
+  CHECK(client.get("/starts/16/") == 404);
+  CHECK(client.get("/starts/17") == 404);
+  HttpClient viewer((*served)->port());
+  REQUIRE(viewer.get("/starts/17/ws",
+                     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+                     "dGhlIHNhbXBsZSBub25jZQ==\r\n") == 101);
+  CHECK(Json::parse(viewer.hear())["hello"]["epoch"] == 17);
+  std::filesystem::remove_all(folder);
 }

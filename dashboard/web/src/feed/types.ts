@@ -147,7 +147,9 @@ export interface System {
   viewers: { sessions: number; sent_bytes: number; cut: number };
   control: boolean;
   trace: string;
+  reader?: string;
 }
+export interface Starts { starts: Record<string, { began_unix_us: number; written_unix_us: number; bytes: number; shown: boolean; path: string | null }> }
 export interface Config { options: Record<string, { value: unknown; default: unknown; origin: string }> }
 
 export interface TimelineTable extends Span {

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { seek, span } from "../cursor";
 import { withQuery } from "../feed/http";
 import { useAsked, useFeed } from "../feed/use";
-import type { Run, RunGroup, Runs, RunsCompared } from "../feed/types";
+import type { Run, RunGroup, Runs, RunsCompared, Starts } from "../feed/types";
 import { Awaiting, Empty, Page, Panel } from "../parts/basics";
 import { bytes, count, dateTime, micros, plural, seconds, share } from "../parts/format";
 import { Table } from "../parts/table";
@@ -35,10 +35,31 @@ export function RunsPage() {
             ]} />
           )}
       </Panel>
+      <StartsPanel />
       {rows.length > 0 && (a && b ? <Compared a={a} b={b} /> : (
         <Panel title="Compare two runs"><Empty title="Choose an A and a B above">The groups of both are then set side by side: how many, how long, how large.</Empty></Panel>
       ))}
     </Page>
+  );
+}
+
+const wallClock = (unixUs: number): string => new Date(unixUs / 1000).toISOString().slice(0, 19).replace("T", " ");
+
+// Each start of the scheduler has its own log in the folder; in a history each is a page of its own.
+function StartsPanel() {
+  const { body } = useAsked<Starts>("starts");
+  const rows = Object.entries(body?.starts ?? {});
+  if (rows.length < 2) return null;
+  const live = rows.every(([, start]) => start.path === null);
+  return (
+    <Panel title="Starts of the scheduler" note={live ? <>earlier ones: <code>weft history DIR</code></> : "in this folder; UTC"}>
+      <Table name="Starts of the scheduler" rows={rows} id={([epoch]) => epoch} sort="Began" columns={[
+        { name: "Start", value: ([epoch]) => epoch, cell: ([epoch, start]) => (start.shown || start.path === null ? <>{epoch}{start.shown && ", shown"}</> : <a href={start.path}>{epoch}</a>) },
+        { name: "Began", number: true, value: ([, start]) => start.began_unix_us, cell: ([, start]) => wallClock(start.began_unix_us) },
+        { name: "Last wrote", number: true, value: ([, start]) => start.written_unix_us, cell: ([, start]) => wallClock(start.written_unix_us) },
+        { name: "Log", number: true, value: ([, start]) => start.bytes, cell: ([, start]) => bytes(start.bytes) },
+      ]} />
+    </Panel>
   );
 }
 

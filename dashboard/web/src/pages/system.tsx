@@ -3,9 +3,11 @@
 import { useAsked, useFeed } from "../feed/use";
 import { span, edge } from "../cursor";
 import type { Config, System } from "../feed/types";
-import { Awaiting, Facts, Page, Panel, Stats } from "../parts/basics";
+import { Awaiting, Empty, Facts, Page, Panel, Stats } from "../parts/basics";
 import { bytes, count, plural, seconds, share } from "../parts/format";
 import { Table } from "../parts/table";
+
+const NOT_RECORDED = "not in this log";
 
 export function SystemPage() {
   const { body, error } = useFeed<System>("system", 1);
@@ -13,7 +15,7 @@ export function SystemPage() {
   const { scheduler, observer, viewers } = body;
   const began = new Date(body.origin_unix_us / 1000);
   return (
-    <Page title="System" note={`Weft ${body.version}, protocol ${body.protocol}`} tools={<Traces />}>
+    <Page title="System" note={`Weft ${body.version || "of a version that this log does not name"}, protocol ${body.protocol}${body.reader ? `, shown by ${body.reader}` : ""}`} tools={<Traces />}>
       <Stats figures={[
         { name: "Scheduler busy", value: share(scheduler.loop.busy), note: `${count(scheduler.loop.steps)} steps` },
         { name: "Mean step", value: seconds(scheduler.loop.mean_s), note: `p99 ${seconds(scheduler.loop.p99_s)}` },
@@ -25,7 +27,7 @@ export function SystemPage() {
       <div class="grid">
         <Panel title="Scheduler">
           <Facts facts={[
-            ["Host", scheduler.host], ["Process", String(scheduler.pid)], ["Epoch", String(scheduler.epoch)],
+            ["Host", scheduler.host || NOT_RECORDED], ["Process", scheduler.pid ? String(scheduler.pid) : NOT_RECORDED], ["Epoch", String(scheduler.epoch)],
             ["Shown is", body.mode === "live" ? "a live scheduler" : "a history from a log"],
             ["Since", `${began.toISOString().slice(0, 10)} ${began.toLocaleTimeString("en-GB")}`],
             ["Control from here", body.control ? "on" : <>off; <code>weft-scheduler --dashboard-control</code> turns it on</>],
@@ -60,7 +62,7 @@ function Options() {
   const text = (value: unknown) => (value === "" ? "“”" : typeof value === "string" ? value : JSON.stringify(value));
   return (
     <Panel title="Effective configuration" note="and where each value came from">
-      {!body ? <Awaiting error={error} /> : (
+      {!body ? <Awaiting error={error} /> : Object.keys(body.options).length === 0 ? <Empty title="The options are not known">Logs of this version have them; this one is older, or the scheduler has none.</Empty> : (
         <Table name="Effective configuration" rows={Object.entries(body.options)} id={([name]) => name} sort="Option" ascending columns={[
           { name: "Option", value: ([name]) => name, cell: ([name]) => <code>{name}</code> },
           { name: "Value", value: ([, option]) => text(option.value), cell: ([, option]) => <span class="wrap mono">{text(option.value)}</span> },

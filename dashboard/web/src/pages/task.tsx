@@ -1,6 +1,7 @@
 // One task: where it is and why, what it needs and feeds, and how it failed.
 
 import { useState } from "preact/hooks";
+import { cursor } from "../cursor";
 import { Layers } from "../draw/layers";
 import { control, FeedError, withQuery } from "../feed/http";
 import { hello } from "../feed/socket";
@@ -85,11 +86,11 @@ function ErrorPanel({ error }: { error: NonNullable<Task["error"]> }) {
 }
 
 function ExplainPanel({ taskKey }: { taskKey: string }) {
-  const { body, error } = useAsked<Explain>(`tasks/${taskKey}/explain`, EVERY_MS);
-  const more = Object.entries(body ?? {}).filter(([name, value]) => !["key", "label", "state", "why", "error", "t0", "t1", "live"].includes(name) && !isEmpty(value));
+  const { body, error } = useAsked<Explain>(withQuery(`tasks/${taskKey}/explain`, { t1: cursor.value }), EVERY_MS);
+  const more = Object.entries(body ?? {}).filter(([name, value]) => !["key", "label", "state", "why", "error", "source", "t0", "t1", "live"].includes(name) && !isEmpty(value));
   return (
     <section class="panel" id="explain" tabIndex={-1} aria-label="Why">
-      <header><h2>Why</h2><span class="dim">the scheduler's own answer</span></header>
+      <header><h2>Why</h2><span class="dim">{body?.source === "log" ? "as far as the records tell" : "the scheduler's own answer"}</span></header>
       {!body ? <Awaiting error={error} /> : (
         <>
           <p data-id="why" class="wrap">{body.why}</p>
