@@ -32,7 +32,7 @@ std::vector<LabelProgress> ProgressMeter::look(const std::string& groups, Time n
       const auto& tasks = group.at("tasks");
       std::uint64_t assigned = tasks.at("assigned");
       std::uint64_t open = assigned + tasks.at("waiting").get<std::uint64_t>() + tasks.at("ready").get<std::uint64_t>();
-      Start seen{group.at("finished"), group.at("errors"), group.at("bytes"), Time::never(), 0, now};
+      Start seen{group.at("finished"), group.at("failed_tasks"), group.at("bytes"), Time::never(), 0, now};
       std::string label = group.at("label");
       // A label that comes later has started after us: all of it counts.
       auto [at, fresh] = starts_.try_emplace(label);

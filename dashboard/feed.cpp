@@ -75,6 +75,7 @@ void Feed::apply(const Sighting& record, std::string_view text) {
       tasks_[row].running = true;
       tasks_[row].start = now_;
       worker(record.worker).running[row] = now_;
+      timeline_.begin(record.worker, worker(record.worker).slots, now_, tasks_[row].group, record.key);
       return;
     }
     case Seen::unblocked: {
@@ -157,6 +158,7 @@ std::uint32_t Feed::new_row() {
 void Feed::on_forgotten(std::uint32_t row) {
   TaskRow& task = tasks_[row];
   if (task.state == forgotten_state) return;
+  timeline_.abandon(task.key);
   --group(task.group).now.counts[task.state];
   --totals_.tasks[task.state];
   task.state = forgotten_state;
@@ -223,8 +225,8 @@ void Feed::on_transition(const Sighting& record) {
   }
   if (record.to == static_cast<std::uint8_t>(TaskState::failed)) {
     task.end = now_;
-    ++its.now.errors;
-    ++totals_.errors;
+    ++its.now.failed_tasks;
+    ++totals_.failed_tasks;
   }
   if (story_.size() >= story_max) story_.pop_front();
   story_.push_back({now_, record.key, from, record.to, record.worker, record.amount});
@@ -240,7 +242,7 @@ void Feed::leave_worker(const TaskRow& task) {
 void Feed::stop_running(std::uint32_t row) {
   TaskRow& task = tasks_[row];
   if (task.worker) worker(task.worker).running.erase(row);
-  if (!std::exchange(task.running, false) || task.worker == 0 || task.start < 0) return;
+  if (!std::exchange(task.running, false) || task.worker == 0 || task.start < 0) return timeline_.abandon(task.key);
   task.end = now_;
   task.run_s = static_cast<float>(now_ - task.start) * 1e-6f;
   note_run(task);

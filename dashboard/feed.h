@@ -75,7 +75,7 @@ struct WorkerRow {
 };
 struct ErrorRow {
   std::string kind, type, frame, message, traceback, output;
-  std::uint64_t count = 0, retried = 0;
+  std::uint64_t failed_attempts = 0, failed_tasks = 0, retried = 0;
   Micros first = 0, last = 0;
   Key key;
   std::uint32_t attempt = 0;
@@ -104,8 +104,8 @@ struct LineRow {
   std::string text;
 };
 struct RunRow {
-  Micros start = 0, end = -1;  // end: -1 while it runs
-  std::uint64_t finished = 0, errors = 0, tasks = 0, bytes = 0;
+  Micros start = 0, end = -1;               // end: -1 while it runs
+  std::uint64_t finished = 0, failed_tasks = 0, tasks = 0, bytes = 0;
   double run_s = 0;
   std::map<std::uint32_t, GroupMoment> groups;  // at its end, minus at its beginning
 };

@@ -10,27 +10,31 @@ namespace weft::dashboard {
 void Feed::on_failed(const Sighting& record, std::string_view text) {
   auto [kind, type, message, traceback, output] = scheduler::fields_of<5>(text);
   std::uint32_t row = row_of(record);
-  const std::uint64_t tasks = std::max<std::uint64_t>(record.amount, 1);  // logs of before say 0
+  const std::uint64_t ended = std::max<std::uint64_t>(record.amount, 1);  // logs of before say 0
   const bool cancelled = kind == name_of(ErrorKind::cancelled);
   if (record.to) ++totals_.retried, ++group(record.group).now.retried;
-  if (record.worker) ++worker(record.worker).now.errors;
+  // Who cancels a task ends it, not an attempt.
+  if (!cancelled) ++totals_.failed_attempts, ++group(record.group).now.failed_attempts;
+  if (record.worker && !cancelled) ++worker(record.worker).now.failed_attempts;
   // Tasks that were cancelled have no stack: what ended them tells them apart.
   std::string frame(cancelled ? message : traceback.substr(0, traceback.find('\n')));
   std::string id = std::string(kind) + '|' + std::string(type) + '|' + frame;
   if (!errors_.contains(id) && errors_.size() >= limits_.errors) id = "other";
-  ErrorRow& error = errors_[id];
-  if (error.count == 0) {
+  auto [place, is_new] = errors_.try_emplace(id);
+  ErrorRow& error = place->second;
+  if (is_new) {
     error.first = now_;
     error.kind = kind, error.type = type, error.frame = cancelled ? std::string() : frame;
   }
-  error.count += tasks;
+  if (!cancelled) ++error.failed_attempts;
+  if (!record.to) error.failed_tasks += ended;
   error.retried += record.to;
   error.last = now_;
   error.message = message, error.traceback = traceback, error.output = output;
   error.key = record.key;
   error.attempt = record.extra;
-  error.groups[record.group] += tasks;
-  if (record.worker) error.workers[record.worker] += tasks;
+  error.groups[record.group] += ended;
+  if (record.worker) error.workers[record.worker] += ended;
   if (!failures_.contains(record.key)) {
     failures_order_.push_back(record.key);
     if (failures_order_.size() > 1'000) failures_.erase(failures_order_.front()), failures_order_.pop_front();

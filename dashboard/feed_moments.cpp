@@ -58,12 +58,12 @@ void Feed::count_runs() {
   RunRow& run = runs_.back();
   if (open) idle_since_ = now_;
   run.finished = totals_.finished - run_totals_.finished;
-  run.errors = totals_.errors - run_totals_.errors;
+  run.failed_tasks = totals_.failed_tasks - run_totals_.failed_tasks;
   run.tasks = run.bytes = 0, run.run_s = 0;
   for (const GroupRow& row : groups_) {
     const GroupMoment& began = run_began_[row.now.group];
     GroupMoment done = row.now;
-    done.total -= began.total, done.finished -= began.finished, done.errors -= began.errors, done.bytes -= began.bytes;
+    done.total -= began.total, done.finished -= began.finished, done.failed_tasks -= began.failed_tasks, done.bytes -= began.bytes;
     done.run_s -= began.run_s;
     if (done.total + done.finished == 0) continue;
     run.groups[row.now.group] = done;

@@ -89,6 +89,27 @@ static std::string with_files_inside(std::string html, Assets& assets) {
   return html;
 }
 
+static constexpr Micros moment_least = 1'000'000;   // the feed's own moments are as far apart
+static constexpr Micros moments_max = 100;
+static constexpr std::size_t moments_bytes_max = 2u << 20;
+
+/// A body as it was at times of the past, the first whole and each later one as a patch: half as many of them until they fit.
+static Json moments_of(const Source& source, const std::string& path, Micros end) {
+  std::string type;
+  for (Micros step = std::max(moment_least, end / moments_max);; step *= 2) {
+    Json times = Json::array(), patches = Json::array(), first, last;
+    std::size_t bytes = 0;
+    for (Micros t = 0; t < end && bytes <= moments_bytes_max; t += step) {
+      Json body = Json::parse(source(path + (path.find('?') == path.npos ? "?t1=" : "&t1=") + std::to_string(t), type), nullptr, false);
+      if (times.empty()) first = body;
+      else patches.push_back(merge_patch(last, body)), bytes += to_text(patches.back()).size();
+      times.push_back(t);
+      last = std::move(body);
+    }
+    if (bytes <= moments_bytes_max || patches.size() < 2) return {{"t", std::move(times)}, {"first", std::move(first)}, {"patches", std::move(patches)}};
+  }
+}
+
 Result<std::string> make_report(const Source& source, const std::string& assets) {
   Assets files(assets);
   const Asset* page = files.find("/index.html");
@@ -97,34 +118,20 @@ Result<std::string> make_report(const Source& source, const std::string& assets)
                    "this weft was built without its web page, which a report is made of; build dashboard/web, or name its "
                    "folder with --assets");
   static constexpr const char* targets[] = {
-      "overview",
-      "workers",
-      "groups",
-      "graph",
-      "critical_path",
-      "memory",
-      "memory?by=group",
-      "memory?by=key",
-      "network",
-      "profile",
-      "errors",
-      "events?limit=5000",
-      "logs?limit=5000",
-      "series?names=managed_bytes,spilled_bytes,unmanaged_bytes,busy,finished_per_s,transitions_per_s,transfer_bytes_per_s",
-      "series?by=worker&names=busy,managed_bytes",
-      "runs",
-      "system",
-      "config",
-      "tasks?limit=1000",
-      "tasks?state=failed&limit=200",
-      "timeline?t0=0",
-      "stream?t0=0&px=2000"};
+      "overview", "progress?limit=100000", "workers", "groups", "graph", "critical_path", "memory", "memory?by=group", "memory?by=key", "network", "profile", "errors", "events?limit=5000", "logs?limit=5000",
+      "series?names=managed_bytes,spilled_bytes,unmanaged_bytes,busy,finished_per_s,transitions_per_s,transfer_bytes_per_s", "series?by=worker&names=busy,managed_bytes", "runs", "system",
+      "config", "tasks?limit=1000", "tasks?state=failed&limit=200", "timeline?t0=0", "timeline/time?t0=0&px=1000", "stream?t0=0&px=2000"};
+  static constexpr const char* followed[] = {"overview", "workers", "groups", "graph", "memory", "memory?by=group", "network"};
   Json bodies = Json::object();
   for (const char* target : targets) {
     std::string path = std::string("/api/v1/") + target, type;
     std::string body = source(path, type);
     if (type == "application/json") bodies[path] = Json::parse(body, nullptr, false);
     else bodies[path] = {{"base64", base64(body)}};
+  }
+  for (const char* target : followed) {
+    std::string path = std::string("/api/v1/") + target;
+    bodies["moments"][path] = moments_of(source, path, bodies["/api/v1/overview"]["t1"]);
   }
   std::string html = with_files_inside(page->plain, files);
   std::string data = "<script type=\"application/json\" id=\"weft-report\">" + inside_script(to_text(bodies)) + "</script>";

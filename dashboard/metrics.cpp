@@ -56,7 +56,8 @@ std::string Pages::metrics() const {
     const char *name, *help;
     std::uint64_t value;
   };
-  for (const Counter& counter : {Counter{"finished_total", "Attempts that ended with a value.", now.totals.finished}, {"failed_total", "Tasks that ended without a value.", now.totals.errors},
+  for (const Counter& counter : {Counter{"finished_total", "Attempts that ended with a value.", now.totals.finished}, {"failed_tasks_total", "Tasks that failed: they will have no value.", now.totals.failed_tasks},
+                                 {"failed_attempts_total", "Attempts that failed, also of tasks that were run again.", now.totals.failed_attempts},
                                  {"retried_total", "Attempts that failed and were run again.", now.totals.retried}, {"transitions_total", "Changes of a task's state.", now.totals.transitions},
                                  {"transfers_total", "Values that workers fetched.", now.totals.transfers}, {"transfer_bytes_total", "Bytes of these.", now.totals.transfer_bytes},
                                  {"recalls_total", "Queued attempts taken back for idle workers.", now.totals.recalls}, {"workers_lost_total", "Workers that died or fell silent.", now.totals.lost_workers},
@@ -91,7 +92,8 @@ std::string Pages::metrics() const {
   };
   by_group("group_tasks_total", "Tasks of this label.", [](const GroupMoment& g) { return g.total; });
   by_group("group_finished_total", "Attempts of this label that ended with a value.", [](const GroupMoment& g) { return g.finished; });
-  by_group("group_failed_total", "Tasks of this label that failed.", [](const GroupMoment& g) { return g.errors; });
+  by_group("group_failed_tasks_total", "Tasks of this label that failed.", [](const GroupMoment& g) { return g.failed_tasks; });
+  by_group("group_failed_attempts_total", "Attempts of this label that failed.", [](const GroupMoment& g) { return g.failed_attempts; });
   by_group("group_run_seconds_total", "Time in functions of this label.", [](const GroupMoment& g) { return g.run_s; });
   return out.take();
 }

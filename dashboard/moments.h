@@ -17,7 +17,7 @@ struct WorkerMoment {
   std::uint8_t status = 0;            // a scheduler::WorkerStatus
   std::uint32_t running = 0, queued = 0, assigned = 0;
   std::uint64_t managed = 0, spilled = 0, process = 0;   // bytes
-  std::uint64_t finished = 0, errors = 0, received = 0, sent = 0;
+  std::uint64_t finished = 0, failed_attempts = 0, received = 0, sent = 0;
   double busy_s = 0;                  // slot seconds that ran something
   Micros heard = 0;
   std::uint64_t unmanaged() const { return process > managed ? process - managed : 0; }
@@ -25,7 +25,7 @@ struct WorkerMoment {
 struct GroupMoment {
   std::uint32_t group = 0;
   std::array<std::uint32_t, 6> counts{};   // by scheduler::TaskState
-  std::uint64_t total = 0, finished = 0, errors = 0, retried = 0, bytes = 0, transfer_bytes = 0;
+  std::uint64_t total = 0, finished = 0, failed_tasks = 0, failed_attempts = 0, retried = 0, bytes = 0, transfer_bytes = 0;
   double run_s = 0;
 };
 struct LinkMoment {
@@ -34,7 +34,7 @@ struct LinkMoment {
 };
 struct Totals {
   std::array<std::uint64_t, 6> tasks{};
-  std::uint64_t finished = 0, errors = 0, retried = 0, transitions = 0, transfers = 0, transfer_bytes = 0, recalls = 0;
+  std::uint64_t finished = 0, failed_tasks = 0, failed_attempts = 0, retried = 0, transitions = 0, transfers = 0, transfer_bytes = 0, recalls = 0;
   std::uint64_t lost_workers = 0, dropped = 0, steps = 0, unknown_source_bytes = 0;
   std::uint32_t clients = 0;
   double step_s = 0;

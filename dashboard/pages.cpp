@@ -56,7 +56,8 @@ Body Pages::get(const Query& query) const {
     Page page;
     bool all_time;  // without t0 it is about everything held
   };
-  static constexpr Route routes[] = {{"overview", &Pages::overview, false},  {"workers", &Pages::workers, false},
+  static constexpr Route routes[] = {{"overview", &Pages::overview, false},  {"progress", &Pages::progress, false},
+                                     {"workers", &Pages::workers, false},
                                      {"groups", &Pages::groups, false},      {"graph", &Pages::graph, true},
                                      {"tasks", &Pages::tasks, true},         {"critical_path", &Pages::critical_path, true},
                                      {"memory", &Pages::memory, false},      {"network", &Pages::network, false},

@@ -80,6 +80,7 @@ class Pages {
   Json header(const Range& range) const;
 
   Body overview(const Query&, const Range&) const;
+  Body progress(const Query&, const Range&) const;
   Body workers(const Query&, const Range&) const;
   Body groups(const Query&, const Range&) const;
   Body graph(const Query&, const Range&) const;
@@ -101,6 +102,9 @@ class Pages {
   Body starts(const Query&, const Range&) const;
   Body scale(const Query&, const Range&) const;
   Body timeline(const Query&, const Range&) const;
+  Body time_by_group(const Query&, const Range&) const;
+  Json time_columns(Micros t0, Micros t1, Micros px) const;
+  double slot_seconds(Micros t0, Micros t1) const;
   Body stream_page(const Query&, const Range&) const;
   Body trace_page(const Query&, const Range&) const;
   Body schema(const Query&, const Range&) const;
@@ -108,7 +112,7 @@ class Pages {
   Json worker_row(const WorkerMoment& moment, const WorkerRow& row, const Range& range) const;
   Json task_row(const TaskRow& task, const Range& range) const;
   Json alerts(const Range& range) const;
-  Json progress(const Range& range) const;
+  Json progress_rows(const Range& range, const std::string& part_of_label, std::size_t limit) const;
   std::uint8_t state_at(const TaskRow& task, const Range& range) const;
   std::vector<std::uint32_t> lanes_of(const Query& query) const;
 

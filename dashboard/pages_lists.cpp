@@ -81,17 +81,9 @@ Body Pages::runs(const Query& query, const Range& range) const {
     for (const auto& [id, row] : feed_.workers())
       if (row.joined <= end && (row.lost < 0 || row.lost > run.start)) slots += row.slots;
     double span = static_cast<double>(end - run.start) * 1e-6;
-    return Json{{"name", "run " + std::to_string(i + 1)},
-                {"start", run.start},
-                {"end", run.end < 0 ? Json(nullptr) : Json(run.end)},
-                {"tasks", run.tasks},
-                {"finished", run.finished},
-                {"errors", run.errors},
-                {"bytes", run.bytes},
-                {"groups", run.groups.size()},
-                {"busy", slots > 0 && span > 0 ? std::min(1.0, run.run_s / (slots * span)) : 0},
-                {"file", nullptr},
-                {"current", run.end < 0}};
+    return Json{{"name", "run " + std::to_string(i + 1)}, {"start", run.start}, {"end", run.end < 0 ? Json(nullptr) : Json(run.end)},
+                {"tasks", run.tasks}, {"finished", run.finished}, {"failed_tasks", run.failed_tasks}, {"bytes", run.bytes}, {"groups", run.groups.size()},
+                {"busy", slots > 0 && span > 0 ? std::min(1.0, run.run_s / (slots * span)) : 0}, {"file", nullptr}, {"current", run.end < 0}};
   };
   Json json = header(range);
   if (query.path.size() < 2) {

@@ -22,7 +22,7 @@ constexpr WorkerSeries worker_series[] = {
     {"queued", [](const WorkerMoment& w) { return static_cast<double>(w.queued); }, false},
     {"busy", [](const WorkerMoment& w) { return w.busy_s; }, true},
     {"finished_per_s", [](const WorkerMoment& w) { return static_cast<double>(w.finished); }, true},
-    {"failed_per_s", [](const WorkerMoment& w) { return static_cast<double>(w.errors); }, true},
+    {"failed_attempts_per_s", [](const WorkerMoment& w) { return static_cast<double>(w.failed_attempts); }, true},
     {"transfer_bytes_per_s", [](const WorkerMoment& w) { return static_cast<double>(w.received); }, true},
 };
 
@@ -34,7 +34,8 @@ struct TotalSeries {
 constexpr TotalSeries total_series[] = {
     {"transitions_per_s", [](const Moment& m) { return static_cast<double>(m.totals.transitions); }, true},
     {"finished_per_s", [](const Moment& m) { return static_cast<double>(m.totals.finished); }, true},
-    {"failed_per_s", [](const Moment& m) { return static_cast<double>(m.totals.errors); }, true},
+    {"failed_tasks_per_s", [](const Moment& m) { return static_cast<double>(m.totals.failed_tasks); }, true},
+    {"failed_attempts_per_s", [](const Moment& m) { return static_cast<double>(m.totals.failed_attempts); }, true},
     {"transfer_bytes_per_s", [](const Moment& m) { return static_cast<double>(m.totals.transfer_bytes); }, true},
     {"waiting", [](const Moment& m) { return static_cast<double>(m.totals.tasks[1]); }, false},
     {"ready", [](const Moment& m) { return static_cast<double>(m.totals.tasks[2]); }, false},

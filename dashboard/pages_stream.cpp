@@ -60,6 +60,9 @@ std::string Pages::stream(const Query& query, Micros t0, Micros t1, std::uint32_
   std::int64_t first = t0 / width, last = std::max(t1 - 1, t0) / width;
   std::uint32_t columns = static_cast<std::uint32_t>(std::clamp<std::int64_t>(last - first + 1, 0, 20'000));
   std::vector<TransferMark> transfers = timeline.transfers(t0, t1, frame_rectangles_max);
+  std::vector<OpenRun> open = timeline.open(t1);
+  std::erase_if(open, [&](const OpenRun& run) { return index[run.lane] == no_group; });
+  open.resize(std::min<std::size_t>(open.size(), 0xffff));
 
   FrameWriter frame;
   frame.put(std::uint32_t{0x31465457});
@@ -69,7 +72,7 @@ std::string Pages::stream(const Query& query, Micros t0, Micros t1, std::uint32_
   frame.put(static_cast<double>(t1));
   frame.put(static_cast<std::uint8_t>(exact ? 0 : 1));
   frame.put(static_cast<std::uint8_t>(delta));
-  frame.put(std::uint16_t{0});
+  frame.put(static_cast<std::uint16_t>(open.size()));
   frame.put(static_cast<std::uint32_t>(lanes.size()));
   frame.put(exact ? static_cast<std::uint32_t>(rects.size()) : columns);
   frame.put(static_cast<std::uint32_t>(transfers.size()));
@@ -98,6 +101,10 @@ std::string Pages::stream(const Query& query, Micros t0, Micros t1, std::uint32_
   frame.column(transfers, [](const TransferMark& m) { return m.from; });
   frame.column(transfers, [](const TransferMark& m) { return m.to; });
   frame.column(transfers, [](const TransferMark& m) { return m.bytes; });
+  frame.column(open, [](const OpenRun& run) { return static_cast<double>(run.start); });
+  frame.column(open, [&](const OpenRun& run) { return index[run.lane]; });
+  frame.column(open, [](const OpenRun& run) { return run.group; });
+  frame.column(open, [](const OpenRun& run) { return run.key.high; });
   return frame.take();
 }
 
@@ -109,6 +116,7 @@ Body Pages::stream_page(const Query& query, const Range& range) const {
 }
 
 Body Pages::timeline(const Query& query, const Range& range) const {
+  if (query.path.size() > 1) return time_by_group(query, range);
   constexpr std::size_t rows_max = 5'000;
   Json json = header(range);
   const Timeline& timeline = feed_.timeline();
@@ -123,9 +131,60 @@ Body Pages::timeline(const Query& query, const Range& range) const {
   json["cut"] = timeline.newest(range.t0, range.t1, rows_max, rects);
   Json& list = json["rects"] = Json::array();
   for (const Rectangle& r : rects)
-    if (names.contains(name(r.lane)))
-      list.push_back({{"lane", name(r.lane)}, {"key", r.key.hex()}, {"group", r.group}, {"start", r.start}, {"end", r.end}});
+    if (names.contains(name(r.lane))) list.push_back({{"lane", name(r.lane)}, {"key", r.key.hex()}, {"group", r.group}, {"start", r.start}, {"end", r.end}});
+  Json& running = json["running"] = Json::array();
+  for (const OpenRun& run : timeline.open(range.t1))
+    if (names.contains(name(run.lane))) running.push_back({{"lane", name(run.lane)}, {"key", run.key.hex()}, {"group", run.group}, {"start", run.start}});
   return {.json = std::move(json)};
+}
+
+/// Of all workers together, in [t0, t1).
+double Pages::slot_seconds(Micros t0, Micros t1) const {
+  double sum = 0;
+  for (const auto& [id, worker] : feed_.workers()) {
+    Micros there = std::min(worker.lost >= 0 ? worker.lost : t1, t1) - std::max(worker.joined, t0);
+    if (there > 0) sum += static_cast<double>(there) * 1e-6 * worker.slots;
+  }
+  return sum;
+}
+
+Body Pages::time_by_group(const Query& query, const Range& range) const {
+  double t0 = query.number("t0", -1), span = query.number("span", 30e6), px = query.number("px", 0);
+  // Asked for times, not those of moments.
+  Micros from = std::clamp<Micros>(query.has("t0") ? static_cast<Micros>(t0) : range.t1 - static_cast<Micros>(span), 0, range.t1);
+  std::uint64_t slots = 0;
+  for (const auto& [id, worker] : feed_.workers())
+    if (worker.joined < range.t1 && (worker.lost < 0 || worker.lost > from)) slots += worker.slots;
+  TimeByGroup::Sum sum = feed_.timeline().time_by_group(from, range.t1);
+  Json groups = Json::object();
+  Micros busy = 0;
+  for (const auto& [group, time] : sum.groups) {
+    if (time <= 0) continue;
+    busy += time;
+    groups[std::to_string(group)] = {{"label", feed_.label_of(group)}, {"run_s", static_cast<double>(time) * 1e-6}};
+  }
+  double slot_s = slot_seconds(from, range.t1), busy_s = static_cast<double>(busy) * 1e-6;
+  Json json = {{"t0", from}, {"t1", range.t1}, {"live", range.live}, {"slots", slots}, {"slot_s", slot_s}, {"busy_s", busy_s}, {"idle_s", std::max(slot_s - busy_s, 0.0)},
+               {"within_s", static_cast<double>(sum.within) * 1e-6}, {"groups", std::move(groups)}};
+  if (px >= 1) json["columns"] = time_columns(from, range.t1, static_cast<Micros>(px));
+  return {.json = std::move(json)};
+}
+
+// Of each group only the columns that it has: number, seconds, number, seconds, …
+Json Pages::time_columns(Micros t0, Micros t1, Micros px) const {
+  Micros width = feed_.timeline().width_for(t0, (t1 - t0) / px);
+  Json groups = Json::object(), slots = Json::array();
+  for (std::int64_t column = t0 / width; column * width < t1; ++column) {
+    Micros from = std::max(column * width, t0), to = std::min((column + 1) * width, t1);
+    slots.push_back(slot_seconds(from, to));
+    for (const auto& [group, time] : feed_.timeline().time_by_group(from, to).groups) {
+      if (time <= 0) continue;
+      Json& list = groups[std::to_string(group)];
+      list.push_back(column);
+      list.push_back(static_cast<double>(time) * 1e-6);
+    }
+  }
+  return {{"width", width}, {"first", t0 / width}, {"slot_s", std::move(slots)}, {"groups", std::move(groups)}};
 }
 
 }  // namespace weft::dashboard

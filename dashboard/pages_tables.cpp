@@ -1,5 +1,6 @@
 // Tables by id: overview, workers, groups and their graph, memory, network, errors.
 #include <algorithm>
+#include <tuple>
 
 #include "dashboard/pages.h"
 
@@ -12,6 +13,8 @@ Json counts_of(const auto& counts) {
   for (std::uint8_t i = 0; i < forgotten_state; ++i) json[name_of_state(i)] = counts[i];
   return json;
 }
+constexpr std::size_t progress_max = 100;   // rows, unless more are asked for
+
 double at_least_zero(double value) { return std::max(value, 0.0); }
 template <class N>
 double difference(N now, N before) {
@@ -22,7 +25,7 @@ double difference(N now, N before) {
 /// value.
 std::uint64_t failed_of(const GroupMoment& group, std::uint64_t open) {
   std::uint64_t others = group.total > open + group.finished ? group.total - open - group.finished : 0;
-  return std::max<std::uint64_t>(group.counts[5], std::min(group.errors, others));
+  return std::max<std::uint64_t>(group.counts[5], std::min(group.failed_tasks, others));
 }
 
 /// Small, stable, from the text alone: a label has the same colour on every page and in every run.
@@ -66,33 +69,34 @@ Body Pages::overview(const Query&, const Range& range) const {
                     {"process_bytes", process},
                     {"limit_bytes", limit}};
   auto rate = [&](std::uint64_t a, std::uint64_t b) { return range.rate(difference(a, b)); };
-  json["rates"] = {{"finished_per_s", rate(now.finished, before.finished)},
-                   {"failed_per_s", rate(now.errors, before.errors)},
-                   {"retried_per_s", rate(now.retried, before.retried)},
-                   {"transitions_per_s", rate(now.transitions, before.transitions)},
+  json["rates"] = {{"finished_per_s", rate(now.finished, before.finished)}, {"failed_tasks_per_s", rate(now.failed_tasks, before.failed_tasks)},
+                   {"failed_attempts_per_s", rate(now.failed_attempts, before.failed_attempts)},
+                   {"retried_per_s", rate(now.retried, before.retried)}, {"transitions_per_s", rate(now.transitions, before.transitions)},
                    {"transfer_bytes_per_s", rate(now.transfer_bytes, before.transfer_bytes)}};
-  json["totals"] = {{"finished", now.finished},
-                    {"errors", now.errors},
-                    {"retried", now.retried},
-                    {"transitions", now.transitions},
-                    {"transfer_bytes", now.transfer_bytes},
-                    {"transfers", now.transfers},
-                    {"recalls", now.recalls},
+  json["totals"] = {{"finished", now.finished}, {"failed_tasks", now.failed_tasks}, {"failed_attempts", now.failed_attempts}, {"retried", now.retried}, {"transitions", now.transitions},
+                    {"transfer_bytes", now.transfer_bytes}, {"transfers", now.transfers}, {"recalls", now.recalls},
                     {"lost_workers", now.lost_workers}};
-  json["progress"] = progress(range);
+  json.update(progress_rows(range, "", progress_max));
   json["alerts"] = alerts(range);
   json["dropped"] = now.dropped;
   return {.json = std::move(json)};
 }
 
-Json Pages::progress(const Range& range) const {
+Body Pages::progress(const Query& query, const Range& range) const {
+  Json json = header(range);
+  json.update(progress_rows(range, query.get("label"), static_cast<std::size_t>(query.number("limit", progress_max))));
+  return {.json = std::move(json)};
+}
+
+/// Those with most to do first; of those with nothing to do the ones that changed last.
+Json Pages::progress_rows(const Range& range, const std::string& part_of_label, std::size_t limit) const {
   std::vector<const GroupMoment*> order;
   for (const GroupMoment& group : range.now.groups)
-    if (group.total > 0) order.push_back(&group);
-  auto last = [&](const GroupMoment* group) { return feed_.groups()[group->group].last; };
-  std::sort(order.begin(), order.end(),
-            [&](auto* a, auto* b) { return std::pair(last(b), a->group) < std::pair(last(a), b->group); });
-  if (order.size() > 100) order.resize(100);
+    if (group.total > 0 && feed_.groups()[group.group].label.find(part_of_label) != std::string::npos) order.push_back(&group);
+  std::size_t labels = order.size(), shown = std::min(limit, labels);
+  auto rank = [&](const GroupMoment* group) { return std::tuple(group->counts[1] + group->counts[2] + group->counts[3], feed_.groups()[group->group].last, ~group->group); };
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(shown), order.end(), [&](auto* a, auto* b) { return rank(a) > rank(b); });
+  order.resize(shown);
   Json json = Json::object();
   for (const GroupMoment* group : order) {
     const GroupMoment* old = range.before.group(group->group);
@@ -110,7 +114,7 @@ Json Pages::progress(const Range& range) const {
                                                     : open == 0 ? Json(0)
                                                                 : Json(nullptr)}};
   }
-  return json;
+  return {{"labels", labels}, {"progress", std::move(json)}};
 }
 
 Json Pages::alerts(const Range& range) const {
@@ -159,32 +163,15 @@ Json Pages::worker_row(const WorkerMoment& moment, const WorkerRow& row, const R
   if (!old) old = &none;
   bool lost = row.lost >= 0 && row.lost <= range.t1;
   double span = range.seconds() * row.slots;
-  return {{"name", row.name},
-          {"host", row.host},
-          {"address", row.address},
-          {"pid", std::strtoull(row.pid.c_str(), nullptr, 10)},
-          {"status", name_of_status(lost ? 4 : moment.status)},
-          {"alive", !lost},
-          {"joined", row.joined},
-          {"lost", lost ? Json(row.lost) : Json(nullptr)},
-          {"slots", row.slots},
-          {"running", moment.running},
-          {"queued", moment.queued},
-          {"assigned", moment.assigned},
-          {"busy", span > 0 ? std::min(at_least_zero(moment.busy_s - old->busy_s) / span, 1.0) : 0},
-          {"managed_bytes", moment.managed},
-          {"spilled_bytes", moment.spilled},
-          {"unmanaged_bytes", moment.unmanaged()},
-          {"process_bytes", moment.process},
-          {"limit_bytes", row.limit_bytes},
-          {"finished", moment.finished},
-          {"errors", moment.errors},
-          {"finished_per_s", range.rate(difference(moment.finished, old->finished))},
-          {"received_bytes", moment.received},
-          {"sent_bytes", moment.sent},
-          {"received_bytes_per_s", range.rate(difference(moment.received, old->received))},
-          {"sent_bytes_per_s", range.rate(difference(moment.sent, old->sent))},
-          {"heard", moment.heard}};
+  return {{"name", row.name}, {"host", row.host}, {"address", row.address}, {"pid", std::strtoull(row.pid.c_str(), nullptr, 10)},
+          {"status", name_of_status(lost ? 4 : moment.status)}, {"alive", !lost}, {"joined", row.joined},
+          {"lost", lost ? Json(row.lost) : Json(nullptr)}, {"slots", row.slots}, {"running", moment.running}, {"queued", moment.queued},
+          {"assigned", moment.assigned}, {"busy", span > 0 ? std::min(at_least_zero(moment.busy_s - old->busy_s) / span, 1.0) : 0},
+          {"managed_bytes", moment.managed}, {"spilled_bytes", moment.spilled}, {"unmanaged_bytes", moment.unmanaged()},
+          {"process_bytes", moment.process}, {"limit_bytes", row.limit_bytes}, {"finished", moment.finished}, {"failed_attempts", moment.failed_attempts},
+          {"finished_per_s", range.rate(difference(moment.finished, old->finished))}, {"received_bytes", moment.received},
+          {"sent_bytes", moment.sent}, {"received_bytes_per_s", range.rate(difference(moment.received, old->received))},
+          {"sent_bytes_per_s", range.rate(difference(moment.sent, old->sent))}, {"heard", moment.heard}};
 }
 
 Body Pages::workers(const Query& query, const Range& range) const {
@@ -214,23 +201,12 @@ Body Pages::groups(const Query&, const Range& range) const {
     if (group.total == 0) continue;
     const GroupRow& row = feed_.groups()[group.group];
     auto mean = [&](double sum) { return group.finished ? sum / static_cast<double>(group.finished) : 0; };
-    rows[std::to_string(group.group)] = {{"label", row.label},
-                                         {"counts", counts_of(group.counts)},
-                                         {"total", group.total},
-                                         {"finished", group.finished},
-                                         {"errors", group.errors},
-                                         {"retried", group.retried},
-                                         {"run_s",
-                                          {{"sum", group.run_s},
-                                           {"mean", mean(group.run_s)},
-                                           {"p50", row.run_quantile(0.5)},
-                                           {"p99", row.run_quantile(0.99)},
-                                           {"max", row.run_max_s}}},
-                                         {"bytes", {{"sum", group.bytes}, {"mean", mean(static_cast<double>(group.bytes))}}},
-                                         {"transfer_bytes", group.transfer_bytes},
-                                         {"first", row.first},
-                                         {"last", row.last},
-                                         {"colour", colour_of(row.label)}};
+    rows[std::to_string(group.group)] = {
+        {"label", row.label}, {"counts", counts_of(group.counts)}, {"total", group.total}, {"finished", group.finished},
+        {"failed_tasks", group.failed_tasks}, {"failed_attempts", group.failed_attempts}, {"retried", group.retried},
+        {"run_s", {{"sum", group.run_s}, {"mean", mean(group.run_s)}, {"p50", row.run_quantile(0.5)}, {"p99", row.run_quantile(0.99)}, {"max", row.run_max_s}}},
+        {"bytes", {{"sum", group.bytes}, {"mean", mean(static_cast<double>(group.bytes))}}}, {"transfer_bytes", group.transfer_bytes},
+        {"first", row.first}, {"last", row.last}, {"colour", colour_of(row.label)}};
   }
   return {.json = std::move(json)};
 }
@@ -360,19 +336,9 @@ Body Pages::errors(const Query&, const Range& range) const {
   };
   for (const auto& [id, error] : feed_.errors()) {
     if (error.last < range.t0 || error.first > range.t1) continue;
-    rows[id] = {
-        {"kind", error.kind},
-        {"type", error.type},
-        {"frame", error.frame},
-        {"message", error.message},
-        {"count", error.count},
-        {"retried", error.retried},
-        {"first", error.first},
-        {"last", error.last},
-        {"groups", counted(error.groups)},
-        {"workers", counted(error.workers)},
-        {"example",
-         {{"key", error.key.hex()}, {"traceback", error.traceback}, {"output", error.output}, {"attempt", error.attempt}}}};
+    rows[id] = {{"kind", error.kind}, {"type", error.type}, {"frame", error.frame}, {"message", error.message}, {"failed_attempts", error.failed_attempts},
+                {"failed_tasks", error.failed_tasks}, {"retried", error.retried}, {"first", error.first}, {"last", error.last}, {"groups", counted(error.groups)}, {"workers", counted(error.workers)},
+                {"example", {{"key", error.key.hex()}, {"traceback", error.traceback}, {"output", error.output}, {"attempt", error.attempt}}}};
   }
   return {.json = std::move(json)};
 }

@@ -114,6 +114,7 @@ struct Resource {
 const std::vector<Resource>& resources() {
   static const std::vector<Resource> all = {
       {"overview", {}},
+      {"progress", {{"label"}, {"limit", Kind::whole, 1, 100'000}}},
       {"workers", {}},
       {"workers/*", {}},
       {"groups", {}},
@@ -141,6 +142,7 @@ const std::vector<Resource>& resources() {
       {"series", {{"by", Kind::word, 0, 0, "cluster worker"}, {"names", Kind::series}, {"px", Kind::whole, 2, 5'000}}},
       {"runs/compare", {{"a", Kind::whole, 0, 1e6, {}, true}, {"b", Kind::whole, 0, 1e6, {}, true}}},
       {"timeline", {{"px", Kind::whole, 1, 10'000}, lanes}},
+      {"timeline/time", {{"span", Kind::time}, {"px", Kind::whole, 1, 10'000}}},
       {"stream", {{"px", Kind::whole, 1, 10'000}, lanes}},
       {"trace", {{"format", Kind::word, 0, 0, "chrome perfetto"}}}};
   return all;

@@ -8,6 +8,7 @@ namespace weft::dashboard {
 static constexpr Micros lane_slack = 200;
 // Ends are nearly sorted: a report may be late by so much.
 static constexpr Micros order_slack = 2'000'000;
+static constexpr std::size_t rectangles_of_part_max = 100'000;
 static constexpr std::array<std::size_t, Timeline::widths.size()> columns_wanted{6'000, 6'000, 7'200, 8'640, 10'080};
 
 std::size_t Timeline::columns_max(std::size_t level) const {
@@ -19,29 +20,42 @@ std::size_t Timeline::columns_max(std::size_t level) const {
 
 /// A lane for each slot. Of those that are free the one that was busy last; if reports overlap (their times are those of two clocks,
 /// and who waits for its children runs beside them), the one that is free first.
-std::uint32_t Timeline::lane_for(std::uint32_t worker, std::uint32_t slots, Micros start, Micros end) {
+std::uint32_t Timeline::lane_for(std::uint32_t worker, std::uint32_t slots, Micros start) {
   std::vector<std::uint32_t>& mine = lanes_of_worker_[worker];
+  auto taken = [&](std::uint32_t lane) { return std::pair(lane_data_[lane].open, lane_data_[lane].free_at); };
   std::uint32_t best = no_group, soonest = no_group;
   for (std::uint32_t lane : mine) {
-    Micros free_at = lane_data_[lane].free_at;
-    if (soonest == no_group || free_at < lane_data_[soonest].free_at) soonest = lane;
-    if (free_at > start + lane_slack) continue;
-    if (best == no_group || free_at > lane_data_[best].free_at) best = lane;
+    if (soonest == no_group || taken(lane) < taken(soonest)) soonest = lane;
+    if (lane_data_[lane].open > 0 || lane_data_[lane].free_at > start + lane_slack) continue;
+    if (best == no_group || lane_data_[lane].free_at > lane_data_[best].free_at) best = lane;
   }
-  if (best == no_group && mine.size() < std::min<std::size_t>(slots, 1024)) {
-    best = static_cast<std::uint32_t>(lanes_.size());
-    lanes_.push_back({worker, static_cast<std::uint32_t>(mine.size())});
-    lane_data_.emplace_back();
-    mine.push_back(best);
-  } else if (best == no_group) {
-    best = soonest;
-  }
-  lane_data_[best].free_at = std::max(lane_data_[best].free_at, end);
-  return best;
+  if (best != no_group) return best;
+  if (mine.size() >= std::clamp<std::size_t>(slots, 1, 1024)) return soonest;
+  lanes_.push_back({worker, static_cast<std::uint32_t>(mine.size())});
+  lane_data_.emplace_back();
+  return mine.emplace_back(static_cast<std::uint32_t>(lanes_.size() - 1));
+}
+
+void Timeline::begin(std::uint32_t worker, std::uint32_t slots, Micros start, std::uint32_t group, const Key& key) {
+  abandon(key);
+  std::uint32_t lane = lane_for(worker, slots, start);
+  ++lane_data_[lane].open;
+  open_[key] = {start, lane, group, key};
+}
+
+void Timeline::abandon(const Key& key) {
+  auto open = open_.find(key);
+  if (open == open_.end()) return;
+  --lane_data_[open->second.lane].open;
+  open_.erase(open);
 }
 
 void Timeline::add(std::uint32_t worker, std::uint32_t slots, Micros start, Micros end, std::uint32_t group, const Key& key) {
-  std::uint32_t lane = lane_for(worker, std::max(slots, 1u), start, end);
+  auto open = open_.find(key);
+  bool begun_here = open != open_.end() && lanes_[open->second.lane].worker == worker;
+  std::uint32_t lane = begun_here ? open->second.lane : lane_for(worker, slots, start);
+  abandon(key);
+  lane_data_[lane].free_at = std::max(lane_data_[lane].free_at, end);
   ++seen_;
   longest_ = std::max(longest_, end - start);
   rectangles_.push_back({start, end, lane, group, key});
@@ -50,6 +64,7 @@ void Timeline::add(std::uint32_t worker, std::uint32_t slots, Micros start, Micr
     rectangles_.pop_front();
   }
   paint(lane_data_[lane], start, end, group, false);
+  times_.add(start, end, group);
 }
 
 void Timeline::add_transfer(const TransferMark& mark) {
@@ -131,6 +146,28 @@ std::vector<TransferMark> Timeline::transfers(Micros t0, Micros t1, std::size_t 
   return found;
 }
 
+std::vector<OpenRun> Timeline::open(Micros t1) const {
+  std::vector<OpenRun> found;
+  for (const auto& [key, run] : open_)
+    if (run.start < t1) found.push_back(run);
+  return found;
+}
+
+TimeByGroup::Sum Timeline::time_by_group(Micros t0, Micros t1) const {
+  TimeByGroup::Sum sum = times_.between(t0, t1);
+  // Parts of columns: exact where the rectangles are held.
+  for (const auto& [from, to] : sum.parts) {
+    std::vector<Rectangle> rects;
+    if (!rectangles(from, to, rectangles_of_part_max, rects)) {
+      times_.add_share(from, to, sum);
+      continue;
+    }
+    for (const Rectangle& r : rects) sum.groups[r.group] += std::min(r.end, to) - std::max(r.start, from);
+  }
+  for (const OpenRun& run : open(t1)) sum.groups[run.group] += t1 - std::max(run.start, t0);
+  return sum;
+}
+
 std::size_t Timeline::level_for(Micros t0, Micros wanted) const {
   for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
     if (widths[i] < wanted && widths[i + 1] <= wanted) continue;
@@ -149,7 +186,7 @@ Cell Timeline::cell(std::uint32_t lane, std::size_t level, std::int64_t column) 
 }
 
 std::size_t Timeline::bytes() const {
-  std::size_t sum = rectangles_.size() * sizeof(Rectangle) + transfers_.size() * sizeof(TransferMark);
+  std::size_t sum = times_.bytes() + rectangles_.size() * sizeof(Rectangle) + transfers_.size() * sizeof(TransferMark);
   for (const Lane& lane : lane_data_)
     for (const Level& level : lane.levels) sum += level.cells.size() * sizeof(Cell);
   return sum;

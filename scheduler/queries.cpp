@@ -69,7 +69,7 @@ struct Questions {
       if (group.shapes == 0) continue;
       Json counts = Json::object();
       for (int i = 0; i < task_state_count; ++i) counts[name_of(static_cast<TaskState>(i))] = group.counts[i];
-      body.push_back({{"label", group.label}, {"tasks", counts}, {"finished", group.finished}, {"errors", group.errors},
+      body.push_back({{"label", group.label}, {"tasks", counts}, {"finished", group.finished}, {"failed_tasks", group.errors},
                       {"run_seconds", group.run_time_total / 1e9}, {"bytes", group.bytes_total}});
     }
     return body;

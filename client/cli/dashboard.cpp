@@ -77,10 +77,13 @@ std::string bar(double share, std::size_t width) {
   return std::string(full, '#') + std::string(width - full, '.');
 }
 
+/// "1 failed task", "2 failed tasks".
+std::string counted(std::uint64_t count, const char* noun) { return std::to_string(count) + ' ' + noun + (count == 1 ? "" : "s"); }
+
 std::string percent(double share) { return std::to_string(static_cast<int>(share * 100 + 0.5)) + " %"; }
 
 std::string progress_rows(const Json& overview, std::size_t rows_max) {
-  Table table({"label", "done", "", "failed", "rate", "left"});
+  Table table({"label", "done", "", "failed tasks", "rate", "left"});
   std::vector<const Json*> rows;
   for (const Json& row : overview["progress"]) rows.push_back(&row);
   std::stable_sort(rows.begin(), rows.end(), [](const Json* a, const Json* b) { return a->at("open") > b->at("open"); });
@@ -117,14 +120,13 @@ std::string screen(const dashboard::Source& source, std::size_t height) {
   std::size_t rows = std::max<std::size_t>(3, (std::max<std::size_t>(height, 24) - 14) / 2);
   const Json& memory = overview["memory"];
   const Json& rates = overview["rates"];
-  std::string out = "running " + overview["running"].dump() + " of " +
-                    std::to_string(overview["slots"].get<std::int64_t>()) + " slots, busy " + percent(overview["busy"]) +
-                    ", " + std::to_string(rates["finished_per_s"].get<std::int64_t>()) + " tasks/s, " +
-                    show_bytes(rates["transfer_bytes_per_s"]) + "/s moved\n" + "memory: values " +
-                    show_bytes(memory["managed_bytes"]) + ", spilled " + show_bytes(memory["spilled_bytes"]) + ", other " +
-                    show_bytes(memory["unmanaged_bytes"]) + " of " + show_bytes(memory["limit_bytes"]) + "\n\n";
-  for (const Json& alert : overview["alerts"])
-    out += "! " + harmless(alert["text"]) + ". " + harmless(alert["advice"]) + '\n';
+  const Json& totals = overview["totals"];
+  std::string out = "running " + overview["running"].dump() + " of " + std::to_string(overview["slots"].get<std::int64_t>()) + " slots, busy " + percent(overview["busy"]) + ", " +
+                    std::to_string(rates["finished_per_s"].get<std::int64_t>()) + " tasks/s, " + show_bytes(rates["transfer_bytes_per_s"]) + "/s moved\n" + "memory: values " +
+                    show_bytes(memory["managed_bytes"]) + ", spilled " + show_bytes(memory["spilled_bytes"]) + ", other " + show_bytes(memory["unmanaged_bytes"]) + " of " +
+                    show_bytes(memory["limit_bytes"]) + "\n" + counted(totals["failed_tasks"], "failed task") + ", " + counted(totals["failed_attempts"], "failed attempt") + ", " +
+                    totals["retried"].dump() + " run again\n\n";
+  for (const Json& alert : overview["alerts"]) out += "! " + harmless(alert["text"]) + ". " + harmless(alert["advice"]) + '\n';
   if (!overview["alerts"].empty()) out += '\n';
   out += progress_rows(overview, rows) + '\n' + worker_rows(workers, rows);
   std::vector<const Json*> kinds;
@@ -132,8 +134,7 @@ std::string screen(const dashboard::Source& source, std::size_t height) {
   std::sort(kinds.begin(), kinds.end(), [](const Json* a, const Json* b) { return a->at("last") > b->at("last"); });
   if (!kinds.empty()) out += "\nerrors\n";
   for (std::size_t i = 0; i < std::min<std::size_t>(kinds.size(), 3); ++i)
-    out += "  " + kinds[i]->at("count").dump() + " x " + harmless(kinds[i]->at("kind")) + ' ' +
-           harmless(kinds[i]->at("type")) + ": " + harmless(kinds[i]->at("message")).substr(0, 90) + '\n';
+    out += "  " + counted(kinds[i]->at("failed_attempts"), "failed attempt") + ", " + counted(kinds[i]->at("failed_tasks"), "failed task") + ": " + harmless(kinds[i]->at("kind")) + ' ' + harmless(kinds[i]->at("type")) + ": " + harmless(kinds[i]->at("message")).substr(0, 90) + '\n';
   return out;
 }
 

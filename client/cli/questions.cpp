@@ -81,9 +81,9 @@ int run_status(Arguments arguments) {
   print("scheduler  " + cluster.address() + "\nworkers    " + number(status.at("workers")) + ", " + std::to_string(running) + " of " +
         std::to_string(slots) + " slots busy\nclients    " + number(status.at("clients")) + "\ntasks      " + counts(status.at("by_state")) +
         "\nruns       " + number(status.at("runs")) + " finished\n");
-  Table table({"LABEL", "TASKS", "FINISHED", "ERRORS", "RUN TIME", "BYTES"});
+  Table table({"LABEL", "TASKS", "FINISHED", "FAILED TASKS", "RUN TIME", "BYTES"});
   for (const Json& group : groups)
-    table.row({word(group.at("label")), counts(group.at("tasks")), number(group.at("finished")), number(group.at("errors")),
+    table.row({word(group.at("label")), counts(group.at("tasks")), number(group.at("finished")), number(group.at("failed_tasks")),
                show_seconds(group.at("run_seconds")), show_bytes(group.at("bytes"))});
   if (!table.empty()) {
     print("\n");

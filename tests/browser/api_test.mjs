@@ -25,7 +25,7 @@ test("every resource is as its schema says", async () => {
   const ajv = new Ajv({ strict: false, allErrors: true });
   ajv.addSchema(schema, "weft");
   const paths = { memory: ["memory", "memory?by=group", "memory?by=key"], workers: ["workers", "workers/worker-0"], series: ["series", "series?by=worker"],
-    "runs/compare": ["runs/compare?a=0&b=0"], tasks: ["tasks?limit=10000"], error: ["nothing", "tasks?limit=x", "workers/nobody"] };
+    "runs/compare": ["runs/compare?a=0&b=0"], "timeline/time": ["timeline/time", "timeline/time?t0=0&px=300"], tasks: ["tasks?limit=10000"], error: ["nothing", "tasks?limit=x", "workers/nobody"] };
   for (const name of Object.keys(schema.resources)) {
     const validate = ajv.getSchema(`weft#/resources/${name.replaceAll("/", "~1")}`);
     for (const path of paths[name] ?? [name.replace("KEY", key)]) {

@@ -1,5 +1,7 @@
 // The numbers on the page are those of the API, now and in the past, and names and messages are only ever text.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { openBrowser, openPage, settled, show, until } from "./browser.mjs";
 import { startCluster } from "./cluster.mjs";
@@ -47,6 +49,26 @@ test("at a moment of the past, they are equal", async () => {
     assert.deepEqual(cells.slice(2, 4).map((text) => Number(text.replaceAll(",", ""))), [total, finished], label);
   }
   await page.keyboard.press("Escape");
+});
+
+test("failed tasks and failed attempts have the same two names everywhere", async () => {
+  const { totals } = await cluster.get("overview");
+  assert.ok(totals.failed_tasks >= 3 && totals.failed_attempts >= 3);
+  await show(page, "overview");
+  assert.ok((await page.locator(".stats").textContent()).includes(`Failed tasks${totals.failed_tasks}${totals.failed_attempts} failed attempts`));
+  await show(page, "workers");
+  const [{ failed_attempts: attempts, name }] = Object.values((await cluster.get("workers")).workers);
+  const column = (await page.locator("main th").allTextContents()).findIndex((title) => title === "Failed attempts");
+  assert.equal(await page.locator("main tbody tr", { hasText: name }).locator("td").nth(column).textContent(), String(attempts));
+  for (const [address, title] of [["groups", "Failed tasks"], ["groups", "Failed attempts"], ["runs", "Failed tasks"]]) {
+    await show(page, address);
+    await page.locator("main th", { hasText: title }).first().waitFor();
+  }
+  await show(page, "events");
+  await page.locator(".error-row header", { hasText: `${totals.failed_attempts} failed attempts, ${totals.failed_tasks} failed tasks` }).waitFor();
+  const top = execFileSync(join(process.env.WEFT_BUILD, "weft"), ["top", "--once", "--dashboard", `${cluster.url}/`], { encoding: "utf8" });
+  assert.match(top, new RegExp(`${totals.failed_tasks} failed tasks, ${totals.failed_attempts} failed attempts, 0 run again`));
+  assert.match(top, /  3 failed attempts, 3 failed tasks: TaskError/);
 });
 
 test("markup in names and errors stays text", async () => {

@@ -65,7 +65,7 @@ TEST_CASE("failures are grouped by type and first frame; the text of the task is
   }
   Json errors = w.get("errors").json["errors"];
   REQUIRE(errors.size() == 1);
-  CHECK(errors.begin()->at("count") == 2);
+  CHECK(errors.begin()->at("failed_attempts") == 2);
   CHECK(errors.begin()->at("frame") == "f() at a.cpp:1");
   CHECK(Json::parse(w.get("errors").text()).is_object());  // not UTF-8 before
 }
@@ -245,7 +245,7 @@ TEST_CASE("a restart is on the errors page, with all that it ended, and an event
   Json error = *errors.begin();
   CHECK(error["kind"] == "Cancelled");
   CHECK(error["message"] == "the cluster was restarted by the dashboard");
-  CHECK(error["count"] == 1'502);   // the first ones one by one, of the others their number
+  CHECK(error["failed_tasks"] == 1'502);   // the first ones one by one, of the others their number
   CHECK(error["workers"].empty());  // none is to blame
   std::map<std::string, int> by_label;
   Json groups = w.get("groups").json["groups"];
@@ -290,4 +290,52 @@ TEST_CASE("an event says which verb, on what and by whom, for clients as for the
   CHECK_FALSE(w.s.state.answer(w.s.now, Ask{.verb = "retire", .words = {"nobody"}}));  // nothing was done
   REQUIRE(w.s.state.answer(w.s.now, Ask{.verb = "status"}));                           // a question is no verb
   CHECK(w.get("events?kind=control").json["events"].size() == count);
+}
+
+TEST_CASE("a failed attempt is not a failed task until no other may follow") {
+  Watched w;
+  w.s.workers<1>();
+  Key x = w.s.submit(task("x").retries(1));
+  Key y = w.s.submit(task("y").on(x));
+  auto fail = [&] { w.s.say(w.s.assigned_to(x), AttemptFailed{w.s.state.find(x)->attempt, x, {Failure{.kind = ErrorKind::task_error, .type = "Bad"}}}); };
+  auto counted = [&](std::uint64_t attempts, std::uint64_t tasks, std::uint64_t retried) {
+    Json totals = w.get("overview").json["totals"], group = w.get("groups").json["groups"]["0"], error = *w.get("errors").json["errors"].begin();
+    for (const Json* each : {&totals, &group}) {
+      CHECK(each->at("failed_attempts") == attempts);
+      CHECK(each->at("failed_tasks") == (tasks ? tasks + 1 : 0));   // y, which depends on it, was never tried
+      CHECK(each->at("retried") == retried);
+    }
+    CHECK(error.at("failed_attempts") == attempts);
+    CHECK(error.at("failed_tasks") == tasks);
+    CHECK(w.get("workers").json["workers"].begin()->at("failed_attempts") == attempts);
+  };
+  w.s.pass(1s);
+  fail();
+  counted(1, 0, 1);
+  w.s.pass(1s);
+  fail();
+  counted(2, 1, 1);
+  w.s.pass(2s);
+  CHECK(w.get("runs").json["runs"]["0"].at("failed_tasks") == 2);
+}
+
+TEST_CASE("of many labels those with most to do come first, and every other can be asked for") {
+  Watched w;
+  w.s.workers<1>();
+  for (int i = 0; i < 150; ++i) {
+    std::string label = "label-" + std::to_string(i);
+    for (int n = 0; n <= i; ++n) w.s.submit(task(label + std::to_string(n)).label(label));
+    w.drain();
+  }
+  Json overview = w.get("overview").json;
+  CHECK(overview["labels"] == 150);
+  CHECK(overview["progress"].size() == 100);
+  std::uint64_t least = 1'000;
+  for (const Json& row : overview["progress"]) least = std::min<std::uint64_t>(least, row["open"]);
+  CHECK(least == 51);   // the hundred largest of 1 to 150
+  CHECK(w.get("progress?limit=1000").json["progress"].size() == 150);
+  Json found = w.get("progress?label=bel-14&limit=3").json;
+  CHECK(found["labels"] == 11);   // label-14 and label-140 to label-149
+  REQUIRE(found["progress"].size() == 3);
+  for (const Json& row : found["progress"]) CHECK(row["open"].get<int>() > 147);
 }

@@ -1,11 +1,11 @@
 // The task stream as a picture: keeps the frames of the window, paints them into a ring, and answers what lies where.
 
-import { IDLE, type Columns, type Frame, type Rects } from "../feed/stream";
+import { IDLE, type Columns, type Frame, type OpenRuns, type Rects } from "../feed/stream";
 import { pixel, type Palette } from "../theme";
 import type { Surface } from "../parts/canvas";
 import { Ring } from "./ring";
 
-export interface Hit { group: number; lane: number; start: number; end: number; key?: string; busy?: number }
+export interface Hit { group: number; lane: number; start: number; end: number; key?: string; busy?: number; open?: boolean }
 export interface Box { x: number; y: number; width: number; height: number }
 
 const RECTS_HELD_MAX = 100_000;
@@ -16,6 +16,7 @@ export class Lanes {
   laneWorker: Uint32Array = new Uint32Array();
   laneSlot: Uint32Array = new Uint32Array();
   private frames: Frame[] = [];
+  private open: OpenRuns | null = null;
   private ring: Ring | null = null;
   private shape = "";
   private colours: Uint32Array = new Uint32Array();
@@ -33,6 +34,7 @@ export class Lanes {
       this.shape = "";
     }
     this.frames.push(frame);
+    this.open = frame.open;
     if (this.ring && this.shape) this.paint(this.ring, frame);
   }
 
@@ -48,11 +50,32 @@ export class Lanes {
     ring.reach(column);
     if (live) this.prune(t1 - span);
     ring.show(context, box.x, box.y, box.width, box.height);
+    this.drawOpen(context, box, t1, span, palette);
   }
 
-  /** What lies at a moment on a lane; `slack` µs to either side also counts. */
-  hit(lane: number, t: number, slack: number): Hit | null {
+  // Bars that grow with every frame of the screen: over the painting, up to the edge.
+  private drawOpen(context: CanvasRenderingContext2D, box: Box, t1: number, span: number, palette: Palette): void {
+    const scale = box.height / Math.max(1, Math.round(this.laneRows * this.laneWorker.length));
+    for (const { lane, group, start } of this.running(t1)) {
+      const [top, bottom] = this.band(lane);
+      const from = box.x + Math.max(0, 1 - (t1 - start) / span) * box.width;
+      context.fillStyle = palette.groups[this.colourOf(group) % palette.groups.length]!;
+      context.fillRect(from, box.y + top * scale, Math.max(1, box.x + box.width - from), (bottom - top) * scale);
+    }
+  }
+
+  /** What began before `t1` and had not ended when the newest frame was made. */
+  *running(t1: number): Generator<Hit> {
+    const { count, start, lane, group, key } = this.open ?? NONE_OPEN;
+    for (let i = 0; i < count; ++i) {
+      if (start[i]! < t1 && lane[i]! < this.laneWorker.length) yield { group: group[i]!, lane: lane[i]!, start: start[i]!, end: t1, key: hex(key[i]!), open: true };
+    }
+  }
+
+  /** What lies at a moment on a lane; `slack` µs to either side also counts. `t1`: the edge of what is shown. */
+  hit(lane: number, t: number, slack: number, t1: number): Hit | null {
     let near: Hit | null = null;
+    for (const run of this.running(t1)) if (run.lane === lane && run.start <= t && t <= t1) return run;
     for (let f = this.frames.length - 1; f >= 0; --f) {
       const { rects, columns, t0 } = this.frames[f]!;
       if (columns) {
@@ -73,37 +96,28 @@ export class Lanes {
     return near;
   }
 
-  /** The time each group took in [t0, t1], µs, largest first. */
-  groups(t0: number, t1: number): [group: number, micros: number][] {
-    const time = new Map<number, number>();
-    const add = (group: number, micros: number) => { if (micros > 0) time.set(group, (time.get(group) ?? 0) + micros); };
-    for (const frame of this.frames) {
-      const { rects, columns } = frame;
-      if (rects) for (let i = 0; i < rects.count; ++i) add(rects.group[i]!, Math.min(t1, rects.end[i]!) - Math.max(t0, rects.start[i]!));
-      if (columns) for (let i = 0; i < columns.group.length; ++i) {
-        if (columns.group[i] !== IDLE) add(columns.group[i]!, columns.busy[i]! / 255 * columns.width);
-      }
-    }
-    return [...time].sort((a, b) => b[1] - a[1]);
-  }
-
   /** Rectangles wide enough to be named, as boxes in a picture of that width. */
   *labels(t0: number, t1: number, width: number, least: number): Generator<{ group: number; lane: number; from: number; to: number }> {
     if (this.held > RECTS_NAMED_MAX) return;  // so many leave no room for names
     const scale = width / (t1 - t0);
+    const place = (group: number, lane: number, start: number, end: number) =>
+      ({ group, lane, from: Math.max(0, (start - t0) * scale), to: Math.min(width, (end - t0) * scale) });
     for (const { rects } of this.frames) {
       for (let i = 0; i < (rects?.count ?? 0); ++i) {
-        const from = Math.max(0, (rects!.start[i]! - t0) * scale);
-        const to = Math.min(width, (rects!.end[i]! - t0) * scale);
-        if (to - from >= least) yield { group: rects!.group[i]!, lane: rects!.lane[i]!, from, to };
+        const label = place(rects!.group[i]!, rects!.lane[i]!, rects!.start[i]!, rects!.end[i]!);
+        if (label.to - label.from >= least) yield label;
       }
+    }
+    for (const { group, lane, start } of this.running(t1)) {
+      const label = place(group, lane, start, t1);
+      if (label.to - label.from >= least) yield label;
     }
   }
 
   get exact(): boolean { return this.frames.every(({ rects }) => rects !== null); }
   private get held(): number { return this.frames.reduce((sum, { rects }) => sum + (rects?.count ?? 0), 0); }
   get transfers(): number { return this.frames.reduce((sum, { transfers }) => sum + transfers.count, 0); }
-  get empty(): boolean { return this.frames.every(({ rects, columns }) => !rects?.count && !columns?.busy.some((share) => share > 0)); }
+  get empty(): boolean { return !this.open?.count && this.frames.every(({ rects, columns }) => !rects?.count && !columns?.busy.some((share) => share > 0)); }
 
   private ringFor(width: number, height: number, span: number, column: number, live: boolean, palette: Palette): Ring {
     const shape = `${width} ${height} ${span} ${palette.lane} ${live ? "live" : column}`;
@@ -188,4 +202,5 @@ export class Lanes {
   }
 }
 
+const NONE_OPEN: OpenRuns = { count: 0, start: new Float64Array(), lane: new Uint32Array(), group: new Uint32Array(), key: new BigUint64Array() };
 const hex = (key: bigint): string => key.toString(16).padStart(16, "0");

@@ -10,12 +10,16 @@ const HZ = 4;
 const HELD_MAX = 5000;
 
 /** `list` is the body's field that holds the list. */
-export function useList<Item>(path: string, list: string): { items: Item[] | null; error: FeedError | null } {
+export function useList<Item extends { t: number }>(path: string, list: string): { items: Item[] | null; error: FeedError | null } {
   const [items, setItems] = useState<Item[] | null>(null);
   const [error, setError] = useState<FeedError | null>(null);
   const at = cursor.value;
   useEffect(() => {
-    const take = (body: unknown) => { setItems((body as Record<string, Item[]>)[list] ?? []); setError(null); };
+    const take = (body: unknown) => {
+      const all = (body as Record<string, Item[]>)[list] ?? [];
+      setItems(isReport && at !== null ? all.filter(({ t }) => t <= at) : all);  // a report holds all time
+      setError(null);
+    };
     if (at === null && !isReport) {
       return subscribe(path, HZ, {
         body: take, error: setError,

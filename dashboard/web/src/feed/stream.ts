@@ -14,7 +14,9 @@ export interface Frame {
   rects: Rects | null;      // exactly one of rects and columns is there
   columns: Columns | null;
   transfers: Transfers;
+  open: OpenRuns;           // all there are at t1, in a delta too
 }
+export interface OpenRuns { count: number; start: Float64Array; lane: Uint32Array; group: Uint32Array; key: BigUint64Array }
 export interface Rects {
   count: number; start: Float64Array; end: Float64Array; lane: Uint32Array; group: Uint32Array; key: BigUint64Array;
 }
@@ -35,6 +37,7 @@ export function readFrame(buffer: ArrayBuffer): Frame | null {
   const lanes = header.getUint32(36, true);
   const count = header.getUint32(40, true);
   const transfers = header.getUint32(44, true);
+  const open = header.getUint16(34, true);
   const isColumns = header.getUint8(32) === 1;
   const blocks = new Blocks(buffer);
   try {
@@ -55,6 +58,7 @@ export function readFrame(buffer: ArrayBuffer): Frame | null {
         count: transfers, start: blocks.f64(transfers), end: blocks.f64(transfers), from: blocks.u32(transfers),
         to: blocks.u32(transfers), bytes: blocks.u64(transfers),
       },
+      open: { count: open, start: blocks.f64(open), lane: blocks.u32(open), group: blocks.u32(open), key: blocks.u64(open) },
     };
   } catch (error) {
     if (error instanceof RangeError) return null;  // shorter than its own header says

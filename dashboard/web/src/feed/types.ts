@@ -22,23 +22,25 @@ export interface Overview extends Span {
   workers: { total: number; running: number; paused: number; retiring: number; disconnected: number };
   memory: Memory & { process_bytes: number; limit_bytes: number };
   rates: {
-    finished_per_s: number; failed_per_s: number; retried_per_s: number;
+    finished_per_s: number; failed_tasks_per_s: number; failed_attempts_per_s: number; retried_per_s: number;
     transitions_per_s: number; transfer_bytes_per_s: number;
   };
   totals: {
-    finished: number; errors: number; retried: number; transitions: number;
+    finished: number; failed_tasks: number; failed_attempts: number; retried: number; transitions: number;
     transfer_bytes: number; transfers: number; recalls: number; lost_workers: number;
   };
+  labels: number;
   progress: Table<Progress>;
   alerts: Table<Alert>;
   dropped: number;
 }
+export interface ProgressRows extends Span { labels: number; progress: Table<Progress> }
 export interface Memory { managed_bytes: number; spilled_bytes: number; unmanaged_bytes: number }
 
 export interface Worker extends Memory {
   name: string; host: string; address: string; pid: number; status: string; alive: boolean;
   joined: Micros; lost: Micros | null; slots: number; running: number; queued: number; assigned: number; busy: number;
-  process_bytes: number; limit_bytes: number; finished: number; errors: number; finished_per_s: number;
+  process_bytes: number; limit_bytes: number; finished: number; failed_attempts: number; finished_per_s: number;
   received_bytes: number; sent_bytes: number; received_bytes_per_s: number; sent_bytes_per_s: number;
   heard: Micros; resources?: Record<string, number>;
 }
@@ -48,7 +50,7 @@ export interface Workers extends Span {
 }
 
 export interface Group {
-  label: string; counts: StateCounts; total: number; finished: number; errors: number; retried: number;
+  label: string; counts: StateCounts; total: number; finished: number; failed_tasks: number; failed_attempts: number; retried: number;
   run_s: { sum: number; mean: number; p50: number; p99: number; max: number };
   bytes: { sum: number; mean: number };
   transfer_bytes: number; first: Micros; last: Micros; colour: number;
@@ -114,7 +116,7 @@ export interface ProfileNode { name: string; value: number; children?: ProfileNo
 export interface Profile extends Span { samples: number; period_s: number; root: ProfileNode; note?: string }
 
 export interface ErrorRow {
-  kind: string; type: string; frame: string; message: string; count: number; first: Micros; last: Micros;
+  kind: string; type: string; frame: string; message: string; failed_attempts: number; failed_tasks: number; first: Micros; last: Micros;
   groups: Table<number>; workers: Table<number>;
   example: { key: string; traceback: string; output: string; attempt: number };
 }
@@ -128,7 +130,7 @@ export interface Series { t: Micros[]; series: Record<string, (number | null)[]>
 export interface WorkerSeries { t: Micros[]; series: Table<Record<string, (number | null)[]>> }
 
 export interface Run {
-  name: string; start: Micros; end: Micros | null; tasks: number; finished: number; errors: number; busy: number;
+  name: string; start: Micros; end: Micros | null; tasks: number; finished: number; failed_tasks: number; busy: number;
   bytes: number; groups: number; file: string | null; current: boolean;
 }
 export interface Runs extends Span { runs: Table<Run> }
@@ -155,5 +157,13 @@ export interface Config { options: Record<string, { value: unknown; default: unk
 export interface TimelineTable extends Span {
   lanes: Table<{ worker: number; slot: number }>;
   rects: { lane: string; key: string; group: number; start: Micros; end: Micros }[];
+  running: { lane: string; key: string; group: number; start: Micros }[];
   cut: boolean;
+}
+
+export interface TimeByGroup extends Span {
+  slots: number; slot_s: number; busy_s: number; idle_s: number; within_s: number;
+  groups: Table<{ label: string; run_s: number }>;
+  /** Of a report: for each group the columns it has, as number, seconds, number, seconds, … */
+  columns?: { width: Micros; first: number; slot_s: number[]; groups: Table<number[]> };
 }

@@ -1,7 +1,8 @@
 // How the work hangs together: groups always, a group as a raster, and after the run the path that took the time.
 
+import { useState } from "preact/hooks";
 import { useFeed, useAsked } from "../feed/use";
-import type { CriticalPath, Graph } from "../feed/types";
+import type { CriticalPath, Graph, GraphNode } from "../feed/types";
 import { Layers } from "../draw/layers";
 import { cursor } from "../cursor";
 import { groupColour } from "../feed/groups";
@@ -13,7 +14,7 @@ import { Table } from "../parts/table";
 import { address } from "../router";
 import { RasterPanel } from "./raster";
 
-const NODES_SHOWN = 400;
+const NODES_SHOWN = 200;
 
 export function GraphPage({ id }: { id: string }) {
   const { body, error } = useFeed<Graph>("graph");
@@ -34,9 +35,20 @@ export function GraphPage({ id }: { id: string }) {
   );
 }
 
+// Those that hang together first, then those with most to do, then the largest; the chosen one in any case.
+function mostImportant(body: Graph, selected: string, shown: number): [id: string, node: GraphNode][] {
+  const joined = new Set(Object.values(body.edges).flatMap(({ from, to }) => (from === to ? [] : [String(from), String(to)])));
+  const rank = (id: string): number => (id === selected ? 2 : joined.has(id) ? 1 : 0);
+  return Object.entries(body.nodes).sort(([x, a], [y, b]) => rank(y) - rank(x) || b.open - a.open || b.total - a.total).slice(0, shown)
+    .sort(([x], [y]) => Number(x) - Number(y));  // boxes stay where they are when numbers change
+}
+
 function GroupGraph({ body, selected }: { body: Graph; selected: string }) {
-  const nodes = Object.entries(body.nodes).sort(([, a], [, b]) => b.total - a.total);
-  const shown = nodes.slice(0, NODES_SHOWN);
+  const [most, setMost] = useState(NODES_SHOWN);
+  const shown = mostImportant(body, selected, most);
+  const left = Object.keys(body.nodes).length - shown.length;
+  const ids = new Set(shown.map(([id]) => id));
+  const edges = Object.values(body.edges).map(({ from, to, count: weight }) => ({ from: String(from), to: String(to), weight })).filter(({ from, to }) => ids.has(from) && ids.has(to));
   return (
     <>
       <Layers name="Groups and what flows between them"
@@ -51,9 +63,14 @@ function GroupGraph({ body, selected }: { body: Graph; selected: string }) {
             </>
           ),
         }))}
-        edges={Object.values(body.edges).map(({ from, to, count: weight }) => ({ from: String(from), to: String(to), weight }))} />
+        edges={edges} />
       <div class="tools"><Legend items={[["done", "fill-stored"], ["failed", "fill-failed"]]} /></div>
-      {nodes.length > shown.length && <p class="dim">The {count(shown.length)} largest of {count(nodes.length)} groups; the others are on <a href="#/groups">Groups</a>.</p>}
+      {left > 0 && (
+        <p class="tools">
+          <button onClick={() => setMost(most + NODES_SHOWN)}>Show {count(Math.min(NODES_SHOWN, left))} more groups</button>
+          <span class="dim">{plural(left, "other group")} with less to do; all are on <a href="#/groups">Groups</a></span>
+        </p>
+      )}
       <details>
         <summary>Show as table</summary>
         <Table name="What flows between groups" rows={Object.entries(body.edges)} id={([id]) => id} sort="Inputs" columns={[

@@ -17,7 +17,7 @@ export function GroupsPage({ id }: { id: string }) {
   if (id) return <OneGroup id={id} group={body.groups[id]} />;
   return (
     <Page title="Groups" note={plural(rows.length, "label")}>
-      <Panel title="Groups" note="durations are of runs that ended" tools={<Legend items={[["stored", "fill-stored"], ["assigned", "fill-assigned"], ["waiting", "fill-waiting"], ["failed", "fill-failed"]]} />}>
+      <Panel title="Groups" note="durations are of attempts that ended" tools={<Legend items={[["stored", "fill-stored"], ["assigned", "fill-assigned"], ["waiting", "fill-waiting"], ["failed", "fill-failed"]]} />}>
         {rows.length === 0
           ? <Empty title="No groups yet">Every task has a label: the function's name, or the one you give with <code>{'{.label = "…"}'}</code>. Tasks with one label are a group.</Empty>
           : <GroupTable rows={rows} />}
@@ -33,7 +33,8 @@ function GroupTable({ rows }: { rows: Row[] }) {
       { name: "State", cell: ([, g]) => <Stack parts={stateParts(g.counts, g.total)} /> },
       { name: "Tasks", number: true, value: ([, g]) => g.total, cell: ([, g]) => count(g.total) },
       { name: "Finished", number: true, value: ([, g]) => g.finished, cell: ([, g]) => count(g.finished) },
-      { name: "Failed", number: true, value: ([, g]) => g.counts.failed, cell: ([, g]) => <span class={g.counts.failed ? "bad" : ""}>{count(g.counts.failed)}</span> },
+      { name: "Failed tasks", number: true, value: ([, g]) => g.failed_tasks, cell: ([, g]) => <span class={g.failed_tasks ? "bad" : ""}>{count(g.failed_tasks)}</span> },
+      { name: "Failed attempts", number: true, value: ([, g]) => g.failed_attempts, cell: ([, g]) => count(g.failed_attempts) },
       { name: "Retried", number: true, value: ([, g]) => g.retried, cell: ([, g]) => count(g.retried) },
       { name: "p50", number: true, value: ([, g]) => g.run_s.p50, cell: ([, g]) => seconds(g.run_s.p50) },
       { name: "p99", number: true, value: ([, g]) => g.run_s.p99, cell: ([, g]) => seconds(g.run_s.p99) },
@@ -52,9 +53,9 @@ function OneGroup({ id, group }: { id: string; group: Group | undefined }) {
       tools={<><a class="button" href={address("tasks", null, { label: group.label })}>List tasks</a><a class="button" href={address("profile", null, { group: id })}>Profile</a></>}>
       <Stats figures={[
         { name: "Tasks", value: count(group.total), note: `${count(group.counts.stored)} stored, ${count(group.counts.assigned)} assigned` },
-        { name: "Failed", value: count(group.counts.failed), note: `${plural(group.retried, "run")} repeated` },
-        { name: "p50 of a run", value: seconds(group.run_s.p50), note: `mean ${seconds(group.run_s.mean)}` },
-        { name: "p99 of a run", value: seconds(group.run_s.p99), note: `longest ${seconds(group.run_s.max)}` },
+        { name: "Failed tasks", value: count(group.failed_tasks), note: `${plural(group.failed_attempts, "failed attempt")}, ${count(group.retried)} repeated` },
+        { name: "p50 of an attempt", value: seconds(group.run_s.p50), note: `mean ${seconds(group.run_s.mean)}` },
+        { name: "p99 of an attempt", value: seconds(group.run_s.p99), note: `longest ${seconds(group.run_s.max)}` },
         { name: "Run time together", value: seconds(group.run_s.sum) },
         { name: "Values", value: bytes(group.bytes.sum), note: `mean ${bytes(group.bytes.mean)}` },
         { name: "Moved", value: bytes(group.transfer_bytes) },

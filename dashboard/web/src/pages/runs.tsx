@@ -69,7 +69,7 @@ function runColumns(now: number) {
     { name: "Took", number: true, value: ([, run]: Row) => (run.end ?? now) - run.start, cell: ([, run]: Row) => micros((run.end ?? now) - run.start) },
     { name: "Tasks", number: true, value: ([, run]: Row) => run.tasks, cell: ([, run]: Row) => count(run.tasks) },
     { name: "Finished", number: true, value: ([, run]: Row) => run.finished, cell: ([, run]: Row) => count(run.finished) },
-    { name: "Errors", number: true, value: ([, run]: Row) => run.errors, cell: ([, run]: Row) => count(run.errors) },
+    { name: "Failed tasks", number: true, value: ([, run]: Row) => run.failed_tasks, cell: ([, run]: Row) => count(run.failed_tasks) },
     { name: "Groups", number: true, value: ([, run]: Row) => run.groups, cell: ([, run]: Row) => count(run.groups) },
     { name: "Busy", number: true, value: ([, run]: Row) => run.busy, cell: ([, run]: Row) => share(run.busy) },
     { name: "Values", number: true, value: ([, run]: Row) => run.bytes, cell: ([, run]: Row) => bytes(run.bytes) },

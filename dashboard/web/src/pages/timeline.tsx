@@ -10,6 +10,7 @@ import { getBytes, withQuery, type FeedError } from "../feed/http";
 import { isReport } from "../feed/report";
 import { subscribe } from "../feed/socket";
 import { readFrame, type Frame } from "../feed/stream";
+import { useTimeShown, type TimeShown } from "../feed/time";
 import { useAsked, useFeed } from "../feed/use";
 import type { Groups, TimelineTable, Workers } from "../feed/types";
 import { fitted, prepare, rem } from "../parts/canvas";
@@ -37,15 +38,15 @@ export function Timeline() {
   void clock.value;
   const t1 = edge();
   const t0 = t1 - span.value;
-  const shown = lanes.groups(t0, t1);
+  const time = useTimeShown();
   const label = (group: number) => groups?.groups[group]?.label ?? `group ${group}`;
   const slots = lanes.laneWorker.length;
-  const busy = slots ? shown.reduce((sum, [, time]) => sum + time, 0) / (slots * span.value) : 0;
-  const says = `Task timeline of ${plural(slots, "slot")}, ${clockTime(t0)} to ${clockTime(t1)}: ${share(Math.min(1, busy))} busy`
-    + (shown[0] ? `, most of it with ${label(shown[0][0])}.` : ".");
+  const busy = time && time.all > 0 ? share(Math.min(1, 1 - time.idle / time.all)) : share(null);
+  const says = `Task timeline of ${plural(slots, "slot")}, ${clockTime(t0)} to ${clockTime(t1)}: ${busy} busy`
+    + (time?.groups[0] ? `, most of it with ${time.groups[0][1]}.` : ".");
   if (!workers) return <Page title="Timeline"><Awaiting error={error} /></Page>;
   return (
-    <Page title="Timeline" note={`${plural(slots, "slot")}, ${share(Math.min(1, busy))} busy, ${micros(span.value)} shown`}
+    <Page title="Timeline" note={`${plural(time?.slots ?? slots, "slot")}, ${busy} busy, ${micros(span.value)} shown`}
       tools={<>{SPANS.map(([name, width]) => (
         <button key={name} aria-pressed={span.value === width} onClick={() => { span.value = width; }}>{name}</button>
       ))}</>}>
@@ -58,26 +59,29 @@ export function Timeline() {
           </>
         ) : undefined}>
         <Figure says={says} table={() => <RectTable t0={t0} t1={t1} firstLane={firstLane} label={label} workers={workers} />}
-          legend={<StreamLegend shown={shown.slice(0, 8)} label={label} transfers={lanes.transfers} />}>
+          legend={<StreamLegend shown={time?.groups.slice(0, 8) ?? []} transfers={lanes.transfers} />}>
           <StreamCanvas lanes={lanes} name={(worker) => workers.workers[worker]?.name ?? `worker ${worker}`} label={label} />
         </Figure>
         {asking && !problem && <Loading />}
         {!asking && slots === 0 && <Empty title="No worker has been seen in this time">Start one with <code>weft-worker</code>, or run a program with <code>weft local --workers 4 -- ./program</code>.</Empty>}
-        {slots > 0 && lanes.empty && <Empty title="Nothing ended in this time">A task shows when its run ends. Move the time with ← and →, or show more with −.</Empty>}
+        {slots > 0 && lanes.empty && <Empty title="Nothing ran in this time">Move the time with ← and →, or show more with −.</Empty>}
       </Panel>
-      {shown.length > 0 && <TimePanel shown={shown} label={label} slots={slots} />}
+      {time && time.groups.length > 0 && <TimePanel time={time} />}
     </Page>
   );
 }
 
-function TimePanel({ shown, label, slots }: { shown: [group: number, micros: number][]; label(group: number): string; slots: number }) {
-  const all = Math.max(1, slots * span.value);
+const IDLE: [id: string, label: string] = ["idle", "idle: nothing ran"];
+
+function TimePanel({ time }: { time: TimeShown }) {
+  const rows: TimeShown["groups"] = [...time.groups, [...IDLE, time.idle]];
+  const of = Math.max(1, time.all);
   return (
-    <Panel title="Where the time went" note={`of ${plural(slots, "slot")} for ${micros(span.value)}`}>
-      <Table name="Time by group" rows={shown} id={([group]) => group} sort="Time" columns={[
-        { name: "Group", value: ([group]) => label(group), cell: ([group]) => <GroupName id={group} label={label(group)} /> },
-        { name: "Share", value: ([, time]) => time, cell: ([, time]) => <Meter share={time / all} text={share(time / all)} /> },
-        { name: "Time", number: true, value: ([, time]) => time, cell: ([, time]) => micros(time) },
+    <Panel title="Where the time went" note={`of ${plural(time.slots, "slot")}, ${micros(time.all)} together; ${time.within > 0 ? `right to within ${micros(time.within)}` : "exact"}`}>
+      <Table name="Time by group" rows={rows} id={([id]) => id} sort="Time" columns={[
+        { name: "Group", value: ([, label]) => label, cell: ([id, label]) => (id === IDLE[0] ? <span class="dim">{label}</span> : <GroupName id={id} label={label} />) },
+        { name: "Share", value: ([, , taken]) => taken, cell: ([, , taken]) => <Meter share={taken / of} text={share(taken / of)} /> },
+        { name: "Time", number: true, value: ([, , taken]) => taken, cell: ([id, , taken]) => <span data-time={id}>{micros(taken)}</span> },
       ]} />
     </Panel>
   );
@@ -139,7 +143,7 @@ function StreamCanvas({ lanes, name, label }: { lanes: Lanes; name(worker: numbe
     const width = canvas.current!.clientWidth - gutter();
     const perPixel = span.peek() / width;
     const lane = Math.floor((y - AXIS) / laneHeight);
-    return x < gutter() || lane < 0 ? null : lanes.hit(lane, edge() - (gutter() + width - x) * perPixel, perPixel * 2);
+    return x < gutter() || lane < 0 ? null : lanes.hit(lane, edge() - (gutter() + width - x) * perPixel, perPixel * 2, edge());
   };
   const move = (event: PointerEvent) => {
     if (event.buttons & 1 && event.movementX) seek(edge() - event.movementX * span.peek() / (canvas.current!.clientWidth - gutter()));
@@ -164,12 +168,17 @@ function StreamCanvas({ lanes, name, label }: { lanes: Lanes; name(worker: numbe
         <div class="tip" style={{ top: `${tip.y + 14}px`, ...(tip.right ? { right: `calc(100% - ${tip.x - 8}px)` } : { left: `${tip.x + 12}px` }) }}>
           <strong>{label(tip.hit.group)}</strong>
           <span>{name(lanes.laneWorker[tip.hit.lane]!)}, slot {lanes.laneSlot[tip.hit.lane]}</span>
-          <span>{clockTime(tip.hit.start, 1e3)}, {tip.hit.busy === undefined ? `took ${micros(tip.hit.end - tip.hit.start)}` : `${share(tip.hit.busy)} busy`}</span>
+          <span>{clockTime(tip.hit.start, 1e3)}, {tookText(tip.hit)}</span>
           {tip.hit.key && <span>press to open the task</span>}
         </div>
       )}
     </>
   );
+}
+
+function tookText({ start, end, busy, open }: Hit): string {
+  if (open) return `runs for ${micros(end - start)}`;
+  return busy === undefined ? `took ${micros(end - start)}` : `${share(busy)} busy`;
 }
 
 // Draws at the screen's rate while time moves, after every render otherwise; once a second for those who want calm.
@@ -207,16 +216,18 @@ function drawLabels(context: CanvasRenderingContext2D, lanes: Lanes, laneHeight:
   }
 }
 
-function StreamLegend({ shown, label, transfers }: { shown: [number, number][]; label(group: number): string; transfers: number }) {
+function StreamLegend({ shown, transfers }: { shown: TimeShown["groups"]; transfers: number }) {
   return (
     <ul class="legend">
-      {shown.map(([group, time]) => (
-        <li key={group}><GroupName id={group} label={label(group)} /> {micros(time)}</li>
+      {shown.map(([group, label, time]) => (
+        <li key={group}><GroupName id={group} label={label} /> {micros(time)}</li>
       ))}
       {transfers > 0 && <li><span class="swatch fill-transfer" aria-hidden="true" />dotted below: values received</li>}
     </ul>
   );
 }
+
+interface TableRow { lane: string; key: string; group: number; start: number; end: number; open?: boolean }
 
 function RectTable({ t0, t1, firstLane, label, workers }: {
   t0: number; t1: number; firstLane: number; label(group: number): string; workers: Workers;
@@ -228,13 +239,17 @@ function RectTable({ t0, t1, firstLane, label, workers }: {
     const place = body.lanes[lane];
     return place ? `${workers.workers[place.worker]?.name ?? place.worker}, slot ${place.slot}` : lane;
   };
+  // A report holds all time, whatever was asked for.
+  const within = <Row extends { start: number }>(rows: Row[], end: (row: Row) => number) => rows.filter((row) => row.start < window.t1 && end(row) > window.t0);
+  const rows: TableRow[] = [...within(body.rects, ({ end }) => end),
+    ...within(body.running, () => window.t1).map((run) => ({ ...run, end: window.t1, open: true }))];
   return (
-    <Table name="Tasks in this time" rows={body.rects} id={(row) => `${row.key} ${row.start}`} sort="Began" columns={[
+    <Table name="Tasks in this time" rows={rows} id={(row) => `${row.key} ${row.start}`} sort="Began" columns={[
       { name: "Task", cell: (row) => <KeyLink taskKey={row.key} /> },
       { name: "Group", value: (row) => label(row.group), cell: (row) => <GroupName id={row.group} label={label(row.group)} /> },
       { name: "Where", value: (row) => where(row.lane) },
       { name: "Began", number: true, value: (row) => row.start, cell: (row) => clockTime(row.start, 1e3) },
-      { name: "Took", number: true, value: (row) => row.end - row.start, cell: (row) => micros(row.end - row.start) },
+      { name: "Took", number: true, value: (row) => row.end - row.start, cell: (row) => (row.open ? `runs for ${micros(row.end - row.start)}` : micros(row.end - row.start)) },
     ]} />
   );
 }

@@ -110,7 +110,7 @@ export function KeyLink({ taskKey, label }: { taskKey: string; label?: string })
   return <a class={label ? "" : "key"} href={address("tasks", taskKey)} title={taskKey}>{label || shortKey(taskKey)}</a>;
 }
 export function WorkerLink({ name }: { name: string | null | undefined }) {
-  return name ? <a class="worker" href={address("workers", name)}>{name}</a> : <span class="dim">–</span>;
+  return name ? <a class="worker" href={address("workers", name)} title={name}>{name}</a> : <span class="dim">–</span>;
 }
 
 /** Nothing here: says why, and what to do first. */

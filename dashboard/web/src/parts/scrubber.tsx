@@ -16,7 +16,7 @@ const END_SHARE = 0.995;
 
 export function Scrubber() {
   const track = useRef<HTMLDivElement>(null);
-  const { body } = useAsked<Series>("series?names=busy,failed_per_s&by=cluster&px=400", EVERY_MS);
+  const { body } = useAsked<Series>("series?names=busy,failed_attempts_per_s&by=cluster&px=400", EVERY_MS);
   void clock.value;
   const first = body?.t[0] ?? 0;
   const last = Math.max(present(), body?.t.at(-1) ?? 0, first + 1);
@@ -63,5 +63,5 @@ function drawBusy({ context, width, height }: Surface, { t, series }: Series, fi
   context.fill();
   context.globalAlpha = 1;
   context.fillStyle = colours.states.failed!;
-  t.forEach((time, i) => { if ((series.failed_per_s?.[i] ?? 0) > 0) context.fillRect(x(time) - 1, 0, 2, 7); });
+  t.forEach((time, i) => { if ((series.failed_attempts_per_s?.[i] ?? 0) > 0) context.fillRect(x(time) - 1, 0, 2, 7); });
 }
