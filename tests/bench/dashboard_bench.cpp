@@ -1,7 +1,8 @@
-// What watching costs: CPU time of the scheduler's own thread for the same tasks without a dashboard, with 0, 1 and 20 viewers, and
-// with 100 that never read; how soon those are cut and how far behind a good viewer is meanwhile; and what probes of /healthz leave
-// in memory. CPU time and not wall time, since viewers and scheduler share this machine's cores; rounds alternate, and the median
-// counts, since caches are shared too.
+// What watching costs: CPU time of the scheduler's own thread for the same tasks without a dashboard, with 0, 1 and 20
+// viewers, and with 100 that never read; how soon those are cut and how far behind a good viewer is meanwhile; and what
+// probes of /healthz leave in memory. CPU time and not wall time, since viewers and scheduler share this machine's cores;
+// rounds alternate, and the median counts, since caches are shared too. Nothing else may run meanwhile: a range wider than a
+// per cent decides nothing.
 //   dashboard_bench [TASKS [ROUNDS]]
 #include <unistd.h>
 
@@ -38,20 +39,25 @@ long resident_kb(int pid) {
   file >> size >> resident;
   return resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
-std::uint16_t port_of(const LocalCluster& cluster) { return static_cast<std::uint16_t>(std::atoi(cluster.dashboard().c_str() + cluster.dashboard().rfind(':') + 1)); }
+std::uint16_t port_of(const LocalCluster& cluster) {
+  return static_cast<std::uint16_t>(std::atoi(cluster.dashboard().c_str() + cluster.dashboard().rfind(':') + 1));
+}
 
 /// Looks at the busiest pages until the connection ends.
 void view(std::uint16_t port) {
   test::HttpClient viewer(port);
   if (viewer.open_websocket() != 101) return;
-  viewer.say(R"({"sub":[{"id":1,"get":"/api/v1/overview","hz":10},{"id":2,"get":"/api/v1/stream?px=1100","hz":10},{"id":3,"get":"/api/v1/workers","hz":2},{"id":4,"get":"/api/v1/groups","hz":2}]})");
-  while (!viewer.hear().empty()) {}
+  viewer.say(
+      R"({"sub":[{"id":1,"get":"/api/v1/overview","hz":10},{"id":2,"get":"/api/v1/stream?px=1100","hz":10},{"id":3,"get":"/api/v1/workers","hz":2},{"id":4,"get":"/api/v1/groups","hz":2}]})");
+  while (!viewer.hear().empty()) {
+  }
 }
 /// Asks for the largest pages and reads none of them.
 std::unique_ptr<test::HttpClient> deaf(std::uint16_t port) {
   auto viewer = std::make_unique<test::HttpClient>(port, 4096);
   viewer->open_websocket();
-  viewer->say(R"({"sub":[{"id":1,"get":"/api/v1/tasks?limit=10000","hz":10},{"id":2,"get":"/api/v1/stream?px=4000","hz":10},{"id":3,"get":"/api/v1/overview","hz":10}]})");
+  viewer->say(
+      R"({"sub":[{"id":1,"get":"/api/v1/tasks?limit=10000","hz":10},{"id":2,"get":"/api/v1/stream?px=4000","hz":10},{"id":3,"get":"/api/v1/overview","hz":10}]})");
   return viewer;
 }
 
@@ -107,8 +113,8 @@ void measure_cut() {
     behind_max = std::max(behind_max, static_cast<double>((monotonic_now() - asked).count()) * 1e-6);
     std::this_thread::sleep_for(100ms);
   }
-  std::printf("all %d that never read were cut after %.1f s; the slowest answer to a good viewer meanwhile took %.0f ms\n", deaf_viewers,
-              static_cast<double>((monotonic_now() - began).count()) * 1e-9, behind_max);
+  std::printf("all %d that never read were cut after %.1f s; the slowest answer to a good viewer meanwhile took %.0f ms\n",
+              deaf_viewers, static_cast<double>((monotonic_now() - began).count()) * 1e-9, behind_max);
 }
 
 void measure_probes() {
@@ -119,29 +125,45 @@ void measure_probes() {
   probe(probes / 10);
   long before = resident_kb(cluster.scheduler_pid());
   probe(probes);
-  std::printf("%d probes of /healthz, each a new connection: resident memory %ld kB, then %ld kB\n", probes, before, resident_kb(cluster.scheduler_pid()));
+  std::printf("%d probes of /healthz, each a new connection: resident memory %ld kB, then %ld kB\n", probes, before,
+              resident_kb(cluster.scheduler_pid()));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   init(argc, argv);
-  int tasks = argc > 1 ? std::atoi(argv[1]) : 50'000, rounds = argc > 2 ? std::atoi(argv[2]) : 3;
+  int tasks = argc > 1 ? std::atoi(argv[1]) : 50'000, rounds = argc > 2 ? std::atoi(argv[2]) : 5;
   struct Row {
     const char* name;
     int viewers;
     bool dashboard;
     std::vector<double> us, rate;
   };
-  Row rows[] = {{"no dashboard", 0, false}, {"0 viewers", 0, true}, {"1 viewer", 1, true}, {"20 viewers", 20, true}, {"100 that never read", deaf_viewers, true}};
+  Row rows[] = {{"no dashboard", 0, false},
+                {"0 viewers", 0, true},
+                {"1 viewer", 1, true},
+                {"20 viewers", 20, true},
+                {"100 that never read", deaf_viewers, true}};
+  // Each round begins with another row, so that none always runs on the warmest machine.
+  const std::size_t count = std::size(rows);
   for (int round = 0; round < rounds; ++round)
-    for (Row& row : rows) {
+    for (std::size_t i = 0; i < count; ++i) {
+      Row& row = rows[(i + static_cast<std::size_t>(round)) % count];
       Cost cost = measure(tasks, row.viewers, row.dashboard);
       row.us.push_back(cost.us_per_task), row.rate.push_back(cost.tasks_per_s);
     }
+  const Row alone = rows[1];
   for (Row& row : rows) {
-    std::ranges::sort(row.us), std::ranges::sort(row.rate);
-    std::printf("%-20s scheduler: %.2f us of CPU a task (%.2f to %.2f); %.0f tasks/s\n", row.name, row.us[row.us.size() / 2], row.us.front(), row.us.back(), row.rate[row.rate.size() / 2]);
+    std::vector<double> shares;  // of the same round's rate without a viewer
+    for (std::size_t i = 0; i < row.rate.size(); ++i) shares.push_back(100 * (row.rate[i] / alone.rate[i] - 1));
+    for (std::vector<double>* values : {&row.us, &row.rate, &shares}) std::ranges::sort(*values);
+    const std::size_t middle = row.us.size() / 2;
+    std::printf(
+        "%-20s scheduler: %.2f us of CPU a task (%.2f to %.2f); %.0f tasks/s (%.0f to %.0f), %+.1f %% of 0 viewers (%+.1f "
+        "to %+.1f)\n",
+        row.name, row.us[middle], row.us.front(), row.us.back(), row.rate[middle], row.rate.front(), row.rate.back(),
+        shares[middle], shares.front(), shares.back());
   }
   std::fflush(stdout);
   measure_probes();
