@@ -11,18 +11,10 @@
 
 #include "common/result.h"
 #include "common/time.h"
+#include "dashboard/log_start.h"
 #include "scheduler/observer.h"
 
 namespace weft::dashboard {
-
-/// What a folder has of one start of a scheduler.
-struct LogStart {
-  std::uint64_t epoch = 0;
-  std::int64_t origin_unix_us = 0, written_unix_us = 0;  // its beginning, and when it last wrote
-  std::uint64_t bytes = 0;
-};
-/// All of them, the newest last.
-std::vector<LogStart> log_starts(const std::string& folder);
 
 struct DashboardOptions {
   std::string host = "127.0.0.1";  // off loopback a token is asked for

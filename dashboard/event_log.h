@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "common/result.h"
-#include "dashboard/dashboard.h"
 #include "dashboard/feed.h"
+#include "dashboard/log_start.h"
 
 namespace weft::dashboard {
 

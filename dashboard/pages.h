@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 
 #include "common/result.h"
-#include "dashboard/dashboard.h"
 #include "dashboard/feed.h"
+#include "dashboard/log_start.h"
 #include "dashboard/query.h"
 
 namespace weft::dashboard {

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "dashboard/dashboard.h"
 #include "dashboard/event_log.h"
 #include "dashboard/viewer.h"
 #include "support/http_client.h"
