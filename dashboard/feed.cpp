@@ -101,6 +101,13 @@ void Feed::apply(const Sighting& record, std::string_view text) {
       return on_again(record.to == 1);
     case Seen::control:
       return on_control(record, text);
+    case Seen::held: {
+      std::uint32_t row = row_of(record);
+      tasks_[row].bytes = record.amount;
+      return held_.hold(row, record.key, tasks_[row].group, record.worker, record.amount);
+    }
+    case Seen::dropped:
+      return held_.drop(index_.find(record.key, tasks_), record.worker);
     case Seen::step:
       ++totals_.steps;
       totals_.step_s += static_cast<double>(record.amount) * 1e-9;
@@ -113,6 +120,10 @@ void Feed::apply(const Sighting& record, std::string_view text) {
     case Seen::log:
       if (record.extra == samples_level) {
         if (auto samples = StackSamples::read(text)) samples_.add(now_, record.worker, *samples);
+        return;
+      }
+      if (record.extra == places_level) {
+        for (const auto& [key, place] : read_places(text)) held_.move(index_.find(key, tasks_), key, record.worker, place);
         return;
       }
       if (lines_.size() >= limits_.lines) lines_.pop_front();
@@ -159,6 +170,7 @@ void Feed::on_forgotten(std::uint32_t row) {
   TaskRow& task = tasks_[row];
   if (task.state == forgotten_state) return;
   timeline_.abandon(task.key);
+  held_.drop_all(row);
   --group(task.group).now.counts[task.state];
   --totals_.tasks[task.state];
   task.state = forgotten_state;
@@ -207,8 +219,9 @@ void Feed::on_transition(const Sighting& record) {
   std::uint32_t row = row_of(record);
   TaskRow& task = tasks_[row];
   GroupRow& its = group(task.group);
-  std::uint8_t from = task.state;                             // ours, so that counts stay true when records were dropped
-  if (record.from == record.to && record.to == from) return;  // shown again, and nothing new
+  std::uint8_t from = task.state;   // ours, so that counts stay true when records were dropped
+  if (record.from == record.to || from == static_cast<std::uint8_t>(TaskState::stored)) held_.drop_all(row);   // shown again: so are its copies
+  if (record.from == record.to && record.to == from) return;   // and nothing new
   constexpr auto assigned = static_cast<std::uint8_t>(TaskState::assigned);
   if (from == assigned) leave_worker(task), stop_running(row);
   --its.now.counts[from];
@@ -278,6 +291,7 @@ void Feed::on_finished(const Sighting& record) {
   ran.running.erase(row);
   task.running = false;
   note_run(task);
+  held_.hold(row, record.key, task.group, record.worker, record.amount);
 }
 
 void Feed::on_transfer(const Sighting& record) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/key_index.h"
+#include "dashboard/held_values.h"
 #include "dashboard/moments.h"
 #include "dashboard/samples.h"
 #include "dashboard/timeline.h"
@@ -163,6 +164,7 @@ class Feed {
   const std::map<std::string, ErrorRow>& errors() const { return errors_; }
   const std::deque<EventRow>& events() const { return events_; }
   const std::deque<LineRow>& lines() const { return lines_; }
+  const HeldValues& held() const { return held_; }
   const Samples& samples() const { return samples_; }
   const std::deque<StoryRow>& story() const { return story_; }
   const std::vector<RunRow>& runs() const { return runs_; }
@@ -213,6 +215,7 @@ class Feed {
   std::deque<Key> failures_order_;
   std::deque<EventRow> events_;
   std::deque<LineRow> lines_;
+  HeldValues held_;
   Samples samples_{limits_.samples, limits_.sample_texts};
   std::deque<StoryRow> story_;
   std::vector<RunRow> runs_;

@@ -92,6 +92,7 @@ void Feed::on_joined(const Sighting& record, std::string_view text) {
 void Feed::on_lost(const Sighting& record, std::string_view text) {
   WorkerRow& row = worker(record.worker);
   row.lost = now_;
+  held_.lose(record.worker);
   row.lost_unexpectedly = record.to != 0;
   row.lost_why = text;
   row.now.status = static_cast<std::uint8_t>(WorkerStatus::lost);

@@ -20,7 +20,10 @@ Moment Feed::moment() const {
     worker.running = std::max<std::uint32_t>(worker.running, static_cast<std::uint32_t>(row.running.size()));
     moment.workers.push_back(worker);
   }
-  for (const GroupRow& row : groups_) moment.groups.push_back(row.now);
+  for (const GroupRow& row : groups_) {
+    moment.groups.push_back(row.now);
+    moment.groups.back().held = held_.of_group(row.now.group);
+  }
   for (const auto& [place, link] : links_) moment.links.push_back(link);
   return moment;
 }

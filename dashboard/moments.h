@@ -22,11 +22,18 @@ struct WorkerMoment {
   Micros heard = 0;
   std::uint64_t unmanaged() const { return process > managed ? process - managed : 0; }
 };
+/// What workers hold of a group's values, bytes.
+struct HeldByGroup {
+  std::uint64_t memory = 0, disk = 0;
+  std::uint64_t copies = 0;           // of both: what is there once more
+  std::uint64_t values = 0;
+};
 struct GroupMoment {
   std::uint32_t group = 0;
   std::array<std::uint32_t, 6> counts{};   // by scheduler::TaskState
   std::uint64_t total = 0, finished = 0, failed_tasks = 0, failed_attempts = 0, retried = 0, bytes = 0, transfer_bytes = 0;
   double run_s = 0;
+  HeldByGroup held;
 };
 struct LinkMoment {
   std::uint32_t from = 0, to = 0;

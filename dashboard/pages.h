@@ -90,6 +90,8 @@ class Pages {
   Body story(const Query&, const Range&, const TaskRow& task) const;
   Body critical_path(const Query&, const Range&) const;
   Body memory(const Query&, const Range&) const;
+  Body memory_by_group(const Range&) const;
+  Body memory_by_key(const Range&) const;
   Body network(const Query&, const Range&) const;
   Body profile(const Query&, const Range&) const;
   Body errors(const Query&, const Range&) const;

@@ -1,5 +1,6 @@
 // Tables by id: overview, workers, groups and their graph, memory, network, errors.
 #include <algorithm>
+#include <span>
 #include <tuple>
 
 #include "dashboard/pages.h"
@@ -256,28 +257,47 @@ Body Pages::memory(const Query& query, const Range& range) const {
     }
     return {.json = std::move(json)};
   }
+  if (by == "group") return memory_by_group(range);
+  return memory_by_key(range);
+}
+
+Body Pages::memory_by_group(const Range& range) const {
+  Json json = header(range);
+  Json& rows = json["rows"] = Json::object();
+  std::uint64_t memory = 0, disk = 0, managed = 0, spilled = 0;
+  for (const GroupMoment& group : range.now.groups) {
+    const HeldByGroup& held = group.held;
+    memory += held.memory, disk += held.disk;
+    if (held.values > 0)
+      rows[std::to_string(group.group)] = {{"name", feed_.label_of(group.group)}, {"managed_bytes", held.memory}, {"spilled_bytes", held.disk},
+                                           {"copies_bytes", held.copies}, {"count", held.values}};
+  }
+  for (const WorkerMoment& worker : range.now.workers) managed += worker.managed, spilled += worker.spilled;
+  auto more = [](std::uint64_t all, std::uint64_t part) { return all > part ? all - part : 0; };
+  json["rest"] = {{"managed_bytes", more(managed, memory)}, {"spilled_bytes", more(spilled, disk)}};
+  return {.json = std::move(json)};
+}
+
+Body Pages::memory_by_key(const Range& range) const {
+  Json json = header(range);
+  Json& rows = json["rows"] = Json::object();
   std::vector<const TaskRow*> largest;
-  std::map<std::uint32_t, std::pair<std::uint64_t, std::uint64_t>> groups;
-  for (const TaskRow& task : feed_.tasks()) {
-    if (state_at(task, range) != static_cast<std::uint8_t>(TaskState::stored)) continue;
-    groups[task.group].first += task.bytes;
-    ++groups[task.group].second;
-    if (by == "key") largest.push_back(&task);
-  }
-  if (by == "group") {
-    for (const auto& [group, sum] : groups)
-      rows[std::to_string(group)] = {{"name", feed_.label_of(group)}, {"managed_bytes", sum.first}, {"count", sum.second}};
-    return {.json = std::move(json)};
-  }
+  for (const TaskRow& task : feed_.tasks())
+    if (state_at(task, range) == static_cast<std::uint8_t>(TaskState::stored)) largest.push_back(&task);
   std::size_t shown = std::min<std::size_t>(largest.size(), 200);
   std::partial_sort(largest.begin(), largest.begin() + static_cast<std::ptrdiff_t>(shown), largest.end(),
                     [](auto* a, auto* b) { return a->bytes > b->bytes; });
-  for (std::size_t i = 0; i < shown; ++i)
-    rows[largest[i]->key.hex()] = {{"name", largest[i]->key.hex()},
-                                   {"label", feed_.label_of(largest[i]->group)},
-                                   {"worker", feed_.name_of_worker(largest[i]->worker)},
-                                   {"managed_bytes", largest[i]->bytes},
-                                   {"count", 1}};
+  for (const TaskRow* task : std::span(largest).first(shown)) {
+    std::uint64_t here = 0, on_disk = 0;
+    std::string holders;
+    for (const HeldValues::Copy& copy : feed_.held().copies(static_cast<std::uint32_t>(task - feed_.tasks().data()))) {
+      here += copy.place == ValuePlace::memory, on_disk += copy.place == ValuePlace::disk;
+      holders += (holders.empty() ? "" : ", ") + feed_.name_of_worker(copy.worker);
+    }
+    rows[task->key.hex()] = {{"name", task->key.hex()}, {"label", feed_.label_of(task->group)}, {"worker", feed_.name_of_worker(task->worker)}, {"holders", holders},
+                             {"bytes", task->bytes}, {"managed_bytes", here * task->bytes}, {"spilled_bytes", on_disk * task->bytes},
+                             {"copies_bytes", here + on_disk > 1 ? (here + on_disk - 1) * task->bytes : 0}, {"count", here + on_disk}};
+  }
   return {.json = std::move(json)};
 }
 

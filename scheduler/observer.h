@@ -35,6 +35,8 @@ enum class Seen : std::uint8_t {
   gap = 17,         // amount: records dropped before this one
   again = 18,       // each task as it is comes between to: 0 and to: 1; who knows others may forget them
   control = 19,     // somebody's verb was obeyed. key, worker: the first it was about; text: verb, by whom, on what, why, each ended by \0
+  held = 20,        // key, group, worker: it has a copy that it did not make, amount: bytes
+  dropped = 21,     // key, group, worker: it has that copy no more, and others do
 };
 enum class WorkerStatus : std::uint8_t { running, paused, retiring, disconnected, lost };
 

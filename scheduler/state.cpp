@@ -6,6 +6,7 @@
 #include "common/coverage_mark.h"
 #include "common/limits.h"
 #include "common/stack_samples.h"
+#include "common/value_places.h"
 #include "common/vectors.h"
 
 namespace weft::scheduler {
@@ -257,12 +258,13 @@ bool State::empty() const {
 }
 
 void State::log_line(std::uint32_t level, std::string text, std::string worker, Key key) {
-  if (level != samples_level) shorten(text, log_line_max);
+  bool for_observers = level == samples_level || level == places_level;
+  if (!for_observers) shorten(text, log_line_max);
   if (observer_) {
     const Worker* found = find_worker(worker);
     observer_->write(Sighting{.when = now_, .key = key, .worker = found ? found->id.number : 0, .extra = level, .what = Seen::log}, text);
   }
-  if (level == samples_level) return;
+  if (for_observers) return;
   if (log_.size() >= log_lines_max) log_.pop_front();
   log_.push_back({now_, std::move(worker), level, key, std::move(text)});
 }

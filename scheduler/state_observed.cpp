@@ -152,7 +152,10 @@ void State::show_again() {
   }
   TaskNumber end = std::min<std::size_t>(*shown_again_ + observer_->size() / 32, tasks_.size());
   for (TaskNumber& number = *shown_again_; number < end; ++number)
-    if (const Task& task = tasks_[number]; task.key) show_transition(task, task.state, task.state);
+    if (const Task& task = tasks_[number]; task.key) {
+      show_transition(task, task.state, task.state);
+      for (const Replica& replica : task.replicas) show(Seen::held, task, replica.worker, task.bytes);
+    }
   if (end < tasks_.size() || !observer_->write(Sighting{.when = now_, .what = Seen::again, .to = 1})) return;
   shown_again_.reset();
   show_again_ = now_ + 2s;

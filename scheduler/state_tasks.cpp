@@ -293,6 +293,7 @@ void State::add_replica(TaskNumber number, Worker& worker) {
   task.replicas.push_back({worker.id, static_cast<std::uint32_t>(worker.holding.size())});
   worker.holding.push_back(number);
   worker.holding_bytes += task.bytes;
+  if (task.state != TaskState::assigned || task.worker != worker.id) show(Seen::held, task, worker.id, task.bytes);   // else it is told as its end
 }
 
 void State::remove_replica(TaskNumber number, WorkerId id) {
@@ -306,6 +307,7 @@ void State::remove_replica(TaskNumber number, WorkerId id) {
   worker.holding[slot] = worker.holding.back();
   worker.holding.pop_back();
   worker.holding_bytes -= task.bytes;
+  if (!task.replicas.empty()) show(Seen::dropped, task, id);   // the last one goes with the state
   if (slot == worker.holding.size()) return;
   for (Replica& moved : tasks_[worker.holding[slot]].replicas)
     if (moved.worker == id) moved.slot = slot;

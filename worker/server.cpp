@@ -285,6 +285,9 @@ void Server::take_store_news() {
     log_warning("values cannot be spilled", {{"why", news.trouble}});
     events_.push_back(Logged{LogLine{4, {}, news.trouble}});
   }
+  constexpr std::size_t places_max = 300;   // of a line: an observer takes 12 kB
+  for (std::span<const PlacedValue> rest = news.places; !rest.empty(); rest = rest.subspan(std::min(rest.size(), places_max)))
+    events_.push_back(Logged{LogLine{places_level, {}, text_of(rest.first(std::min(rest.size(), places_max)))}});
   auto arrived = [&](const Key& key) {
     send(values_.arrived(key));
     task_values_.arrived(key);

@@ -19,6 +19,7 @@ void Server::perform(Connect&) {
     return;
   }
   scheduler_ = *peer;
+  store_.tell_places_again();
   events_.push_back(LinkUp{});
 }
 

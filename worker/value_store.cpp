@@ -33,6 +33,7 @@ void ValueStore::Impl::insert(const Key& key, Value value, std::uint64_t content
                                          .content = content ? content : draw_content(), .value = std::move(value),
                                          .mapped = std::move(mapped), .lender = lender});
   StoreEntry& entry = entries[number];
+  if (entry.place() != ValuePlace::memory) moved.push_back(key);
   if (entry.lender) return;
   if (!entry.mapped) {
     list(number);
@@ -120,7 +121,17 @@ StoreEvents ValueStore::Impl::take() {
   for (StoreNews& piece : news.take()) std::visit([this](auto& one) { on(one); }, piece);
   StoreEvents events = std::exchange(waiting, {});
   balance();
+  std::sort(moved.begin(), moved.end());
+  moved.erase(std::unique(moved.begin(), moved.end()), moved.end());
+  for (const Key& key : std::exchange(moved, {}))
+    if (const StoreEntry* entry = entries.look_up(key)) events.places.push_back({key, entry->place()});
   return events;
+}
+
+void ValueStore::tell_places_again() {
+  impl_->entries.each([&](const StoreEntry& entry) {
+    if (entry.place() != ValuePlace::memory) impl_->moved.push_back(entry.key);
+  });
 }
 
 ValueStore::ValueStore(StoreOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}

@@ -16,6 +16,7 @@
 #include "common/data/segments.h"
 #include "common/result.h"
 #include "common/time.h"
+#include "common/value_places.h"
 
 namespace weft::worker {
 
@@ -54,6 +55,7 @@ class Reservation {
 struct StoreEvents {
   std::vector<Key> loaded;               // now in memory: `find` has it
   std::vector<Key> lost;                 // its spill block is damaged or unreadable; it is forgotten here
+  std::vector<PlacedValue> places;       // values that came to lie elsewhere than in our memory, or came back
   std::string trouble;                   // disk full or failing: one sentence for the operator, at most one a minute
 };
 
@@ -99,6 +101,8 @@ class ValueStore {
   /// In memory, exact: values, reservations, and erased values that somebody still looks at. Mapped spill files do not count.
   std::uint64_t managed_bytes() const;
   std::uint64_t spilled_bytes() const;   // of values that are only on disk or mapped from there
+  /// Tell of every value that lies elsewhere again, with the next `take`: who knew it is not there any more.
+  void tell_places_again();
   bool paused() const;                   // above `pause_at`
   int descriptor() const;                // readable when `take` has news
   /// News since the last call; also continues spilling, so call it once a heartbeat in any case.

@@ -35,6 +35,7 @@ struct StoreEntry {
   std::uint32_t older = KeyIndex::none, newer = KeyIndex::none;  // its neighbours there
 
   bool only_on_disk() const { return mapped || !value; }
+  ValuePlace place() const { return lender ? ValuePlace::lent : only_on_disk() ? ValuePlace::disk : ValuePlace::memory; }
   // The entry's own Value is one owner; a second one means that dropping ours would free nothing.
   bool in_use() const { return value && value->block().owner().use_count() > 1; }
 };
@@ -93,6 +94,7 @@ class ValueStore::Impl {
   std::uint64_t on_disk = 0;             // bytes of entries that are only on disk
   NewsBox news;
   StoreEvents waiting;                   // news that needs no thread
+  std::vector<Key> moved;                // since the last `take`; one of them may be there twice
 
  private:
   bool has_room(std::uint64_t bytes) const {

@@ -24,6 +24,7 @@ void ValueStore::Impl::evict(std::uint32_t number) {
   unlist(number);
   entry.value.reset();
   on_disk += entry.bytes;
+  moved.push_back(entry.key);
 }
 
 void ValueStore::Impl::balance() {
@@ -178,6 +179,7 @@ void ValueStore::Impl::on(Loaded& loaded) {
   } else {
     mapped_at[entry->value->block().data()] = entry->mapped.get();
   }
+  moved.push_back(loaded.key);
   just_loaded.push_back(*entry->value);
   waiting.loaded.push_back(loaded.key);
 }
@@ -206,6 +208,7 @@ void ValueStore::Impl::on(Copied& copied) {
   StoreEntry& entry = entries[number];
   entry.loading = false;
   entry.lender = 0;
+  moved.push_back(copied.key);
   entry.value = std::move(copied.value);
   list(number);
 }

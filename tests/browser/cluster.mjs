@@ -47,13 +47,13 @@ export async function startScheduler(folder, args = []) {
   return { ...scheduler, url: url.replace(/\/$/, "") };
 }
 
-/** A cluster with a job that has loaded its graph and keeps the workers busy. `names`: of the workers; `job`: arguments of the job. */
-export async function startCluster({ names = ["worker-0", "worker-1", "worker-2"], args = [], job: jobArgs = [] } = {}) {
+/** A cluster with a job that has loaded its graph and keeps the workers busy. `names`: of the workers; `job`: arguments of the job; `memory`: of each worker. */
+export async function startCluster({ names = ["worker-0", "worker-1", "worker-2"], args = [], job: jobArgs = [], memory = "512MiB" } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "weft-browser-"));
   const scheduler = await startScheduler(folder, args);
   const file = join(folder, "scheduler.json");
   const hands = names.map((name, i) => start(join(build, "weft-worker"),
-    ["--scheduler-file", file, "--name", name, "--nthreads", "2", "--memory-limit", "512MiB", "--local-directory", join(folder, `w${i}`)]));
+    ["--scheduler-file", file, "--name", name, "--nthreads", "2", "--memory-limit", memory, "--local-directory", join(folder, `w${i}`)]));
   const job = start(process.env.WEFT_JOB, jobArgs, { env: { ...process.env, WEFT_SCHEDULER_FILE: file } });
   await job.says(/^loaded$/);
   return {

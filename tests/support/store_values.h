@@ -74,6 +74,7 @@ StoreEvents until(ValueStore& store, Done done) {
     StoreEvents news = store.take();
     all.loaded.insert(all.loaded.end(), news.loaded.begin(), news.loaded.end());
     all.lost.insert(all.lost.end(), news.lost.begin(), news.lost.end());
+    all.places.insert(all.places.end(), news.places.begin(), news.places.end());
     if (!news.trouble.empty()) all.trouble = news.trouble;
     if (done(all)) return all;
     pollfd waiting{store.descriptor(), POLLIN, 0};

@@ -10,7 +10,7 @@ namespace {
 
 std::string group(const std::string& label, int waiting, int assigned, int finished, int errors = 0, int bytes = 0) {
   return R"({"label":")" + label + R"(","tasks":{"released":0,"waiting":)" + std::to_string(waiting) + R"(,"ready":0,"assigned":)" +
-         std::to_string(assigned) + R"(,"stored":0,"failed":0},"finished":)" + std::to_string(finished) + R"(,"errors":)" +
+         std::to_string(assigned) + R"(,"stored":0,"failed":0},"finished":)" + std::to_string(finished) + R"(,"failed_tasks":)" +
          std::to_string(errors) + R"(,"run_seconds":0,"bytes":)" + std::to_string(bytes) + "}";
 }
 std::string groups(const std::string& a, const std::string& b = "") { return "[" + a + (b.empty() ? "" : "," + b) + "]"; }

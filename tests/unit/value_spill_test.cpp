@@ -51,6 +51,34 @@ TEST_CASE("above the spill mark the least recently used values go to disk, and c
   CHECK(store.spilled_bytes() == 1 * mib);
 }
 
+TEST_CASE("where values came to lie is told when it changes, and again when asked") {
+  TemporaryFolder folder;
+  ValueStore store({.memory_limit = 10 * mib, .spill_directory = folder.path, .segment_bytes = 1 * mib});
+  std::map<Key, ValuePlace> places;
+  auto listen = [&](StoreEvents& events) {
+    for (const PlacedValue& value : events.places) places[value.key] = value.place;
+    return true;
+  };
+  auto bytes_on_disk = [&] {
+    std::uint64_t sum = 0;
+    for (const auto& [key, place] : places) sum += place == ValuePlace::disk ? store.bytes_of(key) : 0;
+    return sum;
+  };
+  for (std::uint64_t n = 1; n <= 7; ++n) add(store, n, 1 * mib);
+  until(store, listen);
+  CHECK(places.empty());   // what is where it was made needs no word
+  add(store, 8, 1 * mib);
+  until(store, [&](StoreEvents& events) { return listen(events) && store.spilled_bytes() == 2 * mib && bytes_on_disk() == 2 * mib; });
+  CHECK_FALSE(store.load(key(1)));
+  until(store, [&](StoreEvents& events) { return listen(events) && !events.loaded.empty(); });
+  CHECK(places.at(key(1)) == ValuePlace::memory);
+  CHECK(bytes_on_disk() == store.spilled_bytes());
+  places.clear();
+  store.tell_places_again();
+  until(store, listen);
+  CHECK(bytes_on_disk() == store.spilled_bytes());
+}
+
 TEST_CASE("a value that came back and was not changed leaves memory again without being written") {
   TemporaryFolder folder;
   ValueStore store({.memory_limit = 10 * mib, .spill_directory = folder.path, .segment_bytes = 1 * mib});

@@ -94,8 +94,12 @@ export interface CriticalPath extends Span {
 
 export interface MemoryRow extends Partial<Memory> {
   name?: string; label?: string; worker?: string; limit_bytes?: number; count?: number; managed_bytes: number;
+  copies_bytes?: number; bytes?: number; holders?: string;
 }
-export interface MemoryRows extends Span { rows: Table<MemoryRow> }
+export interface MemoryRows extends Span {
+  rows: Table<MemoryRow>;
+  rest?: { managed_bytes: number; spilled_bytes: number };  // by group: what is no group's
+}
 
 export interface Link {
   from: number; to: number; bytes: number; transfers: number; bytes_per_s: number; bytes_1min: number; bytes_total: number;

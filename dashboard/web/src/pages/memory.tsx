@@ -20,15 +20,20 @@ export function MemoryPage() {
   const [by, setBy] = useState<"worker" | "group" | "key">("worker");
   const { body, error } = useAsked<MemoryRows>(withQuery("memory", { by, t1: cursor.value }), EVERY_MS);
   const rows = Object.entries(body?.rows ?? {});
-  const held = rows.reduce((sum, [, row]) => sum + row.managed_bytes, 0);
+  const sum = (field: "managed_bytes" | "spilled_bytes" | "copies_bytes") => rows.reduce((all, [, row]) => all + (row[field] ?? 0), 0);
+  const held = sum("managed_bytes");
+  const note = `${bytes(held)} of values in memory, ${bytes(sum("spilled_bytes"))} on disk` + (by === "worker" ? "" : `; ${bytes(sum("copies_bytes"))} of both are copies`);
   return (
     <Page title="Memory" note="values are accounted exactly; “other” is the rest of the processes"
       tools={<>{WAYS.map(([way, name]) => <button key={way} aria-pressed={by === way} onClick={() => setBy(way)}>{name}</button>)}</>}>
       <Over />
-      <Panel title={WAYS.find(([way]) => way === by)![1]} note={body ? `${bytes(held)} of values` : undefined} tools={by === "worker" ? <Legend items={MEMORY_LEGEND} /> : undefined}>
+      <Panel title={WAYS.find(([way]) => way === by)![1]} note={body ? note : undefined} tools={by === "worker" ? <Legend items={MEMORY_LEGEND} /> : undefined}>
         {!body ? <Awaiting error={error} />
           : rows.length === 0 ? <Empty title="Nothing is held">Results stay on the workers while a client holds their futures. Submit something and keep its future.</Empty>
             : <Table key={by} name={`Memory ${by}`} rows={rows} id={([id]) => id} sort="In memory" columns={columns(by, held)} />}
+        {body?.rest && (body.rest.managed_bytes > 0 || body.rest.spilled_bytes > 0) && (
+          <p class="dim">The workers hold {bytes(body.rest.managed_bytes)} more in memory{body.rest.spilled_bytes > 0 && ` and ${bytes(body.rest.spilled_bytes)} on disk`} that is no group's value now: results that are being made or received, what a task still reads though nobody wants it any more, and the ends of pages.</p>
+        )}
       </Panel>
     </Page>
   );
@@ -37,6 +42,10 @@ export function MemoryPage() {
 function columns(by: string, held: number): Column<Row>[] {
   const values: Column<Row>[] = [
     { name: "In memory", number: true, value: ([, r]) => r.managed_bytes, cell: ([, r]) => bytes(r.managed_bytes) },
+  ];
+  const elsewhere: Column<Row>[] = [
+    { name: "On disk", number: true, value: ([, r]) => r.spilled_bytes, cell: ([, r]) => bytes(r.spilled_bytes) },
+    { name: "Copies", number: true, value: ([, r]) => r.copies_bytes, cell: ([, r]) => <span title="of both: what is there more than once">{bytes(r.copies_bytes)}</span> },
   ];
   const part: Column<Row> = {
     name: "Share", value: ([, r]) => r.managed_bytes, cell: ([, r]) => <Meter share={r.managed_bytes / Math.max(1, held)} text={share(r.managed_bytes / Math.max(1, held))} fill="fill-managed" />,
@@ -51,14 +60,15 @@ function columns(by: string, held: number): Column<Row>[] {
   ];
   if (by === "group") return [
     { name: "Group", value: ([, r]) => r.name ?? r.label, cell: ([id, r]) => <GroupName id={id} label={r.name ?? r.label ?? id} /> },
-    part, ...values,
-    { name: "Count", number: true, value: ([, r]) => r.count, cell: ([, r]) => count(r.count) },
+    part, ...values, ...elsewhere,
+    { name: "Values", number: true, value: ([, r]) => r.count, cell: ([, r]) => count(r.count) },
   ];
   return [
     { name: "Key", value: ([id]) => id, cell: ([id]) => <KeyLink taskKey={id} /> },
     { name: "Label", value: ([, r]) => r.label ?? r.name, text: true },
-    { name: "Worker", value: ([, r]) => r.worker, cell: ([, r]) => <WorkerLink name={r.worker} /> },
-    part, ...values,
+    { name: "Held by", value: ([, r]) => r.holders, text: true, cell: ([, r]) => <span title={r.holders}>{r.holders || "–"}</span> },
+    { name: "Size", number: true, value: ([, r]) => r.bytes, cell: ([, r]) => bytes(r.bytes) },
+    part, ...values, ...elsewhere,
   ];
 }
 
