@@ -81,3 +81,15 @@ test("where the time went is exact at any zoom", async () => {
   }
   await press("Escape");
 });
+
+test("a step of the cursor asks for what may differ then, and for nothing else", async () => {
+  const asked = new Set();
+  page.on("request", (request) => { const { pathname, searchParams } = new URL(request.url()); if (searchParams.has("t1")) asked.add(pathname.replace("/api/v1/", "")); });
+  await press(" ");
+  await press("ArrowLeft");
+  await until(() => asked.size >= 4, "four bodies were asked for");
+  await press("ArrowLeft");
+  await page.waitForResponse(/stream\?.*t1=/);
+  assert.deepEqual([...asked].sort(), ["overview", "stream", "timeline/time", "workers"]);
+  await press("Escape");
+});

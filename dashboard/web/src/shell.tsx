@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { clock, cursor, edge, follow, following, pan, span, toggleFollow, zoom } from "./cursor";
 import { useGroupColours } from "./feed/groups";
-import { useFeed } from "./feed/use";
+import { useFeed, usePresent } from "./feed/use";
 import { hello, link } from "./feed/socket";
 import { isReport } from "./feed/report";
 import type { Overview, System } from "./feed/types";
@@ -55,7 +55,7 @@ export function Shell() {
 function Side({ current, skip }: { current: string; skip(): void }) {
   useGroupColours();
   const { body } = useFeed<Overview>("overview");
-  const { body: system } = useFeed<System>("system", 0.2);
+  const { body: system } = usePresent<System>("system", 0.2);
   const alerts = Object.values(body?.alerts ?? {});
   const worst = alerts.map(({ text }) => text).join(" ");
   useEffect(() => { if (worst) announce(`${alerts.length} alert${alerts.length === 1 ? "" : "s"}: ${worst}`); }, [worst]);

@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { signal } from "@preact/signals";
 import type { Groups } from "./types";
 import { GROUP_COLOURS } from "../theme";
-import { useFeed } from "./use";
+import { usePresent } from "./use";
 
 const OTHER = 11;  // the grey of the palette
 const colours = signal<Record<string, number>>({});
@@ -12,7 +12,7 @@ export { colours as groupColours };
 
 /** Keeps the colours known; the shell calls it once. */
 export function useGroupColours(): void {
-  const { body } = useFeed<Groups>("groups");
+  const { body } = usePresent<Groups>("groups");
   const known = Object.keys(body?.groups ?? {}).length;
   useEffect(() => {
     if (body) colours.value = apart(body.groups);

@@ -12,9 +12,13 @@ export interface Feed<T> { body: T | null; error: FeedError | null; t: number }
 const NOTHING: Feed<never> = { body: null, error: null, t: 0 };
 
 /** The body of a resource at the cursor: subscribed while it follows the present, asked for in the past. */
-export function useFeed<T>(path: string | null, hz = 2): Feed<T> {
+export function useFeed<T>(path: string | null, hz = 2): Feed<T> { return useBody(path, hz, cursor.value); }
+
+/** The present body, wherever the cursor is: names and colours are the same at any time, and who scrubs need not wait for them. */
+export function usePresent<T>(path: string, hz = 2): Feed<T> { return useBody(path, hz, null); }
+
+function useBody<T>(path: string | null, hz: number, at: number | null): Feed<T> {
   const { state, asker } = useAnswer<T>(path);
-  const at = cursor.value;
   useEffect(() => {
     if (path === null) return;
     if (at !== null || isReport) return asker.ask(at === null ? path : withQuery(path, { t1: at }));

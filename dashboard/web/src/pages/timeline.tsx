@@ -11,7 +11,7 @@ import { isReport } from "../feed/report";
 import { subscribe } from "../feed/socket";
 import { readFrame, type Frame } from "../feed/stream";
 import { useTimeShown, type TimeShown } from "../feed/time";
-import { useAsked, useFeed } from "../feed/use";
+import { useAsked, useFeed, usePresent } from "../feed/use";
 import type { Groups, TimelineTable, Workers } from "../feed/types";
 import { fitted, prepare, rem } from "../parts/canvas";
 import { Awaiting, Empty, GroupName, KeyLink, Loading, Meter, Page, Panel, Problem } from "../parts/basics";
@@ -30,7 +30,7 @@ const SPANS: [string, number][] = [["10 s", 10e6], ["1 min", 60e6], ["10 min", 6
 
 export function Timeline() {
   const [firstLane, setFirstLane] = useState(0);
-  const { body: groups } = useFeed<Groups>("groups", 1);
+  const { body: groups } = usePresent<Groups>("groups", 1);
   const { body: workers, error } = useFeed<Workers>("workers");
   const lanes = useMemo(() => new Lanes(groupColour), []);
   useEffect(() => lanes.repaint(), [groupColours.value]);
@@ -181,9 +181,12 @@ function tookText({ start, end, busy, open }: Hit): string {
   return busy === undefined ? `took ${micros(end - start)}` : `${share(busy)} busy`;
 }
 
-// Draws at the screen's rate while time moves, after every render otherwise; once a second for those who want calm.
+// Draws at the screen's rate while time moves, in the next frame after a render otherwise; once a second for those who want calm.
 function useFrames(scene: { current(): void }): void {
-  useEffect(() => scene.current());
+  useEffect(() => {
+    const handle = requestAnimationFrame(() => scene.current());  // answers that come together are drawn once
+    return () => cancelAnimationFrame(handle);
+  });
   const live = following.value;
   useEffect(() => {
     if (!live) return;
