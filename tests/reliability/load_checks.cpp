@@ -44,7 +44,10 @@ Outcome sustained_load(Scale) {
     auto futures = client.map(increment, numbers);
     wait(futures);
     wrong += static_cast<std::uint64_t>(futures.back().result() != first + batch);
-    if (first >= total / 10 && early == 0) early = resident_bytes(cluster.scheduler_pid());
+    if (first % (total / 10) != 0 || first == 0) continue;
+    std::uint64_t now = resident_bytes(cluster.scheduler_pid());
+    if (early == 0) early = now;
+    std::printf("%d tasks: %.1f MiB\n", first, static_cast<double>(now) / (1 << 20));
   }
   double time = static_cast<double>((monotonic_now() - began).count()) / 1e9;
   std::uint64_t late = resident_bytes(cluster.scheduler_pid());
