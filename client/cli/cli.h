@@ -44,7 +44,7 @@ class VerbOptions {
   Duration timeout() const { return timeout_; }
   const ProgramOptions& options() const { return options_; }
   /// Where the cluster is: --address, --scheduler-file, $WEFT_ADDRESS, $WEFT_SCHEDULER_FILE, or a scheduler of this machine. Makes
-  /// the scheduler file known to whoever looks for keys. Throws if the file cannot be read.
+  /// the scheduler file known to whoever looks for keys. Throws if the file cannot be read, and NoScheduler.
   std::string address() const;
   /// Whether any of these was given.
   bool names_a_cluster() const { return !address_.empty() || !scheduler_file_.empty(); }

@@ -51,7 +51,7 @@ std::string VerbOptions::address() const {
       if (row.name == name) return row.origin.kind;
     return OriginKind::by_default;
   };
-  if (address_.empty() && scheduler_file_.empty() && !somebody_listens({"127.0.0.1", {client_port, client_port}}))
+  if (!names_a_cluster() && !somebody_listens({"127.0.0.1", {client_port, client_port}}))
     throw NoScheduler("no scheduler was named, and none runs on this machine (" + std::string(local_scheduler) +
                       "); start one with weft-scheduler, or say which with --address or --scheduler-file");
   bool file_first = !scheduler_file_.empty() && (address_.empty() || strength("scheduler-file") > strength("address"));

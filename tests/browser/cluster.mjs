@@ -1,6 +1,6 @@
 // A real scheduler with its dashboard, real workers and a real job, each a process that ends with the test.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -47,14 +47,15 @@ export async function startScheduler(folder, args = []) {
   return { ...scheduler, url: url.replace(/\/$/, "") };
 }
 
-/** A cluster with a job that has loaded its graph and keeps the workers busy. `names`: of the workers; `job`: arguments of the job; `memory`: of each worker. */
-export async function startCluster({ names = ["worker-0", "worker-1", "worker-2"], args = [], job: jobArgs = [], memory = "512MiB" } = {}) {
+/** A cluster with a job that has loaded its graph and keeps the workers busy. `names`: of the workers; `labels`: of tasks that the job has besides, each its own; `job`: more arguments of it; `memory`: of each worker. */
+export async function startCluster({ names = ["worker-0", "worker-1", "worker-2"], args = [], labels = [], job: jobArgs = [], memory = "512MiB" } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "weft-browser-"));
   const scheduler = await startScheduler(folder, args);
   const file = join(folder, "scheduler.json");
   const hands = names.map((name, i) => start(join(build, "weft-worker"),
     ["--scheduler-file", file, "--name", name, "--nthreads", "2", "--memory-limit", memory, "--local-directory", join(folder, `w${i}`)]));
-  const job = start(process.env.WEFT_JOB, jobArgs, { env: { ...process.env, WEFT_SCHEDULER_FILE: file } });
+  if (labels.length) writeFileSync(join(folder, "labels"), `${labels.join("\n")}\n`);
+  const job = start(process.env.WEFT_JOB, [...(labels.length ? [join(folder, "labels")] : []), ...jobArgs], { env: { ...process.env, WEFT_SCHEDULER_FILE: file } });
   await job.says(/^loaded$/);
   return {
     url: scheduler.url, workers: hands,

@@ -1,8 +1,5 @@
 // What users write may be long: labels, names of workers and texts of errors keep to their place on the Errors page.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { openBrowser, openPage, show, until } from "./browser.mjs";
 import { startCluster } from "./cluster.mjs";
@@ -10,18 +7,15 @@ import { startCluster } from "./cluster.mjs";
 const names = Array.from({ length: 12 }, (_, i) => `${i}-label-${"that-is-far-longer-than-any-box-".repeat(20)}`);
 const WORKER = `worker-${"with-a-long-name-".repeat(8)}`;
 let cluster, browser, page;
-const folder = mkdtempSync(join(tmpdir(), "weft-errors-"));
 
 before(async () => {
-  writeFileSync(join(folder, "names"), `${names.join("\n")}\n`);
-  cluster = await startCluster({ names: ["worker-0", WORKER], job: [join(folder, "names")] });
+  cluster = await startCluster({ names: ["worker-0", WORKER], labels: names });
   browser = await openBrowser();
   page = await openPage(browser, cluster.url);
 });
 after(async () => {
   await browser?.close();
   await cluster?.stop();
-  rmSync(folder, { recursive: true, force: true });
 });
 
 test("long labels, names and error texts keep to their place on the Errors page, and all of each can be read", async () => {

@@ -1,8 +1,5 @@
 // Thousands of labels: the pages say how many there are, reach every one, stay fast and stay readable.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { openBrowser, openPage, show, until } from "./browser.mjs";
 import { startCluster } from "./cluster.mjs";
@@ -12,18 +9,15 @@ const LONG = `a-label-${"that-is-far-longer-than-any-box-".repeat(8)}`;
 const OPENED_MS = 2000;
 const names = [...Array.from({ length: LABELS }, (_, i) => `label number ${i}`), LONG];
 let cluster, browser, page;
-const folder = mkdtempSync(join(tmpdir(), "weft-labels-"));
 
 before(async () => {
-  writeFileSync(join(folder, "names"), `${names.join("\n")}\n`);
-  cluster = await startCluster({ job: [join(folder, "names")] });
+  cluster = await startCluster({ labels: names });
   browser = await openBrowser();
   page = await openPage(browser, cluster.url);
 });
 after(async () => {
   await browser?.close();
   await cluster?.stop();
-  rmSync(folder, { recursive: true, force: true });
 });
 
 const progress = () => page.locator(".panel", { has: page.getByRole("heading", { name: "Progress by label" }) });

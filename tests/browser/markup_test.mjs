@@ -1,8 +1,5 @@
 // Five hundred names, errors, log lines and a worker that are markup: on every page they are text, and nothing of them runs.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { openBrowser, openPage, PAGES, show } from "./browser.mjs";
 import { startCluster } from "./cluster.mjs";
@@ -24,10 +21,8 @@ const OURS = new Set(["a", "abbr", "article", "b", "bdi", "body", "br", "button"
   "summary", "svg", "table", "tbody", "td", "text", "th", "thead", "time", "title", "tr", "ul"]);
 
 let cluster, browser, page;
-const folder = mkdtempSync(join(tmpdir(), "weft-markup-"));
 before(async () => {
-  writeFileSync(join(folder, "names"), `${names.join("\n")}\n`);
-  cluster = await startCluster({ names: ["<img src=x onerror=window.broken=1>", "'\"><script>window.broken=1</script>"], job: [join(folder, "names")] });
+  cluster = await startCluster({ names: ["<img src=x onerror=window.broken=1>", "'\"><script>window.broken=1</script>"], labels: names });
   browser = await openBrowser();
   page = await openPage(browser, cluster.url);
   page.on("dialog", () => { page.problems.push("a dialog opened"); });
@@ -35,7 +30,6 @@ before(async () => {
 after(async () => {
   await browser?.close();
   await cluster?.stop();
-  rmSync(folder, { recursive: true, force: true });
 });
 
 test("five hundred names that are markup are text on every page", async () => {

@@ -2,6 +2,7 @@
 // these.
 #pragma once
 
+#include "dashboard/event_log.h"
 #include "dashboard/pages.h"
 #include "support/scheduler_harness.h"
 
@@ -25,6 +26,15 @@ struct Watched {
       observer.consume(slots);
     }
     feed.advance(s.now);
+  }
+  /// What a dashboard with an event log does with what was seen.
+  void drain_into(dashboard::EventLog& log) {
+    const scheduler::Sighting* first = nullptr;
+    while (std::size_t slots = observer.peek(first)) {
+      feed.apply(first, slots);
+      CHECK(log.append(first, slots, feed, feed.origin()));
+      observer.consume(slots);
+    }
   }
   dashboard::Body get(const std::string& target) {
     drain();

@@ -181,12 +181,7 @@ TEST_CASE("a log read again gives the same tables") {
   {
     auto log = EventLog::open(folder, 8u << 20, 17, 1'000);
     REQUIRE(log);
-    const Sighting* first = nullptr;
-    while (std::size_t slots = w.observer.peek(first)) {
-      w.feed.apply(first, slots);
-      CHECK(log->append(first, slots, w.feed, w.feed.origin()));
-      w.observer.consume(slots);
-    }
+    w.drain_into(*log);
   }
   Feed again;
   auto start = read_event_log(folder, again);
@@ -220,12 +215,7 @@ TEST_CASE("a folder has every start of a scheduler, and what each was") {
     for (std::uint64_t i = 0; i < epoch; ++i) w.s.submit(i == 1 ? task("1").at("nobody") : task(std::to_string(i)));
     auto log = EventLog::open(folder, 64u << 20, epoch, static_cast<std::int64_t>(epoch), about_texts(w.around));
     REQUIRE(log);
-    const Sighting* first = nullptr;
-    while (std::size_t slots = w.observer.peek(first)) {
-      w.feed.apply(first, slots);
-      CHECK(log->append(first, slots, w.feed, w.feed.origin()));
-      w.observer.consume(slots);
-    }
+    w.drain_into(*log);
   }
   auto starts = log_starts(folder);
   REQUIRE(starts.size() == 2);
