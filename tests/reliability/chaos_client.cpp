@@ -65,7 +65,7 @@ class Graph {
                          error.kind() == ErrorKind::task_poisoned || error.kind() == ErrorKind::data_lost;
         if (!effect.once || !explained) wrong += told(error, effect.future.key());
       }
-      std::uint64_t runs = traces(folder, effect.number);
+      std::uint64_t runs = Traces(folder)[effect.number];
       if (effect.once && runs > 1) wrong += "a task that may run once ran " + std::to_string(runs) + " times; ";
       if (done && runs == 0) wrong += "a task is done that never ran; ";
     }

@@ -50,7 +50,8 @@ Outcome client_resets(Scale scale) {
   over = true;
   breaker.join();
   int not_once = 0;
-  for (int i = 0; i < count; ++i) not_once += traces(folder, i) != 1;
+  Traces seen(folder);
+  for (int i = 0; i < count; ++i) not_once += seen[i] != 1;
   return judged(wrong == 0 && not_once == 0 && failed.empty(), std::to_string(count) + " commands, " + std::to_string(resets.load()) + " resets: " +
                                                                    std::to_string(not_once) + " not done exactly once, " + std::to_string(wrong) +
                                                                    " wrong" + (failed.empty() ? "" : "; " + failed));
@@ -112,8 +113,9 @@ Outcome fire_and_forget(Scale scale) {
   cluster.end_scheduler();
   cluster.start_scheduler();
   bool all = eventually(120s, [&] {
-    for (int i = count; i-- > 0;)
-      if (traces(folder, i) == 0) return false;
+    Traces seen(folder);
+    for (int i = 0; i < count; ++i)
+      if (seen[i] == 0) return false;
     return true;
   });
   Client client(cluster.address());

@@ -77,7 +77,8 @@ Seen partition_workers(Losses& losses, int workers, int rounds, Duration lease, 
     seen.tasks += before.size() + during.size();
     seen.runs = traces(folder);
   }
-  for (std::uint64_t i = 0; i < seen.tasks; ++i) seen.most_runs = std::max(seen.most_runs, traces(folder, static_cast<int>(i)));
+  Traces runs(folder);
+  for (std::uint64_t i = 0; i < seen.tasks; ++i) seen.most_runs = std::max(seen.most_runs, runs[static_cast<int>(i)]);
   std::string logs = client.logs();
   for (std::size_t at = 0; (at = logs.find("worker lost", at)) != logs.npos; ++at) ++seen.lost;
   return seen;

@@ -15,12 +15,19 @@ std::uint64_t mix(std::uint64_t number, std::uint64_t with);
 Block grow(std::uint64_t number, const std::vector<Block>& inputs, std::uint32_t size, std::uint32_t microseconds);
 std::uint64_t digest(std::uint64_t number, const std::vector<Block>& inputs);
 
-/// Leaves one byte in the file `folder/number`, and in `folder/all`, each time it runs.
+/// Adds its number to a file in the folder, each time it runs: one file, for what a disk needs to make many is not measured here.
 int leave_trace(std::string folder, int number, int microseconds);
-/// How often it ran.
-std::uint64_t traces(const std::string& folder, int number);
 /// How often all ran.
 std::uint64_t traces(const std::string& folder);
+/// How often each ran so far.
+class Traces {
+ public:
+  explicit Traces(const std::string& folder);
+  std::uint64_t operator[](int number) const;
+
+ private:
+  std::vector<std::uint32_t> runs_;  // by number
+};
 
 int increment(int number);
 int rest(int number, int microseconds);
