@@ -1,7 +1,10 @@
 #include "scheduler/server.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "common/logging.h"
 #include "common/vectors.h"
@@ -47,7 +50,7 @@ void Server::run() {
   std::vector<Event> batch;
   busy_at_ = monotonic_now();
   while (!stopping_) {
-    endpoint_->poll(received, lost_.empty() ? state_.wake_at() : monotonic_now());
+    endpoint_->poll(received, lost_.empty() ? std::min(state_.wake_at(), return_memory_at_) : monotonic_now());
     batch = std::exchange(lost_, {});
     for (EndpointEvent& event : received) receive(event, batch);
     received.clear();
@@ -67,6 +70,7 @@ void Server::run() {
       observer_->write(Sighting{.when = now, .amount = static_cast<std::uint64_t>((monotonic_now() - now).count()),
                               .group = static_cast<std::uint32_t>(state_.sessions()),
                               .extra = static_cast<std::uint32_t>(events), .what = Seen::step});
+    return_memory(now);
     if (is_idle_for_too_long(now)) {
       log_info("stopped: idle for too long", {{"timeout", idle_timeout_}});
       ended_idle_ = stopping_ = true;
@@ -217,6 +221,18 @@ void Server::perform(Action& action) {
     prober_->ask(probe->worker, std::move(probe->endpoint));
   } else {
     log_info(std::get<Note>(action).text);  // a user's own process has told its user already
+  }
+}
+
+/// When tasks were forgotten, and then none for a second.
+void Server::return_memory(Time now) {
+  if (std::size_t free = state_.free_rows(); free != free_rows_) {
+    free_rows_ = free;
+    return_memory_at_ = now + 1s;
+  } else if (return_memory_at_ <= now) {
+    return_memory_at_ = Time::never();
+    state_.return_memory();
+    malloc_trim(0);
   }
 }
 

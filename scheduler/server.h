@@ -71,6 +71,7 @@ class Server {
   void note_recorder();
   void found_gone(WorkerId worker);
   void hear_prober(std::vector<Event>& batch);
+  void return_memory(Time now);
 
   State state_;
   std::unique_ptr<Endpoint> endpoint_;
@@ -92,6 +93,8 @@ class Server {
   Duration idle_timeout_{};
   Time busy_at_;
   bool ended_idle_ = false;
+  std::size_t free_rows_ = 0;            // of the task table, after the last step
+  Time return_memory_at_ = Time::never();
   std::uint64_t committed_ = 0;          // as the state knows
   Gate gate_;
   Time started_;

@@ -44,6 +44,10 @@ class State {
   /// Nothing is left of any client: no task, no want, no session.
   bool empty() const;
 
+  /// Lets the system have the memory of forgotten tasks; how many of them there are. Changes nothing else.
+  void return_memory() { tasks_.return_memory(); }
+  std::size_t free_rows() const { return tasks_.free_rows(); }
+
   // What screens and tests may look at.
   Counts counts() const;
   std::size_t sessions() const { return sessions_.size(); }
