@@ -77,7 +77,7 @@ void State::free_unused_shapes() {
     unused_shapes_.pop_front();
     Shape& shape = shapes_[number];
     shape.unused = false;
-    if (shape.tasks > 0) continue;
+    if (WEFT_MUTANT(81, shape.tasks > 0, false)) continue;
     auto [same, end] = shapes_by_hash_.equal_range(shape.hash);
     shapes_by_hash_.erase(std::find_if(same, end, [&](const auto& entry) { return entry.second == number; }));
     if (Group& group = groups_[shape.group]; --group.shapes == 0) {

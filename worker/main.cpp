@@ -68,7 +68,7 @@ void declare(ProgramOptions& options, Settings& s) {
   options.add("name", s.name, "unique in the cluster; empty: host and process id");
   options.add("nthreads", s.nthreads, "tasks that run at once; 0: as many as cores that we may use");
   options.add("memory-limit", s.memory_limit, "memory for values: auto, a fraction of the machine or container, or bytes; 0: no limit");
-  options.add("executor-memory", s.executor_memory, "memory that one task's process may allocate; auto: the memory limit");
+  options.add("executor-memory", s.executor_memory, "memory that one task's process may allocate; auto: the memory limit, but at least 64 MiB");
   options.add("resources", s.resources, "what tasks may ask for");
   options.add("local-directory", s.local_directory, "folder for values that do not fit into memory; empty: weft-UID in $TMPDIR");
   options.add("ready-file", s.ready_file, "made when the scheduler has taken this worker in, removed at the end; for probes and scripts");
@@ -217,6 +217,7 @@ class Program {
     worker::ProcessOptions& process = options_.process;
     bool automatic = s_.executor_memory.kind == MemoryAmount::Kind::automatic;
     process.memory_limit = automatic ? options_.store.memory_limit : s_.executor_memory.resolve(memory);
+    if (automatic && process.memory_limit > 0) process.memory_limit = std::max(process.memory_limit, worker::executor_memory_min);
     // What tasks leak must not become the failure of a later one.
     process.resident_bytes_max = process.memory_limit / 2;
     process.wrapper = words_of(s_.executor_wrapper);

@@ -35,6 +35,8 @@ struct ProgramSpec {
   std::shared_ptr<const OpenFile> image;             // what `path` was when it was checked; null: the path decides
 };
 
+inline constexpr std::uint64_t executor_memory_min = 64u << 20;  // many a program does not start with less
+
 struct ProcessOptions {
   std::size_t slots = 1;
   std::size_t lent_max = lent_slots_max;             // slots that tasks which wait may lend at once

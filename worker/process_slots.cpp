@@ -24,7 +24,6 @@ constexpr Duration spare_kept = 5s;      // processes beyond the slots, left ove
 constexpr Duration refused_pause = 2ms;  // before what did not fit is offered again
 constexpr Duration spawn_pause = 100ms;  // before a process is tried again that the system refused
 constexpr unsigned failures_max = 3;     // in a row, of a program that has worked before
-constexpr std::uint64_t memory_to_start = 64 << 20;  // many a program does not start with less
 
 bool alive(const Child& child) { return child.state == ChildState::starting || child.state == ChildState::ready; }
 bool busy(const Child& child) { return child.state == ChildState::ready && !child.in_flight.empty() && !child.waiting(); }
@@ -284,7 +283,7 @@ void ProcessExecutors::bury_unstarted(Child& child, const Failure& death) {
                        (death.signal ? "signal " + std::to_string(death.signal) : "exit code " + std::to_string(death.exit_code)) +
                        ")" + (death.output.empty() ? "" : ", saying: " + last_words(death.output)) +
                        "; call weft::init(argc, argv) first in main, and let what runs there (on_executor_start) work on workers, too";
-    if (options_.memory_limit && options_.memory_limit < memory_to_start)
+    if (options_.memory_limit && options_.memory_limit < executor_memory_min)
       why.message += "; or it lacks memory: " + memory_limit_in_words(options_.memory_limit);
   }
   std::deque<Run> rest;

@@ -21,7 +21,7 @@ using namespace weft::simulation;
 
 namespace {
 
-constexpr int mutants = 80;  // numbered from 1
+constexpr int mutants = 81;  // numbered from 1
 constexpr std::uint64_t tasks_max = 8, faults_max = 10;
 
 // What a child that dies of its bug leaves behind.
