@@ -336,7 +336,7 @@ void State::forget_outdated(TaskNumber first) {
 /// A run that an earlier scheduler ordered goes on.
 bool State::take_over(Worker& worker, TaskNumber number, const RunningAttempt& attempt) {
   Task& task = tasks_[number];
-  if (task.state != TaskState::waiting && task.state != TaskState::ready) return false;
+  if (!attempt.attempt || (task.state != TaskState::waiting && task.state != TaskState::ready)) return false;
   if (task.is_data || (task.key.is_named() && task.born)) return false;
   const TaskOptions& options = shape_of(task).options;
   if (options.cores > 1 && worker.cores_reserved + options.cores > worker.slots) return false;

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/limits.h"
 #include "worker/executor_child.h"
 #include "worker/executor_surroundings.h"
 #include "worker/orphans.h"
@@ -250,6 +251,7 @@ void ProcessExecutors::end_run(Child& child, AttemptId attempt, std::uint64_t ou
   auto it = child.remove(attempt);
   if (it.place) options_.values.abandon(*it.place);
   Habit& known = habit(it.run.shape);
+  run_time = std::clamp<Duration>(run_time, Duration{}, duration_max / 10);  // as the process says
   known.usual = known.known ? (known.usual * 7 + run_time) / 8 : run_time;
   known.known = true;
   ++child.tasks;

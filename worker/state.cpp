@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "common/coverage_mark.h"
+#include "common/limits.h"
 #include "common/vectors.h"
 
 namespace weft::worker {
@@ -353,7 +354,7 @@ void State::on(RunEnded& event) {
     return;
   }
   if (event.failure.kind == ErrorKind::none) {
-    std::int64_t sample = event.run_time.count();
+    std::int64_t sample = std::clamp<Duration>(event.run_time, Duration{}, duration_max / 10).count();
     mean_run_time_ = mean_run_time_ < 0 ? sample : (7 * mean_run_time_ + sample) / 8;
     mark_held(attempt->makes, event.bytes);
     items_[attempt->makes].reported = ++reports_;

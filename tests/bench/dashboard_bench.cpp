@@ -1,6 +1,5 @@
 // What watching costs: CPU time of the scheduler's own thread for the same tasks without a dashboard, with 0, 1 and 20
-// viewers, and with 100 that never read; how soon those are cut and how far behind a good viewer is meanwhile; and what
-// probes of /healthz leave in memory. CPU time and not wall time, since viewers and scheduler share this machine's cores;
+// viewers, and with 100 that never read (A29 looks at how soon those are cut); and what probes of /healthz leave in memory. CPU time and not wall time, since viewers and scheduler share this machine's cores;
 // rounds alternate, and the median counts, since caches are shared too. Nothing else may run meanwhile: a range wider than a
 // per cent decides nothing.
 //   dashboard_bench [TASKS [ROUNDS]]
@@ -52,15 +51,6 @@ void view(std::uint16_t port) {
   while (!viewer.hear().empty()) {
   }
 }
-/// Asks for the largest pages and reads none of them.
-std::unique_ptr<test::HttpClient> deaf(std::uint16_t port) {
-  auto viewer = std::make_unique<test::HttpClient>(port, 4096);
-  viewer->open_websocket();
-  viewer->say(
-      R"({"sub":[{"id":1,"get":"/api/v1/tasks?limit=10000","hz":10},{"id":2,"get":"/api/v1/stream?px=4000","hz":10},{"id":3,"get":"/api/v1/overview","hz":10}]})");
-  return viewer;
-}
-
 struct Cost {
   double us_per_task = 0, tasks_per_s = 0;
 };
@@ -85,36 +75,12 @@ Cost measure(int tasks, int viewers, bool dashboard) {
     run(cluster, client, tasks / 10);
     for (int i = 0; i < viewers; ++i)
       if (viewers < deaf_viewers) threads.emplace_back(view, port_of(cluster));
-      else deaf_ones.push_back(deaf(port_of(cluster)));
+      else deaf_ones.push_back(test::viewer_that_never_reads(port_of(cluster)));
     cost = run(cluster, client, tasks);
   }
   cluster.close();
   for (std::thread& thread : threads) thread.join();
   return cost;
-}
-
-/// How long the deaf are borne, and how old the news of a good viewer is beside them.
-void measure_cut() {
-  LocalCluster cluster({.workers = 1, .dashboard = true});
-  Client client(cluster);
-  gather(client.map(plus_one, std::vector<int>(20'000)));
-  std::vector<std::unique_ptr<test::HttpClient>> deaf_ones;
-  std::vector<int> numbers(20'000);
-  for (int i = 0; i < 20'000; ++i) numbers[static_cast<std::size_t>(i)] = -1 - i;
-  auto held = client.map(plus_one, numbers);
-  weft::wait(held);
-  for (int i = 0; i < deaf_viewers; ++i) deaf_ones.push_back(deaf(port_of(cluster)));
-  Time began = monotonic_now();
-  double behind_max = 0;
-  for (Json system; system.is_null() || system["viewers"]["cut"] != deaf_viewers;) {
-    test::HttpClient good(port_of(cluster));
-    Time asked = monotonic_now();
-    system = good.json("/api/v1/system");
-    behind_max = std::max(behind_max, static_cast<double>((monotonic_now() - asked).count()) * 1e-6);
-    std::this_thread::sleep_for(100ms);
-  }
-  std::printf("all %d that never read were cut after %.1f s; the slowest answer to a good viewer meanwhile took %.0f ms\n",
-              deaf_viewers, static_cast<double>((monotonic_now() - began).count()) * 1e-9, behind_max);
 }
 
 void measure_probes() {
@@ -167,5 +133,4 @@ int main(int argc, char** argv) {
   }
   std::fflush(stdout);
   measure_probes();
-  measure_cut();
 }

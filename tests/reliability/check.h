@@ -56,7 +56,8 @@ Outcome clock_jumps(Scale);              // life_checks.cpp
 Outcome drain(Scale);
 Outcome bad_starts(Scale);
 Outcome shutdown_in_flight(Scale);
-Outcome sustained_load(Scale);           // load_checks.cpp
+Outcome deaf_viewers(Scale);             // load_checks.cpp
+Outcome sustained_load(Scale);
 Outcome soak(Scale);
 Outcome failing_allocations(Scale);      // code_checks.cpp
 Outcome style(Scale);

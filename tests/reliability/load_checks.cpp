@@ -1,14 +1,19 @@
-// A30, A31: what grows when it should not.
+// A29 to A31: who never reads, and what grows when it should not.
 #include <signal.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <random>
+#include <thread>
+
+#include <weft/local_cluster.h>
 
 #include "reliability/check.h"
 #include "reliability/cluster.h"
 #include "reliability/tasks.h"
+#include "support/http_client.h"
 
 namespace weft::reliability {
 
@@ -28,6 +33,51 @@ double growth(std::uint64_t before, std::uint64_t after) {
 }
 
 }  // namespace
+
+// A29
+Outcome deaf_viewers(Scale) {
+  constexpr int viewers = 100, rounds = 7, tasks = 50'000;
+  LocalCluster cluster({.workers = 1, .dashboard = true});
+  Client client(cluster);
+  auto port = static_cast<std::uint16_t>(std::atoi(cluster.dashboard().c_str() + cluster.dashboard().rfind(':') + 1));
+  int first = 0;
+  auto rate = [&] {
+    std::vector<int> numbers(tasks);
+    for (int& number : numbers) number = first++;
+    Time began = monotonic_now();
+    gather(client.map(increment, numbers));
+    return tasks / (static_cast<double>((monotonic_now() - began).count()) / 1e9);
+  };
+  auto rates = [&] {
+    std::vector<double> all(rounds);
+    for (double& one : all) one = rate();
+    std::sort(all.begin(), all.end());
+    return all;
+  };
+  rate();
+  // Values to show, so that there is something not to read.
+  std::vector<int> numbers(20'000);
+  for (int& number : numbers) number = first++;
+  auto held = client.map(increment, numbers);
+  wait(held);
+  std::vector<double> alone = rates();
+  std::vector<std::unique_ptr<test::HttpClient>> deaf;
+  for (int i = 0; i < viewers; ++i) deaf.push_back(test::viewer_that_never_reads(port));
+  Time began = monotonic_now();
+  std::vector<double> beside = rates();
+  double behind = 0;
+  for (int cut = 0; cut < viewers && monotonic_now() < began + 120s;) {
+    Time asked = monotonic_now();
+    cut = test::HttpClient(port).json("/api/v1/system")["viewers"]["cut"];
+    behind = std::max(behind, static_cast<double>((monotonic_now() - asked).count()) / 1e6);
+    std::this_thread::sleep_for(100ms);
+  }
+  double time = static_cast<double>((monotonic_now() - began).count()) / 1e9, loss = 100 * (1 - beside[rounds / 2] / alone[rounds / 2]);
+  char text[250];
+  std::snprintf(text, sizeof text, "%d cut after %.1f s, the slowest answer to a good one %.0f ms; tasks a second %.0f (%.0f to %.0f) alone, %.0f (%.0f to %.0f) beside them",
+                viewers, time, behind, alone[rounds / 2], alone.front(), alone.back(), beside[rounds / 2], beside.front(), beside.back());
+  return judged(time < 31 && behind <= 500 && loss <= 1, text);
+}
 
 // A30
 Outcome sustained_load(Scale) {

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <memory>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -101,5 +102,14 @@ class HttpClient {
   bool open_ = false;
   std::string rest_;
 };
+
+/// Asks for the largest pages and reads none of them.
+inline std::unique_ptr<HttpClient> viewer_that_never_reads(std::uint16_t port) {
+  auto viewer = std::make_unique<HttpClient>(port, 4096);
+  viewer->open_websocket();
+  viewer->say(
+      R"({"sub":[{"id":1,"get":"/api/v1/tasks?limit=10000","hz":10},{"id":2,"get":"/api/v1/stream?px=4000","hz":10},{"id":3,"get":"/api/v1/overview","hz":10}]})");
+  return viewer;
+}
 
 }  // namespace weft::test
