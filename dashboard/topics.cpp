@@ -1,10 +1,14 @@
 #include "dashboard/topics.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "common/time.h"
 
 namespace weft::dashboard {
 
 static constexpr Micros fresh_for = 80'000;          // the fastest viewer asks ten times a second
+static constexpr int pause_times = 5;                // a page that takes long is made less often
 static constexpr Micros remembered_for = 60'000'000;
 static constexpr std::size_t remembered_bytes = 1u << 20;
 
@@ -26,9 +30,15 @@ static bool append_patch(Json& first, const Json& next) {
 
 void Topic::refresh(const Pages& pages, Micros now) {
   used = now;
-  if (now - built_ < fresh_for && seq_ > 0) return;
+  if (now - built_ < fresh_for_ && seq_ > 0) return;
   built_ = now;
-  Body fresh = pages.get(query_);
+  Time began = monotonic_now();
+  update(pages.get(query_), now);
+  fresh_for_ = std::max<Micros>(fresh_for, pause_times * ((monotonic_now() - began) / 1us));
+}
+
+void Topic::update(Body fresh, Micros now) {
+  text_.clear();
   if (seq_ == 0 || fresh.status != body_.status || fresh.status != 200) {
     if (seq_ > 0 && fresh.json == body_.json) return;
     body_ = std::move(fresh);
@@ -49,6 +59,11 @@ void Topic::refresh(const Pages& pages, Micros now) {
     bytes_ -= changes_.front().bytes;
     changes_.pop_front();
   }
+}
+
+const std::string& Topic::text() {
+  if (text_.empty()) text_ = to_text(body_.json);
+  return text_;
 }
 
 std::optional<Json> Topic::since(std::uint64_t seq) const {

@@ -21,6 +21,8 @@ class Topic {
   std::uint64_t seq() const { return seq_; }
   const Query& query() const { return query_; }
   const Json& body() const { return body_.json; }
+  /// The body as it is sent; made once for all who get it.
+  const std::string& text();
   /// 200, or why there is nothing to see.
   int status() const { return body_.status; }
   /// One patch from there to the present; nothing when that is not known any more.
@@ -29,6 +31,8 @@ class Topic {
   Micros used = 0;   // last, by anybody
 
  private:
+  void update(Body fresh, Micros now);
+
   struct Change {
     std::uint64_t seq;
     Micros t;
@@ -37,8 +41,10 @@ class Topic {
   };
   Query query_;
   Body body_;
+  std::string text_;                     // of the body; empty: not made yet
   std::uint64_t seq_ = 0;
   Micros built_ = -1'000'000'000;
+  Micros fresh_for_ = 0;
   std::size_t bytes_ = 0;
   std::deque<Change> changes_;
 };

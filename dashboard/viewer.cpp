@@ -102,14 +102,14 @@ std::optional<Frame> Viewer::topic_frame(std::uint32_t id, Subscription& subscri
   if (patch) {
     message["base"] = subscription.sent;
     message["delta"] = std::move(*patch);
-  } else if (topic.status() == 200) {
-    message["snapshot"] = topic.body();
-  } else {
+  } else if (topic.status() != 200) {
     message["error"] = topic.body()["error"];
   }
   subscription.begun = true;
   subscription.sent = topic.seq();
-  return Frame{to_text(message), false};
+  std::string text = to_text(message);
+  if (!patch && topic.status() == 200) text.replace(text.size() - 1, 1, ",\"snapshot\":" + topic.text() + '}');
+  return Frame{std::move(text), false};
 }
 
 std::optional<Frame> Viewer::list_frame(std::uint32_t id, Subscription& subscription, Micros) {
