@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <optional>
 #include <sstream>
+#include <vector>
 
 #include "common/option_values.h"
 #include "common/process.h"
@@ -197,6 +198,10 @@ Result<void> KeyFolder::init() const {
   if (auto made = make_private_folder(path_); !made) return made;
   FolderLock lock(path_);
   if (exists()) return failure(ErrorKind::invalid_argument, "there are keys in " + path_ + " already; remove that folder for new ones");
+  for (const char* name : {"/authorized_keys", "/scheduler.pub"})
+    if (is_file(path_ + name))
+      return failure(ErrorKind::invalid_argument, "scheduler.key is missing in " + path_ +
+                                                      ", where its allow-list is: put it back, or remove that folder for new keys");
   std::string list = "# Who may come in: role name public-key. A running scheduler reads this again on SIGHUP.\n";
   for (const char* role : {"client", "worker"}) {
     std::string path = path_ + '/' + role + ".key";
@@ -212,7 +217,19 @@ Result<void> KeyFolder::init() const {
   return write_key_file(path_ + "/scheduler.key", scheduler);
 }
 
+/// Who can put files here can let himself in. Kubernetes mounts secrets as root's, open to all and with the sticky bit.
+static Result<void> check_key_folder(const std::string& path) {
+  struct stat folder {};
+  if (stat(path.c_str(), &folder) != 0) return {};  // whoever reads a file there says so
+  if (folder.st_uid != geteuid() && folder.st_uid != 0)
+    return failure(ErrorKind::invalid_argument, "the key folder " + path + " belongs to another user");
+  if ((folder.st_mode & (S_IWGRP | S_IWOTH)) && !(folder.st_mode & S_ISVTX))
+    return failure(ErrorKind::invalid_argument, "others can put files into the key folder " + path + ": run chmod 700 on it");
+  return {};
+}
+
 Result<KeyPair> KeyFolder::scheduler_keys() const {
+  if (auto good = check_key_folder(path_); !good) return good.error();
   if (!exists())
     if (auto made = init(); !made && !exists()) return made.error();
   return read_key_file(path_ + "/scheduler.key");
@@ -240,6 +257,8 @@ Result<AuthorizedKey> KeyFolder::add(const std::string& role, const std::string&
   AuthorizedKey added{role, name, public_key};
   if (!not_after.empty() && !(added.not_after = end_of_day(not_after)))
     return failure(ErrorKind::invalid_argument, '"' + not_after + "\" is no day: write it as 2027-01-31");
+  if (added.not_after && *added.not_after <= std::time(nullptr))
+    return failure(ErrorKind::invalid_argument, not_after + " is over: such a key would never be let in");
   auto done = change_list([&](std::string text, const AuthorizedKeys& list) -> Result<std::optional<std::string>> {
     for (const AuthorizedKey& key : list.all())
       if (key.name == name) return failure(ErrorKind::invalid_argument, "there is a key named " + name + " already; revoke it first");
@@ -259,6 +278,7 @@ Result<AuthorizedKey> KeyFolder::add(const std::string& role, const std::string&
 
 Result<std::size_t> KeyFolder::revoke(const std::string& name_or_key) const {
   std::size_t count = 0;
+  std::vector<std::string> names;
   auto done = change_list([&](const std::string& text, const AuthorizedKeys&) -> Result<std::optional<std::string>> {
     std::istringstream lines(text);
     std::string kept, line;
@@ -267,12 +287,15 @@ Result<std::size_t> KeyFolder::revoke(const std::string& name_or_key) const {
       AuthorizedKey key;
       words >> key.role >> key.name >> key.public_key;
       bool match = is_role(key.role) && (key.name == name_or_key || key.public_key == name_or_key);
-      if (match) ++count;
+      if (match) ++count, names.push_back(key.name);
       else kept += line + '\n';
     }
     return count ? std::optional(kept) : std::nullopt;
   });
   if (!done) return done.error();
+  // A secret that opens nothing any more, and whose name may be given again.
+  for (const std::string& name : names)
+    if (is_key_name(name) && name != "scheduler") unlink((path_ + '/' + name + ".key").c_str());
   return count;
 }
 

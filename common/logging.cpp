@@ -16,6 +16,7 @@
 #include <spdlog/spdlog.h>
 
 #include "common/options.h"
+#include "common/process.h"
 
 namespace weft {
 
@@ -187,6 +188,8 @@ std::string log_line(LogFormat format, std::string_view program, std::int64_t un
 Result<void> start_logging(const LogOptions& options) {
   try {
     spdlog::sink_ptr sink;
+    if (!options.file.empty())
+      if (auto good = check_writable(options.file); !good) return good;  // the sink would make its folders
     if (options.file.empty()) sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
     else
       sink = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(options.file, options.file_bytes_max.bytes,

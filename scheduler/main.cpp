@@ -160,6 +160,20 @@ Result<std::string> store_folder(const Settings& s) {
   return base + "/weft/scheduler-" + std::to_string(s.port.first);
 }
 
+/// What would let nobody in, keep nothing, or never rest.
+Result<void> check_limits(const Settings& s) {
+  constexpr Duration heartbeat_min = 10ms;
+  constexpr std::uint64_t file_min = 64 * 1024;
+  auto wrong = [](std::string what) { return failure(ErrorKind::invalid_argument, std::move(what)); };
+  if (s.state.heartbeat_interval < heartbeat_min) return wrong("--heartbeat-interval is at least 10ms");
+  if (s.state.lease <= s.state.heartbeat_interval) return wrong("--worker-lease is longer than --heartbeat-interval, or every worker is lost between two heartbeats");
+  if (s.state.sessions_max == 0) return wrong("--sessions-max is at least 1");
+  if (s.state.tasks_max == 0) return wrong("--tasks-max is at least 1");
+  if (!s.recorder.empty() && s.recorder_bytes.bytes < file_min) return wrong("--recorder-bytes is at least 64KiB");
+  if (!s.page.history.empty() && s.history_bytes.bytes < file_min) return wrong("--dashboard-history-bytes is at least 64KiB");
+  return {};
+}
+
 /// A scheduler that runs keeps its file: its clients and workers find it there.
 Result<void> check_scheduler_file(const std::string& path) {
   Result<SchedulerFile> file = read_scheduler_file(path);
@@ -183,6 +197,7 @@ class Program {
       if (!held) return fail_program(s_.program, held.error(), exit_code::cannot_create);
       pid_file_ = std::move(*held);
     }
+    if (auto good = check_limits(s_); !good) return fail_program(s_.program, good.error());
     make_room_for_clients();
     Result<Places> places = places_for(s_);
     if (!places) return fail_program(s_.program, places.error());
@@ -237,7 +252,8 @@ class Program {
       if (doors_.folder().path().empty())
         return fail_program(s_.program, failure(ErrorKind::invalid_argument, "no folder for keys: name one with --keys"), exit_code::configuration);
       Result<KeyPair> keys = doors_.folder().scheduler_keys();
-      if (!keys) return fail_program(s_.program, keys.error(), doors_.folder().exists() ? exit_code::configuration : exit_code::cannot_create);
+      bool is_wrong = !keys && (doors_.folder().exists() || keys.error().kind == ErrorKind::invalid_argument);
+      if (!keys) return fail_program(s_.program, keys.error(), is_wrong ? exit_code::configuration : exit_code::cannot_create);
       if (auto read = doors_.read(); !read) return fail_program(s_.program, read.error(), exit_code::configuration);
       public_key_ = keys->public_key;
       options.keys = std::move(*keys);

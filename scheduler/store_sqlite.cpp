@@ -144,6 +144,8 @@ Result<void> SqliteStore::open() {
   if (!lock) return wrong("is used by another scheduler: " + lock.error().message + "; stop it, or name another folder with --store");
   lock_ = std::move(*lock);
   std::string path = options_.folder + "/store.db";
+  // Arguments of users are inside; SQLite gives its other files the same mode.
+  if (int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600); file >= 0) fchmod(file, 0600), ::close(file);
   if (sqlite3_open_v2(path.c_str(), &database_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr) != SQLITE_OK)
     return trouble("be opened");
   sqlite3_extended_result_codes(database_, 0);

@@ -65,6 +65,7 @@ int run_keys(Arguments arguments) {
   if (auto code = options.start(arguments)) return *code;
   KeyFolder folder(path.empty() ? default_key_folder() : path);
   if (folder.path().empty()) throw InvalidArgument("no folder for keys: name one with --keys");
+  if ((words[0] == "init" || words[0] == "list") && words.size() > 1) throw InvalidArgument("unexpected word " + words[1] + " after " + words[0]);
   if (words[0] == "init") return init(options, folder);
   if (words[0] == "list") return list(options, folder);
   if (words[0] == "add") return add(options, folder, words, not_after);

@@ -158,6 +158,7 @@ std::vector<BadStart> bad_start_list(const std::string& home, const std::string&
       {"weft", {"status"}, no_host, "scheduler"},
   };
   for (auto [option, value] : {std::pair{"--port", "no"}, {"--port", "70000"}, {"--worker-lease", "soon"}, {"--worker-lease", "-1s"},
+                               {"--worker-lease", "0"}, {"--heartbeat-interval", "0s"}, {"--sessions-max", "0"}, {"--tasks-max", "0"},
                                {"--sessions-max", "many"}, {"--recall", "perhaps"}, {"--log-level", "loud"}, {"--no-such-option", "1"}})
     list.push_back({"weft-scheduler", {option, value}, usage, option});
   for (auto [option, value] : {std::pair{"--nthreads", "few"}, {"--memory-limit", "huge"}, {"--resources", "GPU"}, {"--resources", "GPU=-1"},

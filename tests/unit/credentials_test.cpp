@@ -59,6 +59,27 @@ TEST_CASE("a key folder is made once, whole and private") {
   CHECK_FALSE(list->allows("client", scheduler->public_key, 0));
 }
 
+TEST_CASE("a key folder without the scheduler's key, or into which others can write, is refused and left as it is") {
+  test::PrivateFolder place;
+  KeyFolder folder(place.path + "/keys");
+  REQUIRE(folder.scheduler_keys());
+  REQUIRE(folder.add("client", "bob"));
+  std::string client = read_key_file(folder.path() + "/client.key")->public_key;
+  fs::permissions(folder.path(), fs::perms::all);
+  auto open_to_all = folder.scheduler_keys();
+  REQUIRE_FALSE(open_to_all);
+  CHECK(open_to_all.error().message.find("chmod 700") != std::string::npos);
+  fs::permissions(folder.path(), fs::perms::all | fs::perms::sticky_bit);  // as Kubernetes mounts it
+  CHECK(folder.scheduler_keys());
+  fs::permissions(folder.path(), fs::perms::owner_all);
+  fs::remove(folder.path() + "/scheduler.key");
+  auto missing = folder.scheduler_keys();
+  REQUIRE_FALSE(missing);
+  CHECK(missing.error().message.find("scheduler.key is missing") != std::string::npos);
+  CHECK(read_key_file(folder.path() + "/client.key")->public_key == client);
+  CHECK(folder.authorized()->all().size() == 3);
+}
+
 TEST_CASE("keys are added under new names only, and revoked by name or key") {
   test::PrivateFolder place;
   KeyFolder folder(place.path + "/keys");
@@ -71,12 +92,16 @@ TEST_CASE("keys are added under new names only, and revoked by name or key") {
   CHECK_FALSE(folder.add("boss", "eve"));
   CHECK_FALSE(folder.add("client", "../eve"));
   CHECK_FALSE(folder.add("client", "eve", "too-short"));
+  CHECK_FALSE(folder.add("client", "eve", "", "2020-01-01"));
   KeyPair bob = make_key_pair();
   REQUIRE(folder.add("worker", "bob", bob.public_key));
   CHECK_FALSE(fs::exists(folder.path() + "/bob.key"));
   CHECK(folder.authorized()->allows("worker", bob.public_key, 0));
   CHECK(*folder.revoke("ann") == 1);
   CHECK(*folder.revoke("ann") == 0);
+  CHECK_FALSE(fs::exists(folder.path() + "/ann.key"));
+  CHECK(folder.add("client", "ann"));  // another key
+  CHECK(*folder.revoke("ann") == 1);
   CHECK(*folder.revoke(bob.public_key) == 1);
   CHECK(folder.authorized()->all().size() == 2);
 }
