@@ -44,9 +44,9 @@ class State {
   /// Nothing is left of any client: no task, no want, no session.
   bool empty() const;
 
-  /// Lets the system have the memory of forgotten tasks; how many of them there are. Changes nothing else.
-  void return_memory() { tasks_.return_memory(); }
   std::size_t free_rows() const { return tasks_.free_rows(); }
+  /// Lets the system have the memory of these rows. Changes nothing else.
+  void return_memory() { tasks_.return_memory(); }
 
   // What screens and tests may look at.
   Counts counts() const;

@@ -134,7 +134,7 @@ class SqliteStore : public Store {
   std::unique_ptr<Statement> put_, erase_, erase_all_, advance_;
   Progress progress_;
   bool new_ = false;  // made by us, and on trial
-  bool lost_tables_ = false;  // it was there before, without them
+  bool lost_tables_ = false;  // they had been made before, and were gone
 };
 
 Result<void> SqliteStore::open() {
@@ -149,11 +149,8 @@ Result<void> SqliteStore::open() {
   if (sqlite3_open_v2(path.c_str(), &database_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr) != SQLITE_OK)
     return trouble("be opened");
   sqlite3_extended_result_codes(database_, 0);
-  // Made after the tables: where it is, they were.
-  const std::string commits = options_.folder + "/commit";
-  lost_tables_ = ::access(commits.c_str(), F_OK) == 0;
   if (auto good = make_or_check(); !good) return good;
-  if (!commits_.open(commits)) return wrong(std::string("cannot be opened: ") + std::strerror(errno));
+  if (!commits_.open(options_.folder + "/commit")) return wrong(std::string("cannot be opened: ") + std::strerror(errno));
   for (const char* text : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA locking_mode=EXCLUSIVE"})
     if (auto done = run(text); !done) return done;
   auto prepare = [&](std::unique_ptr<Statement>& statement, const char* text) {
@@ -183,8 +180,9 @@ Result<void> SqliteStore::make_or_check() {
   };
   if (!ask("PRAGMA user_version", found) || !ask("PRAGMA application_id", owner) || !ask("SELECT count(*) FROM sqlite_master", tables))
     return trouble("be read");
-  lost_tables_ = lost_tables_ && tables == 0;
   if (found == 0 && owner == 0 && tables == 0) {
+    // The commit file is made after the tables: where it is, they were.
+    lost_tables_ = ::access((options_.folder + "/commit").c_str(), F_OK) == 0;
     std::string text = "BEGIN IMMEDIATE;"
         "CREATE TABLE row(kind INTEGER, a INTEGER, b INTEGER, body BLOB NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY(kind,a,b)) WITHOUT ROWID;"
         "CREATE TABLE progress(number INTEGER, chain INTEGER, previous INTEGER, epoch INTEGER, rows INTEGER);"

@@ -1,6 +1,7 @@
 #include "scheduler/task_table.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -12,7 +13,8 @@
 
 namespace weft::scheduler {
 
-static constexpr std::size_t system_page = 4096;
+// madvise takes whole ones: with a smaller number it would reach into the neighbour's memory.
+static const std::size_t system_page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 
 void TaskTable::Free::operator()(Task* page) const {
   std::destroy_n(page, page_rows);

@@ -38,9 +38,6 @@ long resident_kb(int pid) {
   file >> size >> resident;
   return resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
-std::uint16_t port_of(const LocalCluster& cluster) {
-  return static_cast<std::uint16_t>(std::atoi(cluster.dashboard().c_str() + cluster.dashboard().rfind(':') + 1));
-}
 
 /// Looks at the busiest pages until the connection ends.
 void view(std::uint16_t port) {
@@ -74,8 +71,8 @@ Cost measure(int tasks, int viewers, bool dashboard) {
     Client client(cluster);
     run(cluster, client, tasks / 10);
     for (int i = 0; i < viewers; ++i)
-      if (viewers < deaf_viewers) threads.emplace_back(view, port_of(cluster));
-      else deaf_ones.push_back(test::viewer_that_never_reads(port_of(cluster)));
+      if (viewers < deaf_viewers) threads.emplace_back(view, test::port_of(cluster.dashboard()));
+      else deaf_ones.push_back(test::viewer_that_never_reads(test::port_of(cluster.dashboard())));
     cost = run(cluster, client, tasks);
   }
   cluster.close();
@@ -86,7 +83,7 @@ Cost measure(int tasks, int viewers, bool dashboard) {
 void measure_probes() {
   LocalCluster cluster({.workers = 1, .dashboard = true});
   auto probe = [&](int times) {
-    for (int i = 0; i < times; ++i) test::HttpClient(port_of(cluster)).get("/healthz");
+    for (int i = 0; i < times; ++i) test::HttpClient(test::port_of(cluster.dashboard())).get("/healthz");
   };
   probe(probes / 10);
   long before = resident_kb(cluster.scheduler_pid());

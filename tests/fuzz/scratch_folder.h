@@ -14,7 +14,7 @@ namespace weft::fuzz {
 class ScratchFolder {
  public:
   ScratchFolder() {
-    std::string name = (std::filesystem::exists("/dev/shm") ? "/dev/shm" : "/tmp") + std::string("/weft-fuzz-XXXXXX");
+    std::string name = (std::filesystem::exists("/dev/shm") ? "/dev/shm" : "/tmp") + std::string("/fuzz-XXXXXX");
     promise(mkdtemp(name.data()) != nullptr, "there is room for a folder");
     path_ = name;
   }

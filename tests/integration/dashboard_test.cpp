@@ -20,10 +20,6 @@ namespace {
 int twice(int x) { return 2 * x; }
 int broken(int x) { throw std::runtime_error("<b>" + std::to_string(x) + "</b>"); }
 
-std::uint16_t port_of(const std::string& url) {
-  return static_cast<std::uint16_t>(std::atoi(url.c_str() + url.rfind(':') + 1));
-}
-
 /// Read frames of one subscription, each applied to the body before it, until it shows what is waited for.
 template <class Shows>
 Json wait_for(std::uint16_t port, const std::string& path, Shows shows) {

@@ -103,6 +103,9 @@ class HttpClient {
   std::string rest_;
 };
 
+/// Of "http://HOST:PORT/…".
+inline std::uint16_t port_of(const std::string& url) { return static_cast<std::uint16_t>(std::atoi(url.c_str() + url.rfind(':') + 1)); }
+
 /// Asks for the largest pages and reads none of them.
 inline std::unique_ptr<HttpClient> viewer_that_never_reads(std::uint16_t port) {
   auto viewer = std::make_unique<HttpClient>(port, 4096);

@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <vector>
 
 namespace weft::scheduler {
 namespace {
